@@ -1,0 +1,1 @@
+"""Decides claims: the stages, the edits, the money, the night."""

@@ -1,0 +1,56 @@
+"""The program on one page: what a night carries, and the stages it walks through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from schemas import frames
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The claims of a night, a frame a grain (see schemas/frames.py), and what the store knows.
+
+    Stages return a new Batch; ``with_`` replaces frames. ``claims`` and ``lines`` grow a
+    contract a stage: Claims → IdentifiedClaims; Lines → IdentifiedLines → PricedLines →
+    SharedLines → DecidedLines.
+    """
+
+    claims: pl.DataFrame
+    lines: pl.DataFrame
+    people: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.People))
+    claim_providers: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.ClaimProviders))
+    diagnoses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Diagnoses))
+    procedures: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Procedures))
+    occurrences: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Occurrences))
+    dates: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Dates))
+    references: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.References))
+    amounts: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Amounts))
+    notes: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Notes))
+    attachments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Attachments))
+    certifications: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Certifications))
+    other_payers: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.OtherPayers))
+    other_payer_lines: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.OtherPayerLines)
+    )
+    other_payer_adjustments: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.OtherPayerAdjustments)
+    )
+    sources: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.ClaimSources))
+    findings: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Findings))
+    # from the store: lines already decided or waiting, and the counters before tonight
+    history: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.HistoryLines))
+    duplicates: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DuplicateLines))
+    accumulators: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Accumulators))
+    # what tonight decides
+    accumulator_entries: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AccumulatorEntries)
+    )
+    adjustments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Adjustments))
+    decisions: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DecidedClaims))
+
+    def with_(self, **changed: Any) -> Batch:
+        return replace(self, **changed)

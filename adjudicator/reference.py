@@ -1,0 +1,58 @@
+"""Dated reference data, and the one way to ask for the value in force on a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from schemas.program import BenefitCategoryRule, Program
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Everything decisions rest on besides the claims: one immutable version.
+
+    ``tables`` holds a frame for every name in ``schemas.reference.TABLES`` (empty where nothing
+    was loaded); ``programs`` the programs by code; ``version`` the digest of all of it.
+    """
+
+    version: str
+    tables: Mapping[str, pl.DataFrame]
+    programs: Mapping[str, Program]
+    benefit_categories: tuple[BenefitCategoryRule, ...] = ()
+    business_date: date = field(default=date.min)
+
+
+def as_of(
+    frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str]
+) -> pl.DataFrame:
+    """``frame`` with the columns of the row of ``table`` in force on ``frame[on]`` beside it.
+
+    Rows keep their order and number. Keys are ``by``; a null key or date, or no row in force,
+    leaves nulls: the caller denies, pends or informs, but nothing of another date is borrowed.
+    Raises ValueError where ``table`` has two rows of one key that begin on the same day; spans
+    of a key that overlap otherwise are refused when reference data is loaded.
+    """
+    keys = list(by)
+    starts = table.select(*keys, "start_date")
+    if starts.is_duplicated().any():
+        twice = starts.filter(starts.is_duplicated()).row(0)
+        raise ValueError(f"two rows in force from the same day for {keys + ['start_date']}: {twice}")
+    values = [c for c in table.columns if c not in keys and c not in ("start_date", "end_date")]
+    right = table.rename({"start_date": "_start", "end_date": "_end"}).sort("_start")
+    joined = (
+        frame.with_row_index("_row")
+        .sort(on, nulls_last=True)
+        .join_asof(right, left_on=on, right_on="_start", by=keys, strategy="backward",
+                   check_sortedness=False)
+        .sort("_row")
+    )
+    in_force = pl.col("_start").is_not_null() & (
+        pl.col("_end").is_null() | (pl.col("_end") >= pl.col(on))
+    )
+    return joined.with_columns(pl.when(in_force).then(pl.col(c)).alias(c) for c in values).drop(
+        "_row", "_start", "_end"
+    )
