@@ -1,0 +1,357 @@
+"""Bytes to interchanges, functional groups and transaction sets.
+
+Delimiters are read from each ISA, counts and control numbers are checked here, and what is broken
+is confined to the smallest piece it can be pinned to. Nothing is decoded but control segments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+WINDOW = 1 << 25  # bytes looked at together: a file of any size needs only this much beside itself
+ISA_ELEMENTS = 16
+ISA_LENGTH = 106
+PADDING = (0x0A, 0x0D)
+# printable ASCII, CR, LF, TAB and latin-1 letters; the rest may only be a delimiter
+_CONTROL = np.array([c < 0x20 and c not in (0x09, 0x0A, 0x0D) or c == 0x7F for c in range(256)])
+_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF"}
+
+
+@dataclass(frozen=True)
+class Delimiters:
+    element: str
+    component: str
+    repetition: str
+    terminator: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with an envelope: the code its acknowledgement carries, where and why.
+
+    ``level`` says what is refused because of it: file, interchange (TA105), group (AK905) or
+    set (IK502).
+    """
+
+    level: str
+    code: str
+    offset: int
+    text: str
+
+
+@dataclass
+class TransactionSet:
+    """One ST to SE. ``start`` and ``end`` are byte offsets in the file."""
+
+    start: int
+    end: int
+    number: str
+    type_code: str
+    guide_code: str
+    segment_count: int
+    first_segment: int
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass
+class Group:
+    """One GS to GE."""
+
+    start: int
+    header: list[str]
+    sets: list[TransactionSet] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    stated_count: str = ""
+
+    @property
+    def number(self) -> str:
+        return self.header[6]
+
+    @property
+    def guide_code(self) -> str:
+        return self.header[8]
+
+
+@dataclass
+class Interchange:
+    """One ISA to IEA; ``header`` holds ISA01 to ISA16 at their own positions."""
+
+    start: int
+    header: list[str]
+    delimiters: Delimiters
+    groups: list[Group] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def number(self) -> str:
+        return self.header[13]
+
+    @property
+    def is_test(self) -> bool:
+        return self.header[15] == "T"
+
+
+@dataclass
+class Envelope:
+    interchanges: list[Interchange] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_envelope(data: bytes | memoryview) -> Envelope:
+    """Every interchange of ``data``, with what is wrong at each level. Never raises for bad bytes.
+
+    A file that is no X12 at all has no interchange and one problem of level ``file``.
+    """
+    envelope = Envelope()
+    bytes_ = np.frombuffer(data, dtype=np.uint8)
+    position = _skip_padding(bytes_, 3 if bytes(data[:3]) == b"\xef\xbb\xbf" else 0)
+    if position >= len(bytes_):
+        envelope.problems.append(Problem("file", "", 0, "the file is empty"))
+        return envelope
+    while position < len(bytes_):
+        head = bytes(data[position : position + 400])
+        if head[:3] != b"ISA":
+            envelope.problems.append(_not_an_interchange(head, position))
+            position = _next_isa(data, position)
+            continue
+        interchange = _read_isa(head, position)
+        if isinstance(interchange, Problem):
+            envelope.problems.append(interchange)
+            position = _next_isa(data, position + 3)
+            continue
+        envelope.interchanges.append(interchange)
+        end = _read_segments(data, bytes_, interchange)
+        position = _skip_padding(bytes_, end)
+    return envelope
+
+
+def _skip_padding(bytes_: npt.NDArray[np.uint8], position: int) -> int:
+    while position < len(bytes_) and bytes_[position] in (*PADDING, 0x20, 0x09, 0x00, 0x1A):
+        position += 1
+    return position
+
+
+def _next_isa(data: bytes | memoryview, position: int) -> int:
+    """Where the next thing that can be an ISA begins, or the end of the file."""
+    match = re.compile(rb"ISA([^A-Za-z0-9\s])[^\x00]{2}\1").search(data, position)
+    return match.start() if match else len(data)
+
+
+def _not_an_interchange(head: bytes, position: int) -> Problem:
+    kind = next((k for magic, k in _ARCHIVES.items() if head.startswith(magic)), None)
+    if position == 0 or kind:
+        cause = f"this is {kind}" if kind else "the file does not begin with ISA"
+        return Problem("file", "", position, f"not an X12 interchange: {cause}")
+    return Problem("file", "022", position, "text outside of any interchange is left unread")
+
+
+def _read_isa(head: bytes, position: int) -> Interchange | Problem:
+    separator = head[3:4]
+    pieces = head.split(separator, ISA_ELEMENTS)
+    if len(pieces) <= ISA_ELEMENTS or len(pieces[ISA_ELEMENTS]) < 2:
+        return Problem("file", "023", position, "the ISA segment has fewer than 16 elements")
+    component, terminator = pieces[ISA_ELEMENTS][:1], pieces[ISA_ELEMENTS][1:2]
+    header = [p.decode("latin-1") for p in pieces[:ISA_ELEMENTS]] + [component.decode("latin-1")]
+    repetition = header[11] if len(header[11]) == 1 and not header[11].isalnum() else "^"
+    delimiters = Delimiters(
+        separator.decode("latin-1"), header[16], repetition, terminator.decode("latin-1")
+    )
+    interchange = Interchange(position, [h.strip() for h in header[:16]] + [header[16]], delimiters)
+    if len({*delimiters.__dict__.values()}) < 4:
+        interchange.problems.append(
+            Problem("interchange", "027", position, "two delimiters are the same character")
+        )
+    length = sum(len(p) for p in pieces[:ISA_ELEMENTS]) + ISA_ELEMENTS + 2
+    if length != ISA_LENGTH:
+        interchange.problems.append(
+            Problem("interchange", "024", position, f"ISA has {length} bytes, not {ISA_LENGTH}")
+        )
+    if header[12] != "00501":
+        version = header[12] if header[12].isalnum() else "?"
+        interchange.problems.append(
+            Problem("interchange", "017", position, f"ISA12 is {version}; only 00501 is read")
+        )
+    return interchange
+
+
+@dataclass(frozen=True)
+class _Control:
+    """A control segment: its id, place, ordinal within its interchange, elements."""
+
+    id: str
+    start: int
+    end: int
+    ordinal: int
+    elements: list[str]
+
+
+def _control_segments(
+    data: bytes | memoryview, bytes_: npt.NDArray[np.uint8], interchange: Interchange
+) -> Iterator[_Control]:
+    """The control segments after the ISA, window by window; last one named "" at the end.
+
+    Stops after IEA or before another ISA. The closing marker's ``start`` is where reading ended;
+    its elements tell whether an unterminated tail was left.
+    """
+    separator, terminator = ord(interchange.delimiters.element), ord(interchange.delimiters.terminator)
+    forbidden = _CONTROL.copy()
+    forbidden[[ord(c) for c in interchange.delimiters.__dict__.values()]] = False
+    size = len(bytes_)
+    start = interchange.start
+    ordinal = -1
+    while start < size:
+        window_end = min(start + WINDOW, size)
+        ends = np.flatnonzero(bytes_[start:window_end] == terminator) + start
+        while not len(ends) and window_end < size:
+            window_end = min(window_end + WINDOW, size)
+            ends = np.flatnonzero(bytes_[start:window_end] == terminator) + start
+        if not len(ends):
+            break
+        if forbidden[bytes_[start : ends[-1]]].any():
+            at = start + int(np.flatnonzero(forbidden[bytes_[start : ends[-1]]])[0])
+            interchange.problems.append(
+                Problem("interchange", "024", at, f"control character at byte {at}")
+            )
+        starts = np.empty_like(ends)
+        starts[0] = start
+        starts[1:] = ends[:-1] + 1
+        for _ in range(4):  # CR, LF and blanks after a terminator are padding
+            padded = (starts < ends) & np.isin(bytes_[np.minimum(starts, size - 1)], (*PADDING, 0x20))
+            if not padded.any():
+                break
+            starts[padded] += 1
+        first, second, third = (bytes_[np.minimum(starts + k, size - 1)] for k in range(3))
+        is_control = (third == separator) & (
+            ((first == 0x53) & ((second == 0x54) | (second == 0x45)))  # ST SE
+            | ((first == 0x47) & ((second == 0x53) | (second == 0x45)))  # GS GE
+        ) | ((first == 0x49) & (((second == 0x45) & (third == 0x41)) | ((second == 0x53) & (third == 0x41))))
+        for k in np.flatnonzero(is_control):
+            a, b = int(starts[k]), int(ends[k])
+            text = bytes(data[a:b]).decode("latin-1")
+            elements = text.split(interchange.delimiters.element)
+            here = ordinal + 1 + int(k)
+            if elements[0] == "ISA" and here > 0:
+                yield _Control("", a, a, here, [])
+                return
+            if elements[0] not in ("ISA", "IEA", "GS", "GE", "ST", "SE"):
+                continue
+            yield _Control(elements[0], a, b + 1, here, elements)
+            if elements[0] == "IEA":
+                return
+        ordinal += len(ends)
+        start = int(ends[-1]) + 1
+    tail = _skip_padding(bytes_, start)
+    yield _Control("", size, size, ordinal + 1, ["tail"] if tail < size else [])
+
+
+def _read_segments(
+    data: bytes | memoryview, bytes_: npt.NDArray[np.uint8], interchange: Interchange
+) -> int:
+    """Fill the interchange's groups and sets; returns where it ends in the file."""
+    group: Group | None = None
+    set_: TransactionSet | None = None
+    set_numbers: set[str] = set()
+    end = interchange.start
+
+    def close_set(at: int) -> None:
+        nonlocal set_
+        if set_ is not None:
+            set_.end = at
+            set_.problems.append(Problem("set", "2", at, "the set has no SE segment"))
+            set_ = None
+
+    def close_group(at: int) -> None:
+        nonlocal group
+        close_set(at)
+        if group is not None:
+            group.problems.append(Problem("group", "3", at, "the group has no GE segment"))
+            group = None
+
+    for control in _control_segments(data, bytes_, interchange):
+        element = control.elements + [""] * 9
+        end = control.end
+        if control.id == "GS":
+            close_group(control.start)
+            group = Group(control.start, element[:9])
+            if any(g.number == group.number for g in interchange.groups):
+                group.problems.append(
+                    Problem("group", "19", control.start, "GS06 is used twice in the interchange")
+                )
+            interchange.groups.append(group)
+            set_numbers = set()
+        elif control.id == "ST":
+            close_set(control.start)
+            if group is None:
+                interchange.problems.append(
+                    Problem("interchange", "024", control.start, "a transaction set outside of a group")
+                )
+                continue
+            set_ = TransactionSet(
+                control.start, control.end, element[2], element[1],
+                element[3] or group.guide_code, 0, control.ordinal,
+            )
+            if not element[2]:
+                set_.problems.append(Problem("set", "6", control.start, "ST02 is missing"))
+            elif element[2] in set_numbers:
+                set_.problems.append(Problem("set", "23", control.start, "ST02 is used twice"))
+            set_numbers.add(element[2])
+            group.sets.append(set_)
+        elif control.id == "SE":
+            if set_ is None:
+                where: list[Problem] = group.problems if group else interchange.problems
+                level, code = ("group", "6") if group else ("interchange", "024")
+                where.append(Problem(level, code, control.start, "an SE segment without its ST"))
+                continue
+            set_.end = control.end
+            set_.segment_count = control.ordinal - set_.first_segment + 1
+            if element[1].strip() != str(set_.segment_count) and (
+                not element[1].isdigit() or int(element[1]) != set_.segment_count
+            ):
+                set_.problems.append(
+                    Problem("set", "4", control.start,
+                            f"SE01 does not say {set_.segment_count}, the number of segments counted")
+                )
+            if element[2] != set_.number:
+                set_.problems.append(Problem("set", "3", control.start, "SE02 differs from ST02"))
+            set_ = None
+        elif control.id == "GE":
+            if group is None:
+                interchange.problems.append(
+                    Problem("interchange", "024", control.start, "a GE segment without its GS")
+                )
+                continue
+            close_set(control.start)
+            group.stated_count = element[1]
+            if not element[1].isdigit() or int(element[1]) != len(group.sets):
+                group.problems.append(
+                    Problem("group", "5", control.start,
+                            f"GE01 does not say {len(group.sets)}, the number of sets counted")
+                )
+            if element[2] != group.number:
+                group.problems.append(Problem("group", "4", control.start, "GE02 differs from GS06"))
+            group = None
+        elif control.id == "IEA":
+            close_group(control.start)
+            if not element[1].isdigit() or int(element[1]) != len(interchange.groups):
+                interchange.problems.append(
+                    Problem("interchange", "021", control.start,
+                            f"IEA01 does not say {len(interchange.groups)}, the groups counted")
+                )
+            if element[2].strip() != interchange.number:
+                interchange.problems.append(
+                    Problem("interchange", "001", control.start, "IEA02 differs from ISA13")
+                )
+            return end
+        elif control.id == "":
+            close_group(control.start)
+            cause = "the last segment is not terminated" if control.elements else "there is no IEA"
+            interchange.problems.append(
+                Problem("interchange", "023", control.start, f"the interchange ends early: {cause}")
+            )
+            return control.start
+    return end

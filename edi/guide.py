@@ -1,0 +1,401 @@
+"""An implementation guide as pyx12's map describes it, compiled once for reading at speed.
+
+pyx12's walker chooses the next node from the current node, the segment id and its qualifier
+alone. So a guide is a transition table: rows of rows, filled by asking pyx12's own walker the
+first time a pair occurs, and walking a file is ``itertools.accumulate(tokens, getitem)``.
+Each segment node carries one pattern that clears what is surely valid; the rest goes to pyx12.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from edi.envelope import Delimiters
+
+# GS08 and ST03 as they occur, the pyx12 map that describes them, and whether it is their own
+# guide: later addenda of the same guide are read by it, and the reader says so.
+GUIDES: dict[str, tuple[str, str, bool]] = {
+    "005010X222A1": ("837P", "837.5010.X222.A1.xml", True),
+    "005010X222A2": ("837P", "837.5010.X222.A1.xml", False),
+    "005010X222": ("837P", "837.5010.X222.A1.xml", False),
+    "005010X223A2": ("837I", "837Q3.I.5010.X223.A1.xml", True),
+    "005010X223A1": ("837I", "837Q3.I.5010.X223.A1.xml", False),
+    "005010X223A3": ("837I", "837Q3.I.5010.X223.A1.xml", False),
+    "005010X223": ("837I", "837Q3.I.5010.X223.A1.xml", False),
+}
+HERE = -1  # key of a row's own state, beside its transitions
+NO_QUALIFIER = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A segment of the guide, at one place. ``index`` is its state in the transition table."""
+
+    index: int
+    path: str
+    segment: str
+    loop: str
+    loops: tuple[str, ...]
+    map_node: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How often a segment or loop may stand in its parent loop; ``most`` None: any number."""
+
+    parent: int
+    children: tuple[int, ...]
+    required: bool
+    most: int | None
+    name: str
+    code: str
+
+
+class _Row(dict[int, "_Row"]):
+    """A state's transitions, learnt from pyx12 as they occur."""
+
+    __slots__ = ("guide", "node")
+
+    def __init__(self, guide: Guide, node: Node, state: int) -> None:
+        super().__init__()
+        self.guide, self.node = guide, node
+        self[HERE] = state  # type: ignore[assignment]
+
+    def __missing__(self, token: int) -> _Row:
+        row = self[token] = self.guide._step(self.node, token)
+        return row
+
+
+class Guide:
+    """A compiled guide: ``nodes``, ``tokens`` (segment id and qualifier → number), ``start``.
+
+    States 0 … n−1 are nodes; state n + i means: the segment fits nowhere after node i, and
+    reading goes on from node i, as pyx12 does.
+    """
+
+    def __init__(self, name: str, map_file: str, codes: tuple[str, ...]) -> None:
+        from pyx12.map_if import load_map_file
+        from pyx12.params import params
+
+        self.name = name
+        root = load_map_file(map_file, params())
+        top = root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
+        _allow(root.getnodebypath("/ISA_LOOP/GS_LOOP/GS").children[7], codes)
+        self.nodes: list[Node] = []
+        self._by_identity: dict[int, Node] = {}
+        self.qualified: dict[str, str] = {}
+        self._codes: dict[str, set[str]] = {}
+        self._rules: list[Rule] = []
+        self._collect(top, ())
+        _allow(self.nodes[0].map_node.children[2], codes)
+        self.tokens: dict[str, int] = {}
+        self._token_samples: list[str] = []
+        for segment in sorted({n.segment for n in self.nodes} | {"GE", "IEA", "GS", "ISA"}):
+            for qualifier in [NO_QUALIFIER, *sorted(self._codes.get(segment, ()))]:
+                self.tokens[_token(segment, qualifier)] = len(self.tokens)
+                self._token_samples.append(_sample(segment, qualifier, self.qualified.get(segment)))
+        self.unknown_token = len(self.tokens)
+        self._token_samples.append("ZZZ")
+        count = len(self.nodes)
+        self._rows = [_Row(self, n, n.index) for n in self.nodes]
+        self._lost = [_Row(self, n, count + n.index) for n in self.nodes]
+        self.start = self._rows[0]
+        self._walker: Any = None
+        self.rules = self._counting_rules(top)
+
+    def _collect(self, loop: Any, above: tuple[str, ...]) -> None:
+        here = (*above, loop.id)
+        for child in loop.childIterator():
+            if child.is_loop():
+                self._collect(child, here)
+                continue
+            node = Node(len(self.nodes), child.get_path(), child.id, loop.id, here, child)
+            self.nodes.append(node)
+            self._by_identity[id(child)] = node
+            key = child._resolve_unique_key_field(child.id, with_qual=False)
+            if key is not None:
+                element, position, component = key
+                kind = "hl" if position == 3 else "component" if component else "element"
+                known = self.qualified.setdefault(child.id, kind)
+                if known != kind:
+                    raise ValueError(f"{child.id} is qualified in two ways in {self.name}")
+                self._codes.setdefault(child.id, set()).update(element._valid_codes_set)
+
+    def _step(self, node: Node, token: int) -> _Row:
+        from pyx12.map_walker import walk_tree
+        from pyx12.segment import Segment
+
+        segment = Segment(self._token_samples[token], "~", "*", ":")
+        found = walk_tree().walk_errors(node.map_node, segment, 1, 1, None)[0]
+        reached = self._by_identity.get(id(found))
+        return self._lost[node.index] if reached is None else self._rows[reached.index]
+
+    def node_of(self, state: int) -> tuple[Node, bool]:
+        """The node of a state, and whether the segment fitted there."""
+        count = len(self.nodes)
+        return self.nodes[state % count], state < count
+
+    def _counting_rules(self, top: Any) -> tuple[Rule, ...]:
+        rules: list[Rule] = []
+
+        def first_nodes(item: Any) -> tuple[int, ...]:
+            """The nodes that begin an instance: of a loop without a segment of its own, any of
+            its children's."""
+            if item.is_segment():
+                return (self._by_identity[id(item)].index,)
+            first = item.get_first_node()
+            if first.is_segment():
+                return (self._by_identity[id(first)].index,)
+            loops = (c for c in item.childIterator() if c.is_loop() and len(c))
+            return tuple(i for c in loops for i in first_nodes(c))
+
+        def visit(loop: Any, parent: int) -> None:
+            own = loop.get_first_node()
+            begins = self._by_identity[id(own)].index if own.is_segment() else parent
+            for child in loop.childIterator():
+                if child.is_loop() and len(child) == 0:
+                    continue
+                most = child.get_max_repeat()
+                bound = None if most >= 2**31 - 1 else most
+                required = child.usage == "R"
+                wrapper = child.is_loop() and not child.get_first_node().is_segment()
+                if child is not own and not wrapper and (required or bound is not None):
+                    rules.append(
+                        Rule(begins, first_nodes(child), required, bound, child.id,
+                             "4" if child.is_loop() else "5")
+                    )
+                if child.is_loop():
+                    visit(child, begins)
+
+        visit(top, self.nodes[0].index)
+        return tuple(rules)
+
+    def patterns(self, delimiters: Delimiters) -> list[NodePattern]:
+        """A pattern a node for these delimiters."""
+        return [_node_pattern(n, delimiters) for n in self.nodes]
+
+    def token_expression(self, delimiters: Delimiters) -> str:
+        """A pattern whose first group is a segment's token, but for HL."""
+        e, c = re.escape(delimiters.element), re.escape(delimiters.component)
+        by_element = "|".join(s for s, k in sorted(self.qualified.items()) if k == "element")
+        by_component = "|".join(s for s, k in sorted(self.qualified.items()) if k == "component")
+        return (
+            f"^((?:{by_element}){e}[^{e}]*|(?:{by_component}){e}[^{e}{c}]*|[^{e}]*)"
+        )
+
+    def verdict(self, node: Node, segment: str, delimiters: Delimiters) -> list[tuple[str, str, str]]:
+        """pyx12's own verdict on a segment at a node: (code, reference designator, value)."""
+        from pyx12.segment import Segment
+
+        data = Segment(
+            segment, delimiters.terminator, delimiters.element, delimiters.component,
+            delimiters.repetition,
+        )
+        try:
+            _, errors = node.map_node.is_valid_errors(data)
+        except (IndexError, AttributeError, ValueError, TypeError):
+            # pyx12 fails on a composite with too many components and on some dates
+            return [("3", node.segment, "")]
+        return [(e.err_cde, e.refdes or node.segment, e.err_val or "") for e in errors]
+
+
+@cache
+def guide_for(code: str) -> Guide | None:
+    """The compiled guide of a GS08 or ST03, or None where it is not one that is read."""
+    known = GUIDES.get(code)
+    if known is None:
+        return None
+    name, map_file, _ = known
+    return _compiled(name, map_file)
+
+
+@cache
+def _compiled(name: str, map_file: str) -> Guide:
+    return Guide(name, map_file, tuple(c for c, g in GUIDES.items() if g[1] == map_file))
+
+
+def _allow(element: Any, codes: tuple[str, ...]) -> None:
+    element._valid_codes_set = frozenset(element._valid_codes_set) | set(codes)
+    element.valid_codes = sorted(set(element.valid_codes) | set(codes))
+
+
+def _token(segment: str, qualifier: str) -> str:
+    return f"{segment}*{qualifier}" if qualifier else segment
+
+
+def _sample(segment: str, qualifier: str, kind: str | None) -> str:
+    if kind == "hl":
+        return f"HL*1*1*{qualifier}"
+    return f"{segment}*{qualifier}" if qualifier else segment
+
+
+# ---- patterns --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NodePattern:
+    """``clear`` matches only valid segments (syntax notes aside); each of ``broken`` matches a
+    segment padded with ``padding`` that breaks a syntax note."""
+
+    clear: str
+    broken: tuple[str, ...]
+    padding: str
+
+
+_DAY = r"(?:(?:19|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31))"
+_TIME = r"(?:(?:[01][0-9]|2[0-3])[0-5][0-9])"
+_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!\"&'()*+,-./:;?= abcdefghijklmnopqrstuvwxyz%~@[]_{}\\|<>^`#$"
+
+
+def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
+    segment = node.map_node
+    separator = re.escape(delimiters.element)
+    pieces: list[str] = []
+    required_to = 0
+    for position, child in enumerate(segment.children, start=1):
+        value = _date_after_format(node, position)
+        if value is None:
+            value = _composite(child, delimiters) if child.is_composite() else _element(child, delimiters)
+        if child.usage == "R":
+            required_to = position
+            pieces.append(separator + value)
+        elif child.usage == "N" or value == "":
+            pieces.append(separator)
+        else:
+            pieces.append(f"{separator}(?:{value})?")
+    pattern = ""
+    for piece in reversed(pieces[required_to:]):
+        pattern = f"(?:{piece}{pattern})?"
+    pattern = "".join(pieces[:required_to]) + pattern
+    if node.segment == "DTP":
+        pattern = _dated(segment, delimiters)
+    count = len(segment.children)
+    broken = [
+        p for note in segment.syntax for p in _broken_note(note, count, delimiters)
+    ]
+    return NodePattern(f"^{node.segment}{pattern}$", tuple(broken), delimiters.element * count)
+
+
+def _date_after_format(node: Node, position: int) -> str | None:
+    """An element whose format another element names is cleared only as a plain date or range."""
+    child = node.map_node.children[position - 1]
+    if child.is_composite() or child.data_ele != "1251":
+        return None
+    return None if node.segment == "DTP" else f"(?:{_DAY}|{_DAY}-{_DAY})"
+
+
+def _dated(segment: Any, delimiters: Delimiters) -> str:
+    e = re.escape(delimiters.element)
+    qualifier, format_, _ = segment.children
+    forms = {"D8": _DAY, "RD8": f"{_DAY}-{_DAY}", "TM": _TIME, "DT": _DAY + _TIME}
+    known = [f"{f}{e}{forms[f]}" for f in format_.valid_codes if f in forms]
+    return f"{e}{_element(qualifier, delimiters)}{e}(?:{'|'.join(known) or '$x'})"
+
+
+def _element(element: Any, delimiters: Delimiters) -> str:
+    """A pattern for the element's value; what it doesn't clear is judged by pyx12."""
+    if element.usage == "N":
+        return ""
+    codes = _allowed_codes(element)
+    if codes is not None:
+        return "(?:" + "|".join(re.escape(c) for c in codes) + ")" if codes else "(?:$x)"
+    if element.rec is not None:
+        return f"(?:{element.res})" if re.fullmatch(r"\[0-9\]\{\d+\}", element.res) else "(?:$x)"
+    kind, least, most = element.data_type, element.min_len, element.max_len
+    if kind == "R":
+        whole = max(1, most - 3)
+        return f"(?:-?[0-9]{{{max(1, least)},{most}}}|-?[0-9]{{{max(1, least)},{whole}}}\\.[0-9]{{1,{min(3, most)}}})"
+    if kind and kind[0] == "N":
+        return f"-?[0-9]{{{least},{most}}}"
+    if kind == "DT":
+        return _DAY if least <= 8 <= most else "(?:$x)"
+    if kind == "TM":
+        return _TIME if least <= 4 <= most else "(?:$x)"
+    if kind in ("AN", "ID"):
+        character = _class(delimiters)
+        ends = _class(delimiters, without=" ")
+        return f"(?:{ends}{{{least},{least}}})" if most == 1 else (
+            f"(?:{character}{{{max(0, least - 1)},{most - 1}}}{ends})"
+        )
+    return "(?:$x)"
+
+
+def _allowed_codes(element: Any) -> list[str] | None:
+    """Every code pyx12 lets pass, or None where the element has no code list."""
+    external = element.external_codes
+    if not element._valid_codes_set and external is None:
+        return None
+    codes = set(element._valid_codes_set)
+    if external is not None:
+        codes |= set(element.root.ext_codes.codes[external]["codes"])
+    from pyx12.segment import Element
+
+    return sorted((c for c in codes if c and not element.is_valid_errors(Element(c))[1]),
+                  key=lambda c: (-len(c), c))
+
+
+def _class(delimiters: Delimiters, without: str = "") -> str:
+    out = {*delimiters.__dict__.values(), *without}
+    return "[" + "".join(re.escape(c) for c in _CHARACTERS if c not in out) + "]"
+
+
+def _composite(composite: Any, delimiters: Delimiters) -> str:
+    c = re.escape(delimiters.component)
+    format_codes = next((set(x.valid_codes) for x in composite.children if x.data_ele == "1250"), None)
+    pieces: list[str] = []
+    required_to = 0
+    for position, child in enumerate(composite.children, start=1):
+        if child.data_ele == "1251" and format_codes is not None:
+            value = "|".join(
+                p for f, p in (("D8", _DAY), ("RD8", f"{_DAY}-{_DAY}")) if f in format_codes
+            ) or "$x"
+        else:
+            value = _element(child, delimiters)
+        lead = c if position > 1 else ""
+        if child.usage == "R":
+            required_to = position
+            pieces.append(f"{lead}(?:{value})")
+        elif child.usage == "N" or value == "":
+            pieces.append(lead)
+        else:
+            pieces.append(f"{lead}(?:{value})?")
+    required_to = max(required_to, 1)
+    pattern = ""
+    for piece in reversed(pieces[required_to:]):
+        pattern = f"(?:{piece}{pattern})?"
+    return "(?:" + "".join(pieces[:required_to]) + pattern + ")"
+
+
+def _broken_note(note: list[Any], count: int, delimiters: Delimiters) -> Iterator[str]:
+    """Patterns of segments that break a syntax note (X12.6: P, R, E, C, L)."""
+    kind, positions = note[0], [int(p) for p in note[1:]]
+    e = re.escape(delimiters.element)
+
+    def pattern(present: set[int], absent: set[int]) -> str:
+        last = max(present | absent)
+        body = "".join(
+            e + (f"[^{e}]+" if p in present else "" if p in absent else f"[^{e}]*")
+            for p in range(1, last + 1)
+        )
+        return f"^[^{e}]*{body}(?:{e}|$)"
+
+    if kind == "P":
+        for p in positions:
+            for q in positions:
+                if p != q:
+                    yield pattern({p}, {q})
+    elif kind == "R":
+        yield pattern(set(), set(positions))
+    elif kind == "E":
+        for i, p in enumerate(positions):
+            for q in positions[i + 1 :]:
+                yield pattern({p, q}, set())
+    elif kind == "C":
+        for q in positions[1:]:
+            yield pattern({positions[0]}, {q})
+    elif kind == "L":
+        yield pattern({positions[0]}, set(positions[1:]))

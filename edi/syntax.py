@@ -1,0 +1,232 @@
+"""Segments held against the guide: where each one stands, and what is wrong with it (SNIP 1-2).
+
+The quick patterns of edi/guide.py clear what is surely valid; whatever they can't clear is judged
+by pyx12's own validator, segment by segment, so that the verdict is always pyx12's.
+"""
+
+from __future__ import annotations
+
+import io
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from edi.envelope import Delimiters
+from edi.guide import HERE, Guide, NodePattern
+
+Integers = npt.NDArray[np.int64]
+
+# what an element or segment error code of the 999 means, in our own words
+ELEMENT_ERRORS = {
+    "1": "a required element is missing",
+    "2": "an element is missing that others make necessary",
+    "3": "there are too many elements",
+    "4": "the value is too short",
+    "5": "the value is too long",
+    "6": "a character is not allowed here",
+    "7": "the code is not one the guide allows",
+    "8": "not a valid date",
+    "9": "not a valid time",
+    "10": "an element is used that the guide does not use here",
+}
+SEGMENT_ERRORS = {
+    "1": "the segment fits nowhere at this point",
+    "3": "a required segment or loop is missing",
+    "4": "the loop stands too often",
+    "5": "the segment stands too often",
+    "8": "the segment has element errors",
+    "E": "an empty segment",
+}
+FINDINGS = {
+    "row": pl.Int64, "segment": pl.String, "loop": pl.String, "reference": pl.String,
+    "segment_code": pl.String, "element_code": pl.String, "text": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The segments of some spans of a file, in order: text, place, node.
+
+    ``offset`` is each segment's first byte in the file, ``stop`` the byte after its terminator;
+    ``node`` its node in the guide (or, where ``fits`` is false, the node before it). ``order``
+    lists rows by node, ``bounds`` where each node's rows begin in it.
+    """
+
+    raw: pl.Series
+    offset: Integers
+    stop: Integers
+    node: Integers
+    fits: npt.NDArray[np.bool_]
+    order: Integers
+    bounds: Integers
+    guide: Guide
+    delimiters: Delimiters
+
+    def rows_of(self, nodes: Sequence[int]) -> Integers:
+        """Rows at any of the nodes, in order."""
+        parts = [self.order[self.bounds[n] : self.bounds[n + 1]] for n in nodes]
+        if not parts:
+            return np.empty(0, dtype=np.int64)
+        return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
+
+
+def read_segments(
+    data: bytes | memoryview, spans: Sequence[tuple[int, int]], guide: Guide, delimiters: Delimiters
+) -> Segments:
+    """The segments of ``spans`` (byte ranges that end with a terminator), walked through the guide.
+
+    Raises ValueError where polars and we count a different number of segments.
+    """
+    text = b"".join(bytes(data[a:b]) for a, b in spans)
+    bytes_ = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(bytes_ == ord(delimiters.terminator)).astype(np.int64)
+    starts = np.empty_like(ends)
+    starts[0] = 0
+    starts[1:] = ends[:-1] + 1
+    raw = _raw(text, delimiters)
+    if len(raw) != len(ends):
+        raise ValueError(f"{len(ends)} segments counted but {len(raw)} read")
+    lengths = np.array([b - a for a, b in spans], dtype=np.int64)
+    piece_starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    piece = np.searchsorted(piece_starts, starts, side="right") - 1
+    shift = np.array([a for a, _ in spans], dtype=np.int64)[piece] - piece_starts[piece]
+    padded = (bytes_[starts] == 0x0A) | (bytes_[starts] == 0x0D) | (bytes_[starts] == 0x20)
+    if padded.any():
+        stripped = raw.str.strip_chars_start("\r\n ")
+        starts = starts + (raw.str.len_chars() - stripped.str.len_chars()).fill_null(0).to_numpy()
+        raw = stripped
+    tokens = _tokens(raw, guide, delimiters)
+    rows = accumulate(tokens, operator.getitem, initial=guide.start)
+    next(rows)
+    state = np.fromiter(map(operator.itemgetter(HERE), rows), dtype=np.int64, count=len(tokens))
+    count = len(guide.nodes)
+    fits = state < count
+    node = np.where(fits, state, state - count)
+    known = np.where(fits, node, count)
+    order = np.argsort(known, kind="stable").astype(np.int64)
+    bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
+    return Segments(raw, starts + shift, ends + 1 + shift, node, fits, order, bounds, guide, delimiters)
+
+
+def _raw(text: bytes, delimiters: Delimiters) -> pl.Series:
+    if not text.isascii():
+        text = text.decode("latin-1").encode("utf-8")
+    unused = next(c for c in range(1, 127) if bytes([c]) not in text and c not in (10, 13, 34))
+    frame = pl.read_csv(
+        io.BytesIO(text),
+        separator=chr(unused),
+        eol_char=delimiters.terminator,
+        quote_char=None,
+        has_header=False,
+        schema={"raw": pl.String},
+        empty_string_is_null=False,
+        truncate_ragged_lines=True,
+    )
+    return frame["raw"]
+
+
+def _tokens(raw: pl.Series, guide: Guide, delimiters: Delimiters) -> list[int]:
+    token = raw.str.extract(guide.token_expression(delimiters))
+    levels = np.flatnonzero((token == "HL").to_numpy())
+    physical = pl.DataFrame({"token": token}).with_row_index("row")
+    distinct = physical.group_by("token").agg(pl.len()).get_column("token").to_list()
+    unknown = guide.unknown_token
+    separator = delimiters.element
+    numbers = [
+        guide.tokens.get(t.replace(separator, "*", 1), _plain(t, separator, guide))
+        if t is not None else unknown
+        for t in distinct
+    ]
+    result: list[int] = (
+        token.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_list()
+        if len(distinct) else []
+    )
+    if len(levels):
+        codes = raw.gather(levels).str.split_exact(separator, 4).struct.field("field_3").to_list()
+        for row, code in zip(levels.tolist(), codes, strict=True):
+            result[row] = guide.tokens.get(f"HL*{code}", guide.tokens["HL"])
+    return result
+
+
+def _plain(token: str, separator: str, guide: Guide) -> int:
+    """The token of a segment whose qualifier no node knows."""
+    return guide.tokens.get(token.split(separator, 1)[0], guide.unknown_token)
+
+
+@cache
+def _patterns(guide: Guide, delimiters: Delimiters) -> list[NodePattern]:
+    return guide.patterns(delimiters)
+
+
+def screen(segments: Segments) -> pl.DataFrame:
+    """Everything the guide objects to: one row an objection (``FINDINGS``), in file order."""
+    found: list[tuple[int, str, str, str, str, str, str]] = []
+    guide = segments.guide
+    for row in np.flatnonzero(~segments.fits).tolist():
+        value = segments.raw[row]
+        name = _segment_id(value, segments.delimiters)
+        code = "1" if name else "E"
+        node = guide.nodes[segments.node[row]]
+        found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code]))
+    patterns = _patterns(guide, segments.delimiters)
+    for node in guide.nodes:
+        rows = segments.rows_of((node.index,))
+        if not len(rows):
+            continue
+        raw = segments.raw.gather(rows)
+        pattern = patterns[node.index]
+        cleared = raw.str.contains(pattern.clear)
+        if pattern.broken:
+            padded = raw + pattern.padding
+            for broken in pattern.broken:
+                cleared = cleared & ~padded.str.contains(broken)
+        for at in (~cleared.fill_null(False)).arg_true().to_list():
+            row = int(rows[at])
+            for code, reference, _ in guide.verdict(node, raw[at], segments.delimiters):
+                place = reference if reference.startswith(node.segment) else node.segment + reference
+                found.append(
+                    (row, node.segment, node.loop, place, "8", code, ELEMENT_ERRORS.get(code, ""))
+                )
+            if raw[at].endswith((segments.delimiters.element, segments.delimiters.component)):
+                found.append((row, node.segment, node.loop, node.segment, "8", "3",
+                              "a delimiter at the end of the segment or element"))
+    found.extend(_counts(segments))
+    return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
+
+
+def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
+    """A segment's id where it can be one: never data from a torn segment."""
+    name = (raw or "").split(delimiters.element, 1)[0]
+    return name if 2 <= len(name) <= 3 and name.isascii() and name.isalnum() and name.isupper() else ""
+
+
+def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
+    """Required and repeated segments and loops, counted within each instance of their parent."""
+    found: list[tuple[int, str, str, str, str, str, str]] = []
+    nodes = segments.guide.nodes
+    for rule in segments.guide.rules:
+        parents = segments.rows_of((rule.parent,))
+        if not len(parents):
+            continue
+        children = segments.rows_of(rule.children)
+        if not len(children) and not rule.required:
+            continue
+        instance = np.searchsorted(parents, children, side="right") - 1
+        counts = np.bincount(instance[instance >= 0], minlength=len(parents))
+        child = nodes[rule.children[0]]
+        if rule.required:
+            for at in np.flatnonzero(counts == 0).tolist():
+                found.append((int(parents[at]), child.segment, child.loop, rule.name, "3", "",
+                              SEGMENT_ERRORS["3"]))
+        if rule.most is not None and len(children):
+            for at in np.flatnonzero(counts > rule.most).tolist():
+                extra = children[np.searchsorted(instance, at) + rule.most]
+                found.append((int(extra), child.segment, child.loop, rule.name, rule.code, "",
+                              SEGMENT_ERRORS[rule.code]))
+    return found
