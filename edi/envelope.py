@@ -17,8 +17,6 @@ WINDOW = 1 << 25  # bytes looked at together: a file of any size needs only this
 ISA_ELEMENTS = 16
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
-# printable ASCII, CR, LF, TAB and latin-1 letters; the rest may only be a delimiter
-_CONTROL = np.array([c < 0x20 and c not in (0x09, 0x0A, 0x0D) or c == 0x7F for c in range(256)])
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF"}
 
 
@@ -198,9 +196,10 @@ def _control_segments(
     Stops after IEA or before another ISA. The closing marker's ``start`` is where reading ended;
     its elements tell whether an unterminated tail was left.
     """
-    separator, terminator = ord(interchange.delimiters.element), ord(interchange.delimiters.terminator)
-    forbidden = _CONTROL.copy()
-    forbidden[[ord(c) for c in interchange.delimiters.__dict__.values()]] = False
+    separator, terminator = (
+        ord(interchange.delimiters.element),
+        ord(interchange.delimiters.terminator),
+    )
     size = len(bytes_)
     start = interchange.start
     ordinal = -1
@@ -212,16 +211,11 @@ def _control_segments(
             ends = np.flatnonzero(bytes_[start:window_end] == terminator) + start
         if not len(ends):
             break
-        if forbidden[bytes_[start : ends[-1]]].any():
-            at = start + int(np.flatnonzero(forbidden[bytes_[start : ends[-1]]])[0])
-            interchange.problems.append(
-                Problem("interchange", "024", at, f"control character at byte {at}")
-            )
         starts = np.empty_like(ends)
         starts[0] = start
         starts[1:] = ends[:-1] + 1
-        for _ in range(4):  # CR, LF and blanks after a terminator are padding
-            padded = (starts < ends) & np.isin(bytes_[np.minimum(starts, size - 1)], (*PADDING, 0x20))
+        for _ in range(4):  # CR and LF after a terminator are padding
+            padded = (starts < ends) & np.isin(bytes_[np.minimum(starts, size - 1)], PADDING)
             if not padded.any():
                 break
             starts[padded] += 1
@@ -229,7 +223,10 @@ def _control_segments(
         is_control = (third == separator) & (
             ((first == 0x53) & ((second == 0x54) | (second == 0x45)))  # ST SE
             | ((first == 0x47) & ((second == 0x53) | (second == 0x45)))  # GS GE
-        ) | ((first == 0x49) & (((second == 0x45) & (third == 0x41)) | ((second == 0x53) & (third == 0x41))))
+        ) | (
+            (first == 0x49)
+            & (((second == 0x45) & (third == 0x41)) | ((second == 0x53) & (third == 0x41)))
+        )
         for k in np.flatnonzero(is_control):
             a, b = int(starts[k]), int(ends[k])
             text = bytes(data[a:b]).decode("latin-1")
@@ -288,12 +285,19 @@ def _read_segments(
             close_set(control.start)
             if group is None:
                 interchange.problems.append(
-                    Problem("interchange", "024", control.start, "a transaction set outside of a group")
+                    Problem(
+                        "interchange", "024", control.start, "a transaction set outside of a group"
+                    )
                 )
                 continue
             set_ = TransactionSet(
-                control.start, control.end, element[2], element[1],
-                element[3] or group.guide_code, 0, control.ordinal,
+                control.start,
+                control.end,
+                element[2],
+                element[1],
+                element[3] or group.guide_code,
+                0,
+                control.ordinal,
             )
             if not element[2]:
                 set_.problems.append(Problem("set", "6", control.start, "ST02 is missing"))
@@ -313,8 +317,12 @@ def _read_segments(
                 not element[1].isdigit() or int(element[1]) != set_.segment_count
             ):
                 set_.problems.append(
-                    Problem("set", "4", control.start,
-                            f"SE01 does not say {set_.segment_count}, the number of segments counted")
+                    Problem(
+                        "set",
+                        "4",
+                        control.start,
+                        f"SE01 does not say {set_.segment_count}, the number of segments counted",
+                    )
                 )
             if element[2] != set_.number:
                 set_.problems.append(Problem("set", "3", control.start, "SE02 differs from ST02"))
@@ -329,18 +337,28 @@ def _read_segments(
             group.stated_count = element[1]
             if not element[1].isdigit() or int(element[1]) != len(group.sets):
                 group.problems.append(
-                    Problem("group", "5", control.start,
-                            f"GE01 does not say {len(group.sets)}, the number of sets counted")
+                    Problem(
+                        "group",
+                        "5",
+                        control.start,
+                        f"GE01 does not say {len(group.sets)}, the number of sets counted",
+                    )
                 )
             if element[2] != group.number:
-                group.problems.append(Problem("group", "4", control.start, "GE02 differs from GS06"))
+                group.problems.append(
+                    Problem("group", "4", control.start, "GE02 differs from GS06")
+                )
             group = None
         elif control.id == "IEA":
             close_group(control.start)
             if not element[1].isdigit() or int(element[1]) != len(interchange.groups):
                 interchange.problems.append(
-                    Problem("interchange", "021", control.start,
-                            f"IEA01 does not say {len(interchange.groups)}, the groups counted")
+                    Problem(
+                        "interchange",
+                        "021",
+                        control.start,
+                        f"IEA01 does not say {len(interchange.groups)}, the groups counted",
+                    )
                 )
             if element[2].strip() != interchange.number:
                 interchange.problems.append(

@@ -157,16 +157,22 @@ class Guide:
             own = loop.get_first_node()
             begins = self._by_identity[id(own)].index if own.is_segment() else parent
             for child in loop.childIterator():
-                if child.is_loop() and len(child) == 0:
-                    continue
+                if child.id == "SE" or (child.is_loop() and len(child) == 0):
+                    continue  # SE is the envelope's to count
                 most = child.get_max_repeat()
                 bound = None if most >= 2**31 - 1 else most
                 required = child.usage == "R"
                 wrapper = child.is_loop() and not child.get_first_node().is_segment()
                 if child is not own and not wrapper and (required or bound is not None):
                     rules.append(
-                        Rule(begins, first_nodes(child), required, bound, child.id,
-                             "4" if child.is_loop() else "5")
+                        Rule(
+                            begins,
+                            first_nodes(child),
+                            required,
+                            bound,
+                            child.id,
+                            "4" if child.is_loop() else "5",
+                        )
                     )
                 if child.is_loop():
                     visit(child, begins)
@@ -183,16 +189,19 @@ class Guide:
         e, c = re.escape(delimiters.element), re.escape(delimiters.component)
         by_element = "|".join(s for s, k in sorted(self.qualified.items()) if k == "element")
         by_component = "|".join(s for s, k in sorted(self.qualified.items()) if k == "component")
-        return (
-            f"^((?:{by_element}){e}[^{e}]*|(?:{by_component}){e}[^{e}{c}]*|[^{e}]*)"
-        )
+        return f"^((?:{by_element}){e}[^{e}]*|(?:{by_component}){e}[^{e}{c}]*|[^{e}]*)"
 
-    def verdict(self, node: Node, segment: str, delimiters: Delimiters) -> list[tuple[str, str, str]]:
+    def verdict(
+        self, node: Node, segment: str, delimiters: Delimiters
+    ) -> list[tuple[str, str, str]]:
         """pyx12's own verdict on a segment at a node: (code, reference designator, value)."""
         from pyx12.segment import Segment
 
         data = Segment(
-            segment, delimiters.terminator, delimiters.element, delimiters.component,
+            segment,
+            delimiters.terminator,
+            delimiters.element,
+            delimiters.component,
             delimiters.repetition,
         )
         try:
@@ -259,7 +268,11 @@ def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
     for position, child in enumerate(segment.children, start=1):
         value = _date_after_format(node, position)
         if value is None:
-            value = _composite(child, delimiters) if child.is_composite() else _element(child, delimiters)
+            value = (
+                _composite(child, delimiters)
+                if child.is_composite()
+                else _element(child, delimiters)
+            )
         if child.usage == "R":
             required_to = position
             pieces.append(separator + value)
@@ -274,9 +287,7 @@ def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
     if node.segment == "DTP":
         pattern = _dated(segment, delimiters)
     count = len(segment.children)
-    broken = [
-        p for note in segment.syntax for p in _broken_note(note, count, delimiters)
-    ]
+    broken = [p for note in segment.syntax for p in _broken_note(note, count, delimiters)]
     return NodePattern(f"^{node.segment}{pattern}$", tuple(broken), delimiters.element * count)
 
 
@@ -318,8 +329,10 @@ def _element(element: Any, delimiters: Delimiters) -> str:
     if kind in ("AN", "ID"):
         character = _class(delimiters)
         ends = _class(delimiters, without=" ")
-        return f"(?:{ends}{{{least},{least}}})" if most == 1 else (
-            f"(?:{character}{{{max(0, least - 1)},{most - 1}}}{ends})"
+        return (
+            f"(?:{ends}{{{least},{least}}})"
+            if most == 1
+            else (f"(?:{character}{{{max(0, least - 1)},{most - 1}}}{ends})")
         )
     return "(?:$x)"
 
@@ -334,8 +347,10 @@ def _allowed_codes(element: Any) -> list[str] | None:
         codes |= set(element.root.ext_codes.codes[external]["codes"])
     from pyx12.segment import Element
 
-    return sorted((c for c in codes if c and not element.is_valid_errors(Element(c))[1]),
-                  key=lambda c: (-len(c), c))
+    return sorted(
+        (c for c in codes if c and not element.is_valid_errors(Element(c))[1]),
+        key=lambda c: (-len(c), c),
+    )
 
 
 def _class(delimiters: Delimiters, without: str = "") -> str:
@@ -345,14 +360,19 @@ def _class(delimiters: Delimiters, without: str = "") -> str:
 
 def _composite(composite: Any, delimiters: Delimiters) -> str:
     c = re.escape(delimiters.component)
-    format_codes = next((set(x.valid_codes) for x in composite.children if x.data_ele == "1250"), None)
+    format_codes = next(
+        (set(x.valid_codes) for x in composite.children if x.data_ele == "1250"), None
+    )
     pieces: list[str] = []
     required_to = 0
     for position, child in enumerate(composite.children, start=1):
         if child.data_ele == "1251" and format_codes is not None:
-            value = "|".join(
-                p for f, p in (("D8", _DAY), ("RD8", f"{_DAY}-{_DAY}")) if f in format_codes
-            ) or "$x"
+            value = (
+                "|".join(
+                    p for f, p in (("D8", _DAY), ("RD8", f"{_DAY}-{_DAY}")) if f in format_codes
+                )
+                or "$x"
+            )
         else:
             value = _element(child, delimiters)
         lead = c if position > 1 else ""

@@ -40,7 +40,9 @@ def _fields(scope: str, loops: str, segment: str, codes: str, *columns: str) -> 
         place, name = column.split(" ")
         element, _, component = place.partition(".")
         name, _, kind = name.partition(":")
-        yield Field(scope, loops, segment, codes, int(element), int(component or 0), name, kind or "text")
+        yield Field(
+            scope, loops, segment, codes, int(element), int(component or 0), name, kind or "text"
+        )
 
 
 _NAME = ("2 entity_type_code", "3 last_name", "4 first_name", "5 middle_name", "7 suffix")
@@ -201,7 +203,9 @@ class _Reader:
         raw = self.segments.raw.gather(rows)
         split = raw.str.split_exact(self.segments.delimiters.element, count).struct.unnest()
         return split.select(
-            pl.when(pl.col(f"field_{i}").str.len_bytes() > 0).then(pl.col(f"field_{i}")).alias(f"e{i}")
+            pl.when(pl.col(f"field_{i}").str.len_bytes() > 0)
+            .then(pl.col(f"field_{i}"))
+            .alias(f"e{i}")
             for i in range(1, count + 1)
         )
 
@@ -217,12 +221,15 @@ class _Reader:
             joined = parts.select(
                 pl.concat_str(
                     [pl.when(pl.col(n).str.len_bytes() > 0).then(pl.col(n)) for n in names],
-                    separator=":", ignore_nulls=True,
+                    separator=":",
+                    ignore_nulls=True,
                 ).alias("x")
             )["x"]
             return _nonempty(joined)
         if kind == "colons":
-            return series if separator == ":" else series.str.replace_all(separator, ":", literal=True)
+            return (
+                series if separator == ":" else series.str.replace_all(separator, ":", literal=True)
+            )
         if component:
             parts = series.str.split_exact(separator, component).struct.unnest()
             series = _nonempty(parts[f"field_{component - 1}"])
@@ -230,8 +237,11 @@ class _Reader:
             return series
         if kind == "elements5":
             names = [f"e{element + k}" for k in range(5)]
-            return _nonempty(elements.select(
-                pl.concat_str(names, separator=":", ignore_nulls=True).alias("x"))["x"])
+            return _nonempty(
+                elements.select(pl.concat_str(names, separator=":", ignore_nulls=True).alias("x"))[
+                    "x"
+                ]
+            )
         if kind == "hour":
             return _hour(series, elements)
         converted = _CONVERT[kind](series, elements)
@@ -242,7 +252,9 @@ class _Reader:
         for at in bad:
             row = int(rows[at])
             node = self.guide.nodes[self.segments.node[row]]
-            self.problems.append((row, node.loop, f"{node.segment}{element:02d}", _UNREADABLE[kind]))
+            self.problems.append(
+                (row, node.loop, f"{node.segment}{element:02d}", _UNREADABLE[kind])
+            )
         return converted
 
     def scope_frame(self, scope: str) -> pl.DataFrame:
@@ -263,13 +275,19 @@ class _Reader:
             if not len(rows):
                 for f in fields:
                     if f.column not in columns:
-                        columns[f.column] = pl.Series(f.column, [None] * count, dtype=_DTYPE[f.kind])
+                        columns[f.column] = pl.Series(
+                            f.column, [None] * count, dtype=_DTYPE[f.kind]
+                        )
                 continue
             instance = self.instance(scope, rows)
             place = np.full(count, -1, dtype=np.int64)
             inside = instance >= 0
             place[instance[inside][::-1]] = np.flatnonzero(inside)[::-1]
-            index = pl.Series(place).set(pl.Series(place < 0), None) if (place < 0).any() else pl.Series(place)
+            index = (
+                pl.Series(place).set(pl.Series(place < 0), None)
+                if (place < 0).any()
+                else pl.Series(place)
+            )
             for f in fields:
                 values = self.value(elements, f.element, f.component, f.kind, rows)
                 # an institutional and a professional segment may fill the same column
@@ -294,7 +312,9 @@ def _scaled(series: pl.Series, digits: int, limit: int) -> pl.Series:
     exact = pl.col("x").str.contains(rf"^-?(?:[0-9]+|[0-9]*\.[0-9]{{1,{digits}}}0*|[0-9]+\.)$")
     sign = pl.when(pl.col("x").str.starts_with("-")).then(-1).otherwise(1)
     return frame.select(
-        pl.when(exact & (whole.str.len_bytes() <= 12) & (number <= limit)).then(number * sign).alias("v")
+        pl.when(exact & (whole.str.len_bytes() <= 12) & (number <= limit))
+        .then(number * sign)
+        .alias("v")
     )["v"]
 
 
@@ -321,8 +341,11 @@ def _through(series: pl.Series, elements: pl.DataFrame) -> pl.Series:
 
 def _hour(series: pl.Series, elements: pl.DataFrame) -> pl.Series:
     return pl.DataFrame({"x": series, "f": elements["e2"]}).select(
-        pl.when(pl.col("f") == "TM").then(pl.col("x"))
-        .when(pl.col("f") == "DT").then(pl.col("x").str.slice(8, 4)).alias("x")
+        pl.when(pl.col("f") == "TM")
+        .then(pl.col("x"))
+        .when(pl.col("f") == "DT")
+        .then(pl.col("x").str.slice(8, 4))
+        .alias("x")
     )["x"]
 
 
@@ -338,12 +361,22 @@ _UNREADABLE = {
     "amount": "not an amount of at most 99,999,999.99 in whole cents",
     "quantity": "not a quantity with at most three decimals",
     "percent": "not a percentage with at most two decimals",
-    "date": "not a date", "from": "not a date", "through": "not a date",
+    "date": "not a date",
+    "from": "not a date",
+    "through": "not a date",
 }
 _DTYPE = {
-    "text": pl.String, "join4": pl.String, "colons": pl.String, "elements5": pl.String,
-    "hour": pl.String, "amount": pl.Int64, "quantity": pl.Int64, "percent": pl.Int64,
-    "date": pl.Date, "from": pl.Date, "through": pl.Date,
+    "text": pl.String,
+    "join4": pl.String,
+    "colons": pl.String,
+    "elements5": pl.String,
+    "hour": pl.String,
+    "amount": pl.Int64,
+    "quantity": pl.Int64,
+    "percent": pl.Int64,
+    "date": pl.Date,
+    "from": pl.Date,
+    "through": pl.Date,
 }
 
 
@@ -388,7 +421,7 @@ def read_claims(segments: Segments) -> ReadClaims:
         claim_id=pl.Series(line_claim, dtype=pl.Int64),
         line_number=pl.Series(line_number, dtype=pl.Int64),
     )
-    patient_of = person.filter(pl.col("role") == "patient")
+    patient_of = person.filter(pl.col("role") == "patient")  # one row a claim, in claim order
     claims = claims.with_columns(
         patient_of["last_name"].alias("patient_last_name"),
         patient_of["first_name"].alias("patient_first_name"),
@@ -407,7 +440,9 @@ def read_claims(segments: Segments) -> ReadClaims:
     claims = claims.join(codes, on="claim_id", how="left", maintain_order="left")
     if reader.guide.name == "837P":
         lines = lines.join(
-            claims.select("claim_id", _claim_place="facility_code"), on="claim_id", how="left",
+            claims.select("claim_id", _claim_place="facility_code"),
+            on="claim_id",
+            how="left",
             maintain_order="left",
         ).with_columns(pl.col("place_of_service_code").fill_null(pl.col("_claim_place")))
     tables["occurrences"] = _with_related_causes(reader, tables["occurrences"])
@@ -426,7 +461,9 @@ def _at(starts: Integers, index: Integers) -> Integers:
 def _gather(frame: pl.DataFrame, index: Integers) -> pl.DataFrame:
     """Rows of ``frame`` by index; −1 gives nulls."""
     if not frame.height:
-        return pl.DataFrame({n: pl.Series([None] * len(index), dtype=t) for n, t in frame.schema.items()})
+        return pl.DataFrame(
+            {n: pl.Series([None] * len(index), dtype=t) for n, t in frame.schema.items()}
+        )
     at = pl.Series(index)
     return frame.select(pl.all().gather(at.set(at < 0, None)))
 
@@ -449,7 +486,10 @@ def _conform(frame: pl.DataFrame, schema: type[frames.dy.Schema]) -> pl.DataFram
 
 
 def _people(
-    reader: _Reader, of_subscriber: Integers, of_patient: Integers, subscriber_row: Integers,
+    reader: _Reader,
+    of_subscriber: Integers,
+    of_patient: Integers,
+    subscriber_row: Integers,
     claim_rows: Integers,
 ) -> pl.DataFrame:
     """Two rows a claim: the subscriber's 2010BA and the patient's 2010CA, else 2010BA."""
@@ -460,20 +500,30 @@ def _people(
     subscriber_of = _last_before(rows[~is_patient], claim_rows, subscriber_row)
     patient_rows = _at(reader.starts["patient"], of_patient)
     patient_of = _last_before(rows[is_patient], claim_rows, patient_rows)
-    subscriber_index = np.where(
-        subscriber_of >= 0, np.flatnonzero(~is_patient)[np.maximum(subscriber_of, 0)], -1
-    ) if (~is_patient).any() else np.full(len(claim_rows), -1)
-    patient_index = np.where(
-        (of_patient >= 0) & (patient_of >= 0), np.flatnonzero(is_patient)[np.maximum(patient_of, 0)], -1
-    ) if is_patient.any() else np.full(len(claim_rows), -1)
+    subscriber_index = (
+        np.where(subscriber_of >= 0, np.flatnonzero(~is_patient)[np.maximum(subscriber_of, 0)], -1)
+        if (~is_patient).any()
+        else np.full(len(claim_rows), -1)
+    )
+    patient_index = (
+        np.where(
+            (of_patient >= 0) & (patient_of >= 0),
+            np.flatnonzero(is_patient)[np.maximum(patient_of, 0)],
+            -1,
+        )
+        if is_patient.any()
+        else np.full(len(claim_rows), -1)
+    )
     own = np.where(of_patient >= 0, patient_index, subscriber_index)
     claim_id = pl.int_range(len(claim_rows), dtype=pl.Int64, eager=True).alias("claim_id")
     parts = [
         _gather(everyone, index).with_columns(claim_id, role=pl.lit(role))
         for role, index in (("patient", own), ("subscriber", subscriber_index))
     ]
-    people = pl.concat(parts).join(death, on=("claim_id", "role"), how="left", maintain_order="left")
-    return _conform(people, frames.People)
+    people = pl.concat(parts).join(
+        death, on=("claim_id", "role"), how="left", maintain_order="left"
+    )
+    return _conform(people.sort("claim_id", "role"), frames.People)
 
 
 def _death_dates(reader: _Reader) -> pl.DataFrame:
@@ -500,7 +550,9 @@ def _death_dates(reader: _Reader) -> pl.DataFrame:
 
 def _next_level(reader: _Reader, rows: Integers) -> Integers:
     """The next HL after each row, or past the end."""
-    levels = np.sort(np.concatenate([reader.starts[s] for s in ("provider", "subscriber", "patient")]))
+    levels = np.sort(
+        np.concatenate([reader.starts[s] for s in ("provider", "subscriber", "patient")])
+    )
     ends = np.append(levels, len(reader.segments.raw))
     return np.asarray(ends[np.searchsorted(levels, rows, side="right")])
 
@@ -521,12 +573,12 @@ def _parties(reader: _Reader, claim_rows: Integers, of_provider: Integers) -> pl
         return pl.DataFrame(schema={n: c.dtype for n, c in frames.ClaimProviders.columns().items()})
     named = frame["number_qualifier"] == "XX"
     frame = frame.with_columns(
-        npi=pl.when(named).then("number"), other_number=pl.when(~named).then("number"),
+        npi=pl.when(named).then("number"),
+        other_number=pl.when(~named).then("number"),
         _row=pl.Series(rows),
     )
     shared = np.isin(rows, reader.rows("2010AA 2010AB 2010AC", "NM1"))
-    on_line = np.isin(rows, reader.rows(
-        "2420A 2420B 2420C 2420D 2420E 2420F 2420G 2420H", "NM1"))
+    on_line = np.isin(rows, reader.rows("2420A 2420B 2420C 2420D 2420E 2420F 2420G 2420H", "NM1"))
     claim = reader.instance("claim", rows)
     line = np.where(on_line, reader.instance("line", rows), -1)
     numbers = _within(reader.instance("claim", reader.starts["line"]))
@@ -537,12 +589,16 @@ def _parties(reader: _Reader, claim_rows: Integers, of_provider: Integers) -> pl
         _provider=pl.Series(reader.instance("provider", rows), dtype=pl.Int64),
     )
     own = frame.filter(pl.Series(~shared))
-    claims = pl.DataFrame({
-        "claim_id": np.arange(len(claim_rows), dtype=np.int64),
-        "_provider": of_provider.astype(np.int64),
-    })
+    claims = pl.DataFrame(
+        {
+            "claim_id": np.arange(len(claim_rows), dtype=np.int64),
+            "_provider": of_provider.astype(np.int64),
+        }
+    )
     of_all = claims.join(
-        frame.filter(pl.Series(shared)).drop("claim_id"), on="_provider", how="inner",
+        frame.filter(pl.Series(shared)).drop("claim_id"),
+        on="_provider",
+        how="inner",
         maintain_order="left_right",
     )
     return pl.concat([of_all.select(own.columns), own]).sort("claim_id", "_row")
@@ -561,22 +617,35 @@ def _slim_providers(
     """The providers decisions look at, as columns of claims and lines."""
     whole = parties.filter(pl.col("line_number").is_null())
     for column, (role, value) in _ROLES.items():
-        first = whole.filter(pl.col("role_code") == role).unique("claim_id", keep="first",
-                                                                maintain_order=True)
-        claims = claims.join(first.select("claim_id", pl.col(value).alias(column)), on="claim_id",
-                             how="left", maintain_order="left")
+        first = whole.filter(pl.col("role_code") == role).unique(
+            "claim_id", keep="first", maintain_order=True
+        )
+        claims = claims.join(
+            first.select("claim_id", pl.col(value).alias(column)),
+            on="claim_id",
+            how="left",
+            maintain_order="left",
+        )
     places = (
         whole.filter(pl.col("role_code").is_in(["77", "85"]) & pl.col("zip_code").is_not_null())
         .sort("claim_id", pl.col("role_code") == "85")
         .unique("claim_id", keep="first", maintain_order=True)
     )
-    claims = claims.join(places.select("claim_id", facility_zip_code="zip_code"), on="claim_id",
-                         how="left", maintain_order="left")
+    claims = claims.join(
+        places.select("claim_id", facility_zip_code="zip_code"),
+        on="claim_id",
+        how="left",
+        maintain_order="left",
+    )
     rendering = parties.filter(
         (pl.col("role_code") == "82") & pl.col("line_number").is_not_null()
     ).unique(("claim_id", "line_number"), keep="first", maintain_order=True)
-    lines = lines.join(rendering.select("claim_id", "line_number", rendering_npi="npi"),
-                       on=("claim_id", "line_number"), how="left", maintain_order="left")
+    lines = lines.join(
+        rendering.select("claim_id", "line_number", rendering_npi="npi"),
+        on=("claim_id", "line_number"),
+        how="left",
+        maintain_order="left",
+    )
     return claims, lines
 
 
@@ -592,8 +661,12 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         .filter(pl.col("x").is_not_null())
         .with_columns(_place=pl.col("_place").str.slice(1).cast(pl.Int64))
         .sort("_row", "_place")
-        .with_columns(pl.col("x").str.split_exact(separator, 8).struct.rename_fields(
-            [f"c{i}" for i in range(1, 10)]).alias("x"))
+        .with_columns(
+            pl.col("x")
+            .str.split_exact(separator, 8)
+            .struct.rename_fields([f"c{i}" for i in range(1, 10)])
+            .alias("x")
+        )
         .unnest("x")
         .with_columns(
             pl.when(pl.col(f"c{i}").str.len_bytes() > 0).then(pl.col(f"c{i}")).alias(f"c{i}")
@@ -618,11 +691,16 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     occurrences = of(_OCCURRENCES).with_columns(code="c2")
     occurrences = occurrences.with_columns(
         from_date=_day(occurrences["c4"]),
-        through_date=_day(pl.DataFrame({"x": occurrences["c4"], "f": occurrences["c3"]}).select(
-            pl.when(pl.col("f") == "RD8").then(pl.col("x").str.slice(9, 8)).alias("x"))["x"]),
+        through_date=_day(
+            pl.DataFrame({"x": occurrences["c4"], "f": occurrences["c3"]}).select(
+                pl.when(pl.col("f") == "RD8").then(pl.col("x").str.slice(9, 8)).alias("x")
+            )["x"]
+        ),
         value_amount=_scaled(occurrences["c5"], 2, CENTS_LIMIT),
     )
-    drg = composites.filter(pl.col("c1") == "DR").unique("claim_id", keep="first", maintain_order=True)
+    drg = composites.filter(pl.col("c1") == "DR").unique(
+        "claim_id", keep="first", maintain_order=True
+    )
     return {
         "diagnoses": _conform(diagnoses, frames.Diagnoses),
         "procedures": _conform(procedures, frames.Procedures),
@@ -637,24 +715,35 @@ def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataF
     has = causes.is_not_null()
     if not has.any():
         return occurrences
-    parts = causes.filter(has).str.split_exact(reader.segments.delimiters.component, 4).struct.unnest()
+    parts = (
+        causes.filter(has).str.split_exact(reader.segments.delimiters.component, 4).struct.unnest()
+    )
     frame = parts.with_columns(claim_id=pl.Series(np.flatnonzero(has.to_numpy()), dtype=pl.Int64))
     found = (
-        frame.unpivot(("field_0", "field_1", "field_2"), index=("claim_id", "field_3"), value_name="code")
+        frame.unpivot(
+            ("field_0", "field_1", "field_2"), index=("claim_id", "field_3"), value_name="code"
+        )
         .filter(pl.col("code").str.len_bytes() > 0)
         .sort("claim_id", "variable")
         .select("claim_id", "code", qualifier_code=pl.lit("CLM11"), state_code=pl.col("field_3"))
     )
     found = found.with_columns(state_code=_nonempty(found["state_code"]))
-    extra = _conform(found.with_columns(sequence_number=pl.lit(0, dtype=pl.Int64)), frames.Occurrences)
+    extra = _conform(
+        found.with_columns(sequence_number=pl.lit(0, dtype=pl.Int64)), frames.Occurrences
+    )
     both = pl.concat([occurrences, extra]).sort("claim_id", maintain_order=True)
-    return both.with_columns(sequence_number=pl.Series(_within(both["claim_id"].to_numpy()), dtype=pl.Int64))
+    return both.with_columns(
+        sequence_number=pl.Series(_within(both["claim_id"].to_numpy()), dtype=pl.Int64)
+    )
 
 
 def _row_frames(reader: _Reader) -> dict[str, pl.DataFrame]:
     schemas_ = {
-        "dates": frames.Dates, "references": frames.References, "amounts": frames.Amounts,
-        "notes": frames.Notes, "attachments": frames.Attachments,
+        "dates": frames.Dates,
+        "references": frames.References,
+        "amounts": frames.Amounts,
+        "notes": frames.Notes,
+        "attachments": frames.Attachments,
         "certifications": frames.Certifications,
     }
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in schemas_}
@@ -665,20 +754,27 @@ def _row_frames(reader: _Reader) -> dict[str, pl.DataFrame]:
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        elements = reader.elements(rows, max(max(f.element for f in fields) + 4, 2)
-                                   if row.frame == "certifications"
-                                   else max(max(f.element for f in fields), 2))
+        elements = reader.elements(
+            rows,
+            max(max(f.element for f in fields) + 4, 2)
+            if row.frame == "certifications"
+            else max(max(f.element for f in fields), 2),
+        )
         loop = loops[reader.segments.node[rows]]
         claim, line = _claim_and_line(reader, rows, loop, line_numbers)
-        values = {f.column: reader.value(elements, f.element, f.component, f.kind, rows) for f in fields}
+        values = {
+            f.column: reader.value(elements, f.element, f.component, f.kind, rows) for f in fields
+        }
         frame = pl.DataFrame(values).with_columns(
-            claim, line, loop=pl.Series(loop.tolist(), dtype=pl.String), _row=pl.Series(rows))
+            claim, line, loop=pl.Series(loop.tolist(), dtype=pl.String), _row=pl.Series(rows)
+        )
         if row.segment == "K3":
             frame = frame.with_columns(qualifier_code=pl.lit("K3"))
         parts[row.frame].append(frame.filter(pl.col("claim_id") >= 0))
     return {
         name: _conform(pl.concat(found, how="diagonal").sort("_row"), schemas_[name])
-        if found else frames.empty(schemas_[name])
+        if found
+        else frames.empty(schemas_[name])
         for name, found in parts.items()
     }
 
@@ -724,25 +820,36 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         base: dict[str, pl.Series | pl.Expr] = {
             "claim_id": pl.Series((line_claim if line_level else payer_claim)[at], dtype=pl.Int64),
             "line_number": pl.Series(line_numbers[line_index[at]], dtype=pl.Int64)
-            if line_level else pl.lit(None, dtype=pl.Int64),
+            if line_level
+            else pl.lit(None, dtype=pl.Int64),
             "payer_sequence": pl.lit(None, dtype=pl.Int64)
-            if line_level else pl.Series(payer_sequence[at], dtype=pl.Int64),
+            if line_level
+            else pl.Series(payer_sequence[at], dtype=pl.Int64),
             "adjudication_sequence": pl.Series(line_sequence[at], dtype=pl.Int64)
-            if line_level else pl.lit(None, dtype=pl.Int64),
+            if line_level
+            else pl.lit(None, dtype=pl.Int64),
             "_row": pl.Series(rows),
         }
         for triple in range(6):
             first = 2 + 3 * triple
             adjusted.append(
-                elements.select(group_code="e1", reason_code=f"e{first}").with_columns(
+                elements.select(group_code="e1", reason_code=f"e{first}")
+                .with_columns(
                     reader.value(elements, first + 1, 0, "amount", rows).alias("adjustment_amount"),
-                    reader.value(elements, first + 2, 0, "quantity", rows).alias("adjustment_quantity"),
-                    _triple=pl.lit(triple), **base,
-                ).filter(pl.col("reason_code").is_not_null() & pl.col("adjustment_amount").is_not_null())
+                    reader.value(elements, first + 2, 0, "quantity", rows).alias(
+                        "adjustment_quantity"
+                    ),
+                    _triple=pl.lit(triple),
+                    **base,
+                )
+                .filter(
+                    pl.col("reason_code").is_not_null() & pl.col("adjustment_amount").is_not_null()
+                )
             )
     adjustments = (
         _conform(pl.concat(adjusted).sort("_row", "_triple"), frames.OtherPayerAdjustments)
-        if adjusted else frames.empty(frames.OtherPayerAdjustments)
+        if adjusted
+        else frames.empty(frames.OtherPayerAdjustments)
     )
     return {
         "other_payers": _conform(payers, frames.OtherPayers),
@@ -752,16 +859,27 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
 
 
 def _sources(
-    reader: _Reader, set_: pl.DataFrame, of_provider: Integers, of_subscriber: Integers,
+    reader: _Reader,
+    set_: pl.DataFrame,
+    of_provider: Integers,
+    of_subscriber: Integers,
     of_patient: Integers,
 ) -> pl.DataFrame:
     """Byte ranges of each claim and of what stands above it."""
     offset, stop = reader.segments.offset, reader.segments.stop
     starts = reader.starts
     claim_rows = starts["claim"]
-    boundaries = np.sort(np.concatenate(
-        [claim_rows, starts["provider"], starts["subscriber"], starts["patient"],
-         reader.rows("ST_LOOP", "SE")]))
+    boundaries = np.sort(
+        np.concatenate(
+            [
+                claim_rows,
+                starts["provider"],
+                starts["subscriber"],
+                starts["patient"],
+                reader.rows("ST_LOOP", "SE"),
+            ]
+        )
+    )
     ends_at = np.append(boundaries, len(offset))
 
     def end_of(rows: Integers) -> Integers:
@@ -775,18 +893,22 @@ def _sources(
     header_rows = _at(starts["set"], reader.instance("set", claim_rows))
     has_patient = patient >= 0
     patient_start = np.where(has_patient, offset[np.maximum(patient, 0)], offset[claim_rows])
-    return pl.DataFrame({
-        "claim_id": np.arange(len(claim_rows), dtype=np.int64),
-        "header_start": offset[np.maximum(header_rows, 0)],
-        "header_end": end_of(header_rows),
-        "provider_start": offset[np.maximum(provider, 0)],
-        "provider_end": end_of(provider),
-        "subscriber_start": offset[np.maximum(subscriber, 0)],
-        "subscriber_end": end_of(subscriber),
-        "patient_start": patient_start,
-        "patient_end": np.where(has_patient, end_of(patient), offset[claim_rows]),
-        "claim_start": offset[claim_rows],
-        "claim_end": end_of(claim_rows),
-    }).with_columns(
-        batch_reference=set_["batch_reference"] if "batch_reference" in set_.columns else pl.lit(None)
+    return pl.DataFrame(
+        {
+            "claim_id": np.arange(len(claim_rows), dtype=np.int64),
+            "header_start": offset[np.maximum(header_rows, 0)],
+            "header_end": end_of(header_rows),
+            "provider_start": offset[np.maximum(provider, 0)],
+            "provider_end": end_of(provider),
+            "subscriber_start": offset[np.maximum(subscriber, 0)],
+            "subscriber_end": end_of(subscriber),
+            "patient_start": patient_start,
+            "patient_end": np.where(has_patient, end_of(patient), offset[claim_rows]),
+            "claim_start": offset[claim_rows],
+            "claim_end": end_of(claim_rows),
+        }
+    ).with_columns(
+        batch_reference=set_["batch_reference"]
+        if "batch_reference" in set_.columns
+        else pl.lit(None)
     )

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from edi.envelope import Delimiters
+from edi.envelope import PADDING, Delimiters
 from edi.guide import HERE, Guide, NodePattern
 
 Integers = npt.NDArray[np.int64]
@@ -44,8 +44,13 @@ SEGMENT_ERRORS = {
     "E": "an empty segment",
 }
 FINDINGS = {
-    "row": pl.Int64, "segment": pl.String, "loop": pl.String, "reference": pl.String,
-    "segment_code": pl.String, "element_code": pl.String, "text": pl.String,
+    "row": pl.Int64,
+    "segment": pl.String,
+    "loop": pl.String,
+    "reference": pl.String,
+    "segment_code": pl.String,
+    "element_code": pl.String,
+    "text": pl.String,
 }
 
 
@@ -89,18 +94,17 @@ def read_segments(
     starts = np.empty_like(ends)
     starts[0] = 0
     starts[1:] = ends[:-1] + 1
-    raw = _raw(text, delimiters)
+    raw = _raw(text[: ends[-1] + 1], delimiters)
     if len(raw) != len(ends):
         raise ValueError(f"{len(ends)} segments counted but {len(raw)} read")
+    if np.isin(bytes_[starts], PADDING).any():
+        stripped = raw.str.strip_chars_start("\r\n")
+        starts = starts + (raw.str.len_chars() - stripped.str.len_chars()).fill_null(0).to_numpy()
+        raw = stripped
     lengths = np.array([b - a for a, b in spans], dtype=np.int64)
     piece_starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     piece = np.searchsorted(piece_starts, starts, side="right") - 1
     shift = np.array([a for a, _ in spans], dtype=np.int64)[piece] - piece_starts[piece]
-    padded = (bytes_[starts] == 0x0A) | (bytes_[starts] == 0x0D) | (bytes_[starts] == 0x20)
-    if padded.any():
-        stripped = raw.str.strip_chars_start("\r\n ")
-        starts = starts + (raw.str.len_chars() - stripped.str.len_chars()).fill_null(0).to_numpy()
-        raw = stripped
     tokens = _tokens(raw, guide, delimiters)
     rows = accumulate(tokens, operator.getitem, initial=guide.start)
     next(rows)
@@ -111,7 +115,9 @@ def read_segments(
     known = np.where(fits, node, count)
     order = np.argsort(known, kind="stable").astype(np.int64)
     bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
-    return Segments(raw, starts + shift, ends + 1 + shift, node, fits, order, bounds, guide, delimiters)
+    return Segments(
+        raw, starts + shift, ends + 1 + shift, node, fits, order, bounds, guide, delimiters
+    )
 
 
 def _raw(text: bytes, delimiters: Delimiters) -> pl.Series:
@@ -140,12 +146,14 @@ def _tokens(raw: pl.Series, guide: Guide, delimiters: Delimiters) -> list[int]:
     separator = delimiters.element
     numbers = [
         guide.tokens.get(t.replace(separator, "*", 1), _plain(t, separator, guide))
-        if t is not None else unknown
+        if t is not None
+        else unknown
         for t in distinct
     ]
     result: list[int] = (
         token.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_list()
-        if len(distinct) else []
+        if len(distinct)
+        else []
     )
     if len(levels):
         codes = raw.gather(levels).str.split_exact(separator, 4).struct.field("field_3").to_list()
@@ -181,7 +189,7 @@ def screen(segments: Segments) -> pl.DataFrame:
             continue
         raw = segments.raw.gather(rows)
         pattern = patterns[node.index]
-        cleared = raw.str.contains(pattern.clear)
+        cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(segments.delimiters.element)
         if pattern.broken:
             padded = raw + pattern.padding
             for broken in pattern.broken:
@@ -189,21 +197,35 @@ def screen(segments: Segments) -> pl.DataFrame:
         for at in (~cleared.fill_null(False)).arg_true().to_list():
             row = int(rows[at])
             for code, reference, _ in guide.verdict(node, raw[at], segments.delimiters):
-                place = reference if reference.startswith(node.segment) else node.segment + reference
+                place = (
+                    reference if reference.startswith(node.segment) else node.segment + reference
+                )
                 found.append(
                     (row, node.segment, node.loop, place, "8", code, ELEMENT_ERRORS.get(code, ""))
                 )
-            if raw[at].endswith((segments.delimiters.element, segments.delimiters.component)):
-                found.append((row, node.segment, node.loop, node.segment, "8", "3",
-                              "a delimiter at the end of the segment or element"))
+            if raw[at].endswith(segments.delimiters.element):
+                found.append(
+                    (
+                        row,
+                        node.segment,
+                        node.loop,
+                        node.segment,
+                        "8",
+                        "3",
+                        "an element delimiter at the end of the segment",
+                    )
+                )
     found.extend(_counts(segments))
+    found.extend(_numbering(segments))
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
 
 
 def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
     """A segment's id where it can be one: never data from a torn segment."""
     name = (raw or "").split(delimiters.element, 1)[0]
-    return name if 2 <= len(name) <= 3 and name.isascii() and name.isalnum() and name.isupper() else ""
+    return (
+        name if 2 <= len(name) <= 3 and name.isascii() and name.isalnum() and name.isupper() else ""
+    )
 
 
 def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
@@ -222,11 +244,65 @@ def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]
         child = nodes[rule.children[0]]
         if rule.required:
             for at in np.flatnonzero(counts == 0).tolist():
-                found.append((int(parents[at]), child.segment, child.loop, rule.name, "3", "",
-                              SEGMENT_ERRORS["3"]))
+                found.append(
+                    (
+                        int(parents[at]),
+                        child.segment,
+                        child.loop,
+                        rule.name,
+                        "3",
+                        "",
+                        SEGMENT_ERRORS["3"],
+                    )
+                )
         if rule.most is not None and len(children):
             for at in np.flatnonzero(counts > rule.most).tolist():
                 extra = children[np.searchsorted(instance, at) + rule.most]
-                found.append((int(extra), child.segment, child.loop, rule.name, rule.code, "",
-                              SEGMENT_ERRORS[rule.code]))
+                found.append(
+                    (
+                        int(extra),
+                        child.segment,
+                        child.loop,
+                        rule.name,
+                        rule.code,
+                        "",
+                        SEGMENT_ERRORS[rule.code],
+                    )
+                )
+    return found
+
+
+def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
+    """HL02 must name the HL it stands under, LX01 count the claim's lines from 1."""
+    nodes = segments.guide.nodes
+
+    def rows(loop: str, segment: str) -> Integers:
+        return segments.rows_of([n.index for n in nodes if (n.loop, n.segment) == (loop, segment)])
+
+    def element(at: Integers, position: int) -> pl.Series:
+        split = segments.raw.gather(at).str.split_exact(segments.delimiters.element, 3)
+        return split.struct.field(f"field_{position}")
+
+    found: list[tuple[int, str, str, str, str, str, str]] = []
+    for child, parent in (("2000B", "2000A"), ("2000C", "2000B")):
+        below, above = rows(child, "HL"), rows(parent, "HL")
+        if not len(below) or not len(above):
+            continue
+        under = np.searchsorted(above, below, side="right") - 1
+        named = element(above, 1).gather(np.maximum(under, 0))
+        wrong = element(below, 2).ne_missing(named)
+        found.extend(
+            (int(below[at]), "HL", child, "HL02", "8", "7", "HL02 does not name the HL above it")
+            for at in wrong.arg_true().to_list()
+        )
+    lines, claims = rows("2400", "LX"), rows("2300", "CLM")
+    if len(lines) and len(claims):
+        claim = np.searchsorted(claims, lines, side="right") - 1
+        first = np.searchsorted(claim, claim, side="left")
+        due = np.arange(len(lines)) - first + 1
+        sent = element(lines, 1).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+        found.extend(
+            (int(lines[at]), "LX", "2400", "LX01", "8", "7", "LX01 does not count the lines from 1")
+            for at in np.flatnonzero(sent != due).tolist()
+        )
     return found

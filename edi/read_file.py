@@ -1,0 +1,382 @@
+"""A whole file to frames, chunk by chunk: what was read, what was refused, and why.
+
+A mistake costs the smallest piece it can be pinned to: a claim, a set, a group, an interchange.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from edi.envelope import (
+    Delimiters,
+    Envelope,
+    Group,
+    Interchange,
+    Problem,
+    TransactionSet,
+    read_envelope,
+)
+from edi.guide import GUIDES, Guide, guide_for
+from edi.read_837 import ReadClaims, read_claims
+from edi.syntax import Integers, Segments, read_segments, screen
+
+CHUNK_BYTES = 8_000_000
+# envelope problems after which nothing inside is read; the others are reported and reading goes on
+REFUSING = {"interchange": {"017", "024", "027"}, "group": {"19"}}
+
+SETS = {
+    "set_index": pl.Int64, "interchange_number": pl.String, "group_number": pl.String,
+    "set_number": pl.String, "guide_code": pl.String, "offset": pl.Int64,
+    "segment_count": pl.Int64, "verdict": pl.String, "reason": pl.String,
+}  # fmt: skip
+OBJECTIONS = {
+    "level": pl.String, "set_index": pl.Int64, "claim_id": pl.Int64, "segment_position": pl.Int64,
+    "offset": pl.Int64, "loop": pl.String, "segment": pl.String, "reference": pl.String,
+    "code": pl.String, "text": pl.String,
+}  # fmt: skip
+
+
+@dataclass
+class FileReading:
+    """What a file held.
+
+    ``frames``: the frames of schemas/frames.py; ``claim_id`` counts the file's claims from 0.
+    ``sets``: one row a transaction set with its verdict. ``objections``: one row a fault, its
+    level (file, interchange, group, set or claim) and place. ``sources`` is among the frames,
+    without the file's number.
+    """
+
+    envelope: Envelope
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+    sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETS))
+    objections: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OBJECTIONS))
+
+    @property
+    def claim_count(self) -> int:
+        return self.frames["claims"].height if self.frames else 0
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Byte ranges read together, the set each range belongs to, and where claims begin anew."""
+
+    spans: list[tuple[int, int]]
+    sets: list[int]
+
+
+def read_file(data: bytes | memoryview, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
+    """Read an X12 file. Never raises for what is in it: every fault is an objection."""
+    envelope = read_envelope(data)
+    reading = FileReading(envelope)
+    sets: list[dict[str, object]] = []
+    objections: list[dict[str, object]] = [_objection(p) for p in envelope.problems]
+    parts: list[dict[str, pl.DataFrame]] = []
+    claim_count = 0
+    for interchange in envelope.interchanges:
+        objections += [_objection(p) for p in interchange.problems]
+        for group in interchange.groups:
+            objections += [_objection(p) for p in group.problems]
+            reason = _refusal(interchange, group)
+            readable: list[tuple[int, TransactionSet]] = []
+            for set_ in group.sets:
+                index = len(sets)
+                objections += [_objection(p, index) for p in set_.problems]
+                why = reason or _set_refusal(group, set_)
+                sets.append(
+                    {
+                        "set_index": index,
+                        "interchange_number": interchange.number,
+                        "group_number": group.number,
+                        "set_number": set_.number,
+                        "guide_code": set_.guide_code,
+                        "offset": set_.start,
+                        "segment_count": set_.segment_count,
+                        "verdict": "refused" if why else "read",
+                        "reason": why or "",
+                    }
+                )
+                if not why:
+                    readable.append((index, set_))
+            if reason or not readable:
+                continue
+            guide = guide_for(group.guide_code)
+            assert guide is not None
+            set_starts = {index: set_.start for index, set_ in readable}
+            for chunk in _chunks(data, readable, interchange.delimiters, chunk_bytes):
+                segments = read_segments(data, chunk.spans, guide, interchange.delimiters)
+                read = read_claims(segments)
+                found, refused = _pinned(data, set_starts, segments, read, chunk, claim_count)
+                objections += found
+                for index, why in refused.items():
+                    sets[index].update(verdict="refused", reason=why)
+                parts.append(_placed(read, interchange, group, chunk, segments, claim_count, sets))
+                claim_count += len(read.claim_rows)
+    reading.sets = pl.DataFrame(sets, schema=SETS)
+    reading.objections = pl.DataFrame(objections, schema=OBJECTIONS)
+    if parts:
+        names = parts[0].keys()
+        whole = {n: pl.concat([p[n] for p in parts]) for n in names}
+        reading.frames = _without_refused_sets(whole, reading.sets)
+    return reading
+
+
+def _objection(problem: Problem, set_index: int | None = None) -> dict[str, object]:
+    return {
+        "level": problem.level, "set_index": set_index, "claim_id": None,
+        "segment_position": None, "offset": problem.offset, "loop": "", "segment": "",
+        "reference": "", "code": problem.code, "text": problem.text,
+    }  # fmt: skip
+
+
+def _refusal(interchange: Interchange, group: Group) -> str | None:
+    """Why nothing of this group is read, or None."""
+    for level, problems in (("interchange", interchange.problems), ("group", group.problems)):
+        for p in problems:
+            if p.code in REFUSING[level]:
+                return p.text
+    if group.header[1] != "HC":
+        return f"GS01 is {_code(group.header[1])}: not a claims group (HC)"
+    if guide_for(group.guide_code) is None:
+        return (
+            f"GS08 is {_code(group.guide_code)}, a guide that is not read here; "
+            "send 837P as 005010X222A1 or 837I as 005010X223A2"
+        )
+    return None
+
+
+def _set_refusal(group: Group, set_: TransactionSet) -> str | None:
+    if set_.problems:
+        return set_.problems[0].text
+    if set_.type_code != "837":
+        return f"ST01 is {_code(set_.type_code)}, not 837"
+    if GUIDES.get(set_.guide_code, ("",))[0] != GUIDES[group.guide_code][0]:
+        return f"ST03 is {_code(set_.guide_code)}, which is not the group's guide"
+    return None
+
+
+def _code(text: str) -> str:
+    """A code as it may be shown: data from a broken envelope may be anything."""
+    return text if re.fullmatch(r"[A-Za-z0-9]{1,12}", text) else "unreadable"
+
+
+def _chunks(
+    data: bytes | memoryview,
+    sets: Sequence[tuple[int, TransactionSet]],
+    delimiters: Delimiters,
+    chunk_bytes: int,
+) -> Iterator[_Chunk]:
+    """Whole sets together up to ``chunk_bytes``; a larger set is cut where an HL 20, else 22,
+    begins, what stands above it repeated before each piece."""
+    spans: list[tuple[int, int]] = []
+    owners: list[int] = []
+    size = 0
+    for index, set_ in sets:
+        length = set_.end - set_.start
+        if length > chunk_bytes:
+            if spans:
+                yield _Chunk(spans, owners)
+                spans, owners, size = [], [], 0
+            for piece in _pieces(data, set_, delimiters, chunk_bytes):
+                yield _Chunk(piece, [index] * len(piece))
+            continue
+        if size + length > chunk_bytes and spans:
+            yield _Chunk(spans, owners)
+            spans, owners, size = [], [], 0
+        spans.append((set_.start, set_.end))
+        owners.append(index)
+        size += length
+    if spans:
+        yield _Chunk(spans, owners)
+
+
+def _pieces(
+    data: bytes | memoryview, set_: TransactionSet, delimiters: Delimiters, chunk_bytes: int
+) -> Iterator[list[tuple[int, int]]]:
+    e, t = (re.escape(c.encode("latin-1")) for c in (delimiters.element, delimiters.terminator))
+    level = re.compile(
+        t
+        + rb"[\r\n]*(?=HL"
+        + e
+        + rb"[^"
+        + e
+        + rb"]*"
+        + e
+        + rb"[^"
+        + e
+        + rb"]*"
+        + e
+        + rb"(20|22)["
+        + e
+        + t
+        + rb"])"
+    )
+    first = level.search(data, set_.start, set_.end)
+    if first is None:
+        yield [(set_.start, set_.end)]
+        return
+    header = (set_.start, first.end())
+    start, above = first.end(), first.end()  # above: where the billing provider's loop began
+    prefix: list[tuple[int, int]] = []
+    while start < set_.end:
+        cut = level.search(data, min(start + chunk_bytes, set_.end), set_.end)
+        stop = cut.end() if cut else set_.end
+        yield [header, *prefix, (start, stop)]
+        for match in level.finditer(data, start, stop):
+            if match.group(1) == b"20":
+                above = match.end()
+        prefix = []
+        if cut is not None and cut.group(1) == b"22":
+            following = level.search(data, above, set_.end)
+            assert following is not None
+            prefix = [(above, following.end())]
+        elif cut is not None:
+            above = stop
+        start = stop
+
+
+def _pinned(
+    data: bytes | memoryview,
+    set_starts: dict[int, int],
+    segments: Segments,
+    read: ReadClaims,
+    chunk: _Chunk,
+    base: int,
+) -> tuple[list[dict[str, object]], dict[int, str]]:
+    """The objections of a chunk, each at its claims or its set; and the sets refused by them."""
+    found = screen(segments)
+    rows = [
+        (int(r), s, p, ref, ec or sc, text)
+        for r, s, p, ref, sc, ec, text in found.select(
+            "row", "segment", "loop", "reference", "segment_code", "element_code", "text"
+        ).iter_rows()
+    ]
+    rows += [
+        (row, ref[:3].rstrip("0123456789"), loop, ref, "6", text)
+        for row, loop, ref, text in read.problems
+    ]
+    objections: list[dict[str, object]] = []
+    refused: dict[int, str] = {}
+    if not rows:
+        return objections, refused
+    guide = segments.guide
+    owners = np.array(chunk.sets, dtype=np.int64)
+    starts = np.array([a for a, _ in chunk.spans], dtype=np.int64)
+    stops = np.array([b for _, b in chunk.spans], dtype=np.int64)
+    counted = _Position(data, segments.delimiters)
+    levels = {
+        loop: segments.rows_of(
+            [n.index for n in guide.nodes if n.loop == loop and n.segment == "HL"]
+        )
+        for loop in ("2000A", "2000B", "2000C")
+    }
+    for row, segment, loop, reference, code, text in sorted(rows):
+        offset = int(segments.offset[row])
+        owner = int(owners[np.flatnonzero((starts <= offset) & (offset < stops))[0]])
+        above = guide.nodes[segments.node[row]].loops
+        claims = _claims_under(read.claim_rows, levels, above, row, len(segments.raw))
+        position = counted.within(set_starts[owner], offset)
+        whole_set = segment == "HL" or not len(claims)
+        base_row = {
+            "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
+            "segment": segment, "reference": reference, "code": code, "text": text,
+        }  # fmt: skip
+        if whole_set:
+            place = reference or segment or "a segment"
+            refused.setdefault(owner, f"{place} in {loop}: {text}")
+            objections.append({"level": "set", "claim_id": None, **base_row})
+        else:
+            objections += [
+                {"level": "claim", "claim_id": base + int(c), **base_row} for c in claims
+            ]
+    return objections, refused
+
+
+class _Position:
+    """Segments counted from a set's ST to a byte, going forward only once over the file."""
+
+    def __init__(self, data: bytes | memoryview, delimiters: Delimiters) -> None:
+        self._bytes = np.frombuffer(data, dtype=np.uint8)
+        self._terminator = ord(delimiters.terminator)
+        self._from, self._to, self._count = -1, -1, 0
+
+    def within(self, set_start: int, offset: int) -> int:
+        """The segment's position in its set, ST being 1."""
+        if set_start != self._from or offset < self._to:
+            self._from, self._to, self._count = set_start, set_start, 1
+        self._count += int(np.count_nonzero(self._bytes[self._to : offset] == self._terminator))
+        self._to = offset
+        return self._count
+
+
+def _claims_under(
+    claim_rows: Integers, levels: dict[str, Integers], above: tuple[str, ...], row: int, end: int
+) -> Integers:
+    """The claims a row belongs to: its own, or all below its subscriber or billing provider."""
+    if "2300" in above:
+        return np.array([np.searchsorted(claim_rows, row, side="right") - 1])
+    scope = next((x for x in ("2000C", "2000B", "2000A") if x in above), None)
+    if scope is None:
+        return np.empty(0, dtype=np.int64)
+    higher = {
+        "2000C": ("2000A", "2000B", "2000C"),
+        "2000B": ("2000A", "2000B"),
+        "2000A": ("2000A",),
+    }
+    bounds = np.sort(np.concatenate([levels[x] for x in higher[scope]]))
+    after = np.searchsorted(bounds, row, side="right")
+    stop = int(bounds[after]) if after < len(bounds) else end
+    return np.arange(
+        np.searchsorted(claim_rows, row), np.searchsorted(claim_rows, stop), dtype=np.int64
+    )
+
+
+def _placed(
+    read: ReadClaims,
+    interchange: Interchange,
+    group: Group,
+    chunk: _Chunk,
+    segments: Segments,
+    base: int,
+    sets: list[dict[str, object]],
+) -> dict[str, pl.DataFrame]:
+    """A chunk's frames with the file's claim numbers, and each claim's place in the envelope."""
+    out = {
+        name: frame.with_columns(pl.col("claim_id") + base) for name, frame in read.frames.items()
+    }
+    starts = np.array([a for a, _ in chunk.spans], dtype=np.int64)
+    order = np.argsort(starts, kind="stable")
+    at = np.searchsorted(starts[order], segments.offset[read.claim_rows], side="right") - 1
+    owner = np.array(chunk.sets, dtype=np.int64)[order][at] if len(at) else at
+    out["sources"] = out["sources"].with_columns(
+        isa_offset=pl.lit(interchange.start, dtype=pl.Int64),
+        gs_offset=pl.lit(group.start, dtype=pl.Int64),
+        interchange_number=pl.lit(interchange.number),
+        group_number=pl.lit(group.number),
+        set_index=pl.Series(owner, dtype=pl.Int64),
+        set_number=pl.Series([sets[i]["set_number"] for i in owner.tolist()], dtype=pl.String),
+    )
+    return out
+
+
+def _without_refused_sets(
+    whole: dict[str, pl.DataFrame], sets: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Claims of refused sets leave; the others keep their numbers."""
+    refused = sets.filter(pl.col("verdict") == "refused")["set_index"]
+    out = whole["sources"].filter(pl.col("set_index").is_in(refused.implode()))["claim_id"]
+    if not len(out):
+        return whole
+    return {n: f.filter(~pl.col("claim_id").is_in(out.implode())) for n, f in whole.items()}
+
+
+def reread(
+    data: bytes, delimiters: Delimiters, guide: Guide, spans: Sequence[tuple[int, int]]
+) -> ReadClaims:
+    """Claims read again from what is kept of their file: for each claim the ranges of its set's
+    header, billing provider, subscriber, patient and itself, in that order, as ``spans``."""
+    return read_claims(read_segments(data, [s for s in spans if s[1] > s[0]], guide, delimiters))
