@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from schemas import frames
+
+if TYPE_CHECKING:
+    from adjudicator.reference import Reference
+
+Stage = Callable[["Batch", "Reference"], "Batch"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,33 @@ class Batch:
 
     def with_(self, **changed: Any) -> Batch:
         return replace(self, **changed)
+
+    def only(self, claim_ids: pl.Series) -> Batch:
+        """The same batch with these claims alone; what the store knows stays whole."""
+        wanted = claim_ids.implode()
+        return self.with_(**{
+            name: getattr(self, name).filter(pl.col("claim_id").is_in(wanted)) for name in OF_CLAIMS
+        })
+
+
+# the frames that hold tonight's claims; the others are what the store knows
+FROM_STORE = ("history", "accumulators")
+OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
+# those that reading fills
+AS_READ = ("claims", "lines", "people", "claim_providers", "diagnoses", "procedures", "occurrences",
+           "dates", "references", "amounts", "notes", "attachments", "certifications",
+           "other_payers", "other_payer_lines", "other_payer_adjustments", "sources")  # fmt: skip
+
+
+def stages() -> tuple[Stage, ...]:
+    """The program: every stage in order. The first decides what is taken in, the rest what is paid."""
+    from adjudicator.edits import edits
+    from adjudicator.stages.benefits import benefits
+    from adjudicator.stages.coordinate import coordinate
+    from adjudicator.stages.identify import identify
+    from adjudicator.stages.match import match
+    from adjudicator.stages.price import price
+    from adjudicator.stages.settle import settle
+    from adjudicator.stages.validate import validate
+
+    return (validate, identify, match, edits, price, benefits, coordinate, settle)

@@ -209,7 +209,12 @@ class Guide:
         except (IndexError, AttributeError, ValueError, TypeError):
             # pyx12 fails on a composite with too many components and on some dates
             return [("3", node.segment, "")]
-        return [(e.err_cde, e.refdes or node.segment, e.err_val or "") for e in errors]
+        # a broken syntax note names its first element by number alone
+        places = (f"{e.refdes:02d}" if isinstance(e.refdes, int) else e.refdes for e in errors)
+        return [
+            (e.err_cde, place or node.segment, e.err_val or "")
+            for e, place in zip(errors, places, strict=True)
+        ]
 
 
 @cache
@@ -292,11 +297,17 @@ def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
 
 
 def _date_after_format(node: Node, position: int) -> str | None:
-    """An element whose format another element names is cleared only as a plain date or range."""
-    child = node.map_node.children[position - 1]
-    if child.is_composite() or child.data_ele != "1251":
+    """An element whose format another element names is cleared only as a date in such a format."""
+    children = node.map_node.children
+    child = children[position - 1]
+    if child.is_composite() or child.data_ele != "1251" or node.segment == "DTP":
         return None
-    return None if node.segment == "DTP" else f"(?:{_DAY}|{_DAY}-{_DAY})"
+    return _days({c for x in children if x.data_ele == "1250" for c in x.valid_codes})
+
+
+def _days(format_codes: set[str]) -> str:
+    forms = (("D8", _DAY), ("RD8", f"{_DAY}-{_DAY}"))
+    return f"(?:{'|'.join(p for f, p in forms if f in format_codes) or '$x'})"
 
 
 def _dated(segment: Any, delimiters: Delimiters) -> str:
@@ -367,12 +378,7 @@ def _composite(composite: Any, delimiters: Delimiters) -> str:
     required_to = 0
     for position, child in enumerate(composite.children, start=1):
         if child.data_ele == "1251" and format_codes is not None:
-            value = (
-                "|".join(
-                    p for f, p in (("D8", _DAY), ("RD8", f"{_DAY}-{_DAY}")) if f in format_codes
-                )
-                or "$x"
-            )
+            value = _days(format_codes)
         else:
             value = _element(child, delimiters)
         lead = c if position > 1 else ""

@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from edi.syntax import Integers, Segments
+import dataframely as dy
+
 from schemas import frames
 from schemas.frames import CENTS_LIMIT
 
@@ -477,7 +479,7 @@ def _within(group: Integers) -> Integers:
     return (np.arange(len(group)) - first + 1).astype(np.int64)
 
 
-def _conform(frame: pl.DataFrame, schema: type[frames.dy.Schema]) -> pl.DataFrame:
+def _conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
     """The contract's columns in its order; what no segment filled is null."""
     return frame.select(
         (pl.col(n) if n in frame.columns else pl.lit(None)).cast(c.dtype).alias(n)

@@ -40,7 +40,12 @@ class Span(Strict):
 
 
 class FilingLimit(Span):
+    """A filing deadline, by the day its clock starts."""
+
     days: PositiveInt
+    contracted: bool = Field(
+        default=True, description="whom it binds: payees with a contract, or those without"
+    )
     citation: Citation
 
 
@@ -56,6 +61,7 @@ class Payer(Strict):
     zip_code: str
     contact_name: str
     contact_phone: str = Field(pattern=r"^\d{10}$")
+    claim_filing_code: str = Field(default="16", description="CLP06; 16 is a Medicare risk HMO")
 
 
 class Limits(Strict):
@@ -113,9 +119,28 @@ class Program(Strict):
         description="ISA08, GS03, NM1*40 or 2010BB numbers by which files are addressed to us"
     )
     edits: tuple[str, ...] = Field(description="which edits of the written order apply")
-    filing_limits: tuple[FilingLimit, ...] = ()
+    filing_limits: tuple[FilingLimit, ...] = Field(default=(), description="none: no limit")
+    discharge_bill_types: tuple[str, ...] = Field(
+        default=(),
+        description="first two digits of the bill types whose filing clock starts at discharge",
+    )
+    hospital_stay_bill_types: tuple[str, ...] = Field(
+        default=(),
+        description="first two digits of the bill types whose stay belongs whole to the payer "
+        "of the day it began",
+    )
     out_of_network: OutOfNetworkPricing = OutOfNetworkPricing()
     plans: dict[str, Plan] = {}
+
+
+class AdjustmentCode(Span):
+    """A CARC or RARC that we put on an 835, with the days it may be used and our own words."""
+
+    code: str
+    kind: Literal["CARC", "RARC"]
+    words: str
+    needs_remark: bool = False
+    only_group: str | None = Field(default=None, description="group codes it goes with")
 
 
 class BenefitCategoryRule(Strict):

@@ -100,6 +100,10 @@ class PhysicianFeeValues(Dated):
     professional_technical_code = text("PC/TC indicator")
     global_days_code = text("global surgery")
     multiple_procedure_code = text("multiple procedure indicator")
+    # imaging: Medicare pays no more than its outpatient hospital amount; 0 or null: no such limit
+    nonfacility_cap_expense_units = number("practice expense RVU of the limit; hundredths")
+    facility_cap_expense_units = number("practice expense RVU of the limit; hundredths")
+    cap_malpractice_units = number("malpractice RVU of the limit; hundredths")
 
 
 class GeographicCostIndexes(Dated):

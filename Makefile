@@ -1,0 +1,55 @@
+# make demo: a sample night from a fresh machine.  make test: everything that needs no server.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := build/demo
+
+.PHONY: help demo test check golden bench fuzz format wheel-demo clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Adjudicate the sample night into build/demo
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)/inbox
+	@cp fixtures/demo/inbox/* $(DEMO)/inbox/
+	@$(BIN)/adjudicate reference load fixtures/demo/reference --db sqlite:///$(DEMO)/adjudicator.db
+	@$(BIN)/adjudicate run $(DEMO)/inbox --db sqlite:///$(DEMO)/adjudicator.db --out $(DEMO)/out \
+		--business-date 2025-11-15
+
+test: $(STAMP) ## Run the tests (under five minutes on two cores)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP) ## Lint, types, format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure against pyx12 in the same run; writes build/bench.json
+	@mkdir -p build
+	$(BIN)/python -m tests.bench --out build/bench.json
+
+fuzz: $(STAMP) ## Mutated segments against pyx12, more of them than the tests take
+	FUZZ_SEGMENTS=20000 $(BIN)/python -m pytest tests/test_syntax.py -n 2
+
+wheel-demo: $(STAMP) ## Run the demo from the built wheel, outside the checkout
+	@rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m hatchling build -t wheel -d build/wheel
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps build/wheel/*.whl
+	@fixtures/demo/run-from-wheel.sh build/wheel/venv/bin/adjudicate
+
+clean: ## Remove what was built
+	rm -rf build $(VENV)

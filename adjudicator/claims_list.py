@@ -1,0 +1,81 @@
+"""The night's claims list: one row a claim decided or rejected, no names, safe in a spreadsheet."""
+
+from __future__ import annotations
+
+import polars as pl
+from sqlalchemy import Connection
+
+from adjudicator.pipeline import Batch
+from adjudicator.store.books import rejected_claims
+
+COLUMNS = (
+    "claim_number", "submission", "patient_control_number", "received_date", "program_code",
+    "payee_id", "disposition", "charge", "allowed", "member_share", "paid", "reasons",
+)  # fmt: skip
+
+
+def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
+    """CSV, UTF-8, amounts in dollars and cents, in order of receipt."""
+    reasons = (
+        batch.findings.filter(pl.col("disposition").is_in(["deny", "pend"]))
+        .sort("claim_id", "edit_rank", maintain_order=True)
+        .group_by("claim_id", maintain_order=True)
+        .agg(reasons=pl.col("edit").unique(maintain_order=True).str.join(" "))
+    )
+    parts = []
+    if batch.decisions.height:
+        parts.append(
+            batch.decisions.join(
+                batch.claims.select("claim_id", "claim_number", "patient_control_number",
+                                    "received_date", "program_code", "payee_id"),
+                on="claim_id",
+            ).join(reasons, on="claim_id", how="left")
+        )  # fmt: skip
+    parts.append(
+        rejected_claims(connection, run_id).with_columns(
+            disposition=pl.lit("rejected"), reasons="edit"
+        )
+    )
+    rows = pl.concat(parts, how="diagonal").sort("claim_id")
+    for column in ("claim_number", "program_code", "payee_id", "allowed_amount",
+                   "member_amount", "paid_amount"):  # fmt: skip
+        if column not in rows.columns:
+            rows = rows.with_columns(pl.lit(None).alias(column))
+    return (
+        rows.select(
+            claim_number=pl.col("claim_number"),
+            submission="claim_id",
+            patient_control_number=inert(pl.col("patient_control_number")),
+            received_date="received_date",
+            program_code="program_code",
+            payee_id=inert(pl.col("payee_id").cast(pl.String)),
+            disposition="disposition",
+            charge=dollars("charge_amount"),
+            allowed=dollars("allowed_amount"),
+            member_share=dollars("member_amount"),
+            paid=dollars("paid_amount"),
+            reasons="reasons",
+        )
+        .select(COLUMNS)
+        .write_csv()
+        .encode()
+    )
+
+
+def dollars(column: str) -> pl.Expr:
+    """Cents as text with two decimals."""
+    cents = pl.col(column).cast(pl.Int64)
+    whole = (cents.abs() // 100).cast(pl.String)
+    part = (cents.abs() % 100).cast(pl.String).str.zfill(2)
+    sign = pl.when(cents < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    return pl.concat_str(sign, whole, pl.lit("."), part)
+
+
+def inert(text: pl.Expr) -> pl.Expr:
+    """Text that a spreadsheet can't take for a formula (OWASP's rule: a leading apostrophe)."""
+    clean = text.str.replace_all(r"[\x00-\x1f\x7f]", " ")
+    return (
+        pl.when(clean.str.contains(r"^\s*[=+\-@]"))
+        .then(pl.concat_str(pl.lit("'"), clean))
+        .otherwise(clean)
+    )

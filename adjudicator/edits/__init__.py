@@ -1,0 +1,83 @@
+"""The edits in their written order, and the stage that asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from adjudicator.edits.coordination import coordination
+from adjudicator.edits.correction import correction
+from adjudicator.edits.coverage import coverage
+from adjudicator.edits.edit import Edit, edit
+from adjudicator.edits.exact_duplicate import exact_duplicate
+from adjudicator.edits.member_unknown import member_unknown
+from adjudicator.edits.payee_unknown import payee_unknown
+from adjudicator.edits.timely_filing import timely_filing
+from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
+from schemas import frames
+
+__all__ = ["EDITS", "Edit", "edit", "edits"]
+
+# The written order: of the edits that deny a line, the first takes the money.
+EDITS = (
+    correction,
+    payee_unknown,
+    member_unknown,
+    coverage,
+    exact_duplicate,
+    timely_filing,
+    coordination,
+)
+
+FINDING = frames.empty(frames.Findings).schema
+FACTS = ("disposition", "group_code", "carc", "rarc", "pend_code")
+
+
+def edits(batch: Batch, reference: Reference) -> Batch:
+    """Adds the findings of the edits that each claim's program lists; every finding is kept.
+
+    A finding's ``edit_rank`` is its edit's place in EDITS times ten. Evaluation order is not
+    precedence: first the edits that leave a claim to nobody else, then those that look at a line
+    by itself, last those that compare the night's lines, to which ``batch.findings`` then says
+    which lines still stand.
+    """
+    ranked = [(10 * place, each) for place, each in enumerate(EDITS, start=1)]
+    alone = _found(batch, reference, [r for r in ranked if r[1].alone])
+    settled = alone["claim_id"].unique()
+    batch = batch.with_(findings=pl.concat([batch.findings, alone]))
+    for across in (False, True):
+        others = [r for r in ranked if not r[1].alone and r[1].across_night == across]
+        found = _found(batch, reference, others).filter(
+            ~pl.col("claim_id").is_in(settled.implode())
+        )
+        batch = batch.with_(findings=pl.concat([batch.findings, found]))
+    order = ["claim_id", "edit_rank", "line_number", "edit", "carc", "inputs"]
+    return batch.with_(findings=batch.findings.sort(order, nulls_last=False))
+
+
+def _found(batch: Batch, reference: Reference, ranked: Iterable[tuple[int, Edit]]) -> pl.DataFrame:
+    """The findings of these edits, each on the claims whose program lists it."""
+    found = []
+    for rank, each in ranked:
+        lists = [c for c, program in reference.programs.items() if each.name in program.edits]
+        if not lists:
+            continue
+        asked = batch.claims.lazy().filter(pl.col("program_code").is_in(lists))
+        finds = each(batch, reference)
+        given = finds.collect_schema().names()
+        found.append(
+            finds.join(asked.select("claim_id"), on="claim_id", how="semi")
+            .select(
+                "claim_id",
+                "line_number",
+                pl.lit(each.name).alias("edit"),
+                pl.lit(rank).alias("edit_rank"),
+                *(pl.col(f) if f in given else pl.lit(getattr(each, f)).alias(f) for f in FACTS),
+                pl.lit(None).alias("status_code"),
+                pl.col("inputs").struct.json_encode(),
+            )
+            .select(pl.col(c).cast(t) for c, t in FINDING.items())
+        )
+    return pl.concat([frames.empty(frames.Findings), *pl.collect_all(found)])

@@ -1,0 +1,681 @@
+"""One night: lock, intake, decide, commit, publish. The only place that touches the store and files.
+
+*Intake* is one transaction a file. *Decide* holds none: it is the stages over everything that
+waits. *Commit* is one transaction for all that was decided, and the files of the night are on
+disk, under a name nobody reads, before it ends. *Publish* is one rename. A kill before the commit
+costs computing time only; a kill after it is mended by the next run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine
+
+from adjudicator import store
+from adjudicator.claims_list import claims_list
+from adjudicator.edits import EDITS
+from adjudicator.load import read_reference
+from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch, stages
+from adjudicator.programs import load_benefit_categories, load_programs
+from adjudicator.reference import Reference
+from adjudicator.remittance import remit
+from adjudicator.stages.identify import find_members
+from adjudicator.stages.validate import objections_to_findings
+from edi.balance import check_835
+from edi.envelope import Delimiters, read_envelope
+from edi.guide import guide_for
+from edi.read_file import FileReading, read_file, reread
+from edi.write_835 import write_835
+from schemas import frames
+from schemas.config import Config
+
+CLAIM_NUMBER_DIGITS = 12
+DISPOSITIONS = ("rejected", "denied", "paid", "voided", "carried_forward")
+Step = Callable[[str], None]
+
+
+class NightError(Exception):
+    """The night can't be done: the message names the place, the cause and the mend."""
+
+
+class LockedError(NightError):
+    """Another run holds the lock."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an operator asks for."""
+
+    inputs: tuple[Path, ...]
+    config: Config
+    business_date: date
+    received_date: date
+    accept_test: bool = False
+
+
+@dataclass
+class FileVerdict:
+    """What became of one input file."""
+
+    name: str
+    verdict: str  # read, repeated or refused
+    claim_count: int = 0
+    rejected_count: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Summary:
+    """A night in figures: the equation of the night, in counts and cents."""
+
+    run_id: int
+    business_date: date
+    folder: str
+    counts: dict[str, dict[str, int]]
+    files: list[FileVerdict]
+    written: list[str]
+    paid_amount: int = 0
+    priced_count: int = 0
+    illustrative: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "business_date": self.business_date.isoformat(),
+            **self.counts,
+            "paid_amount": self.paid_amount,
+            "priced_count": self.priced_count,
+            "illustrative_plans": self.illustrative,
+            "files": [vars(f) for f in self.files],
+            "folder": self.folder,
+            "written": self.written,
+        }
+
+
+def run_night(order: Order, step: Step = lambda _: None) -> Summary:
+    """Do one night, or finish one that was interrupted; a finished one is only reported again.
+
+    Raises NightError (LockedError where another run is at work); nothing is published then.
+    """
+    os.umask(0o077)
+    engine = store.open_store(order.config.db)
+    with _lock(order.config.db), _frozen_out(order.config.out) as out:
+        return _Night(engine, order, out, step).run()
+
+
+@contextmanager
+def _lock(url: str) -> Iterator[None]:
+    path = store.lock_path(url)
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(f"{path.name}: another run holds the lock; wait for it") from None
+        yield
+
+
+@contextmanager
+def _frozen_out(out: Path) -> Iterator[Path]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NightError(f"{out}: can't be made: {error.strerror}; give another --out") from error
+    yield out
+
+
+@dataclass
+class _Intake:
+    """The claims of one file accepted tonight, ready to be decided without reading them again."""
+
+    frames: dict[str, pl.DataFrame]
+
+
+class _Night:
+    def __init__(self, engine: Engine, order: Order, out: Path, step: Step) -> None:
+        self.engine, self.order, self.out, self.step = engine, order, out, step
+        self.verdicts: list[FileVerdict] = []
+        self.taken_in: list[_Intake] = []
+
+    def run(self) -> Summary:
+        inputs = _inputs(self.order.inputs)
+        self.step("reference")
+        self.reference = _reference(self.engine, self.order)
+        manifest = hashlib.sha256(
+            json.dumps([(name, digest) for name, _, digest in inputs]).encode()
+        ).hexdigest()
+        settings = hashlib.sha256(
+            repr((self.order.received_date, self.order.accept_test)).encode()
+        ).hexdigest()
+        with self.engine.begin() as connection:
+            run = store.open_run(
+                connection, self.order.business_date, manifest, self.reference.version, settings
+            )
+        self.run_id = run.run_id
+        self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
+        if run.state in ("decided", "published"):
+            return self._finish()
+        self.step("intake")
+        for position, (name, path, digest) in enumerate(inputs):
+            self._take_in(position, name, path, digest)
+        self.step("decide")
+        batch = self._snapshot()
+        if batch.claims.height:
+            batch = _decide(batch, self.reference, self.order.config.system_pends_limit)
+        self.step("commit")
+        summary = self._commit(batch)
+        self.step("publish")
+        self._publish()
+        return summary
+
+    # ---- intake ------------------------------------------------------------------------------
+
+    def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
+        verdict = FileVerdict(name, "read")
+        self.verdicts.append(verdict)
+        with self.engine.begin() as connection:
+            known = store.find_file(connection, digest)
+            if known is not None:
+                if known.run_id != self.run_id:
+                    verdict.verdict = "repeated"
+                    verdict.reasons.append("the same bytes were taken in before; nothing is done")
+                else:
+                    verdict.verdict, verdict.reasons = known.verdict, known.reasons
+                    verdict.claim_count = known.claim_count
+                    verdict.rejected_count = known.rejected_count
+                return
+            with _bytes_of(path, self.order.config.file_bytes_limit) as data:
+                reading = _read(data, self.order.config.chunk_bytes)
+                refused = _not_for_us(reading, self.reference, self.order.accept_test)
+                if refused:
+                    reading.frames = {}
+                verdict.reasons = refused or _reasons(reading)
+                if not reading.claim_count and verdict.reasons:
+                    verdict.verdict = "refused"
+                file_id = store.take_numbers(connection, "file")
+                store.insert_file(
+                    connection, file_id, self.run_id, position, name, digest, len(data),
+                    self.order.received_date, verdict.verdict, "\n".join(verdict.reasons),
+                )  # fmt: skip
+                store.store_file(connection, file_id, data)
+            if reading.claim_count:
+                accepted = self._accept(connection, file_id, reading, verdict)
+                self.taken_in.append(_Intake(accepted))
+
+    def _accept(
+        self, connection: Connection, file_id: int, reading: FileReading, verdict: FileVerdict
+    ) -> dict[str, pl.DataFrame]:
+        """Number the file's claims, reject those that can't be adjudicated, store all."""
+        count = reading.claim_count
+        first = store.take_numbers(connection, "submission", count)
+        numbers = reading.frames["claims"].select(
+            "claim_id", _new=pl.int_range(pl.len(), dtype=pl.Int64) + first
+        )
+        read = {n: _renumbered(f, numbers) for n, f in reading.frames.items()}
+        read["claims"] = read["claims"].with_columns(received_date=pl.lit(self.order.received_date))
+        read["sources"] = read["sources"].with_columns(file_id=pl.lit(file_id, dtype=pl.Int64))
+        batch = Batch(**{n: read[n] for n in AS_READ})
+        objections = objections_to_findings(reading.objections).join(
+            numbers, on="claim_id", maintain_order="left"
+        )
+        batch = batch.with_(
+            findings=objections.with_columns(claim_id="_new").select(
+                frames.Findings.column_names()
+            )
+        )
+        batch = stages()[0](batch, self.reference)
+        rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
+        is_rejected = pl.col("claim_id").is_in(rejected.implode())
+        accepted_ids = batch.claims.filter(~is_rejected)["claim_id"]
+        number = store.take_numbers(connection, "claim", len(accepted_ids))
+        given = pl.DataFrame(
+            {"claim_id": accepted_ids, "_n": pl.int_range(len(accepted_ids), eager=True) + number}
+        ).select(
+            "claim_id",
+            claim_number=pl.col("_n").cast(pl.String).str.zfill(CLAIM_NUMBER_DIGITS),
+        )
+        claims = batch.claims.join(given, on="claim_id", how="left", maintain_order="left")
+        claims = claims.with_columns(receipt_number="claim_id")
+        store.insert_claims(
+            connection,
+            claims.with_columns(
+                disposition=pl.when(is_rejected).then(pl.lit("rejected")),
+                decided_run_id=pl.when(is_rejected).then(pl.lit(self.run_id, dtype=pl.Int64)),
+            ),
+            read["sources"],
+        )
+        store.insert_findings(connection, self.run_id, batch.findings)
+        verdict.claim_count, verdict.rejected_count = count, len(rejected)
+        accepted = {n: getattr(batch, n).filter(~is_rejected) for n in AS_READ}
+        accepted["claims"] = claims.filter(~is_rejected)
+        accepted["findings"] = batch.findings.filter(~is_rejected)
+        return accepted
+
+    # ---- decide ------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Batch:
+        """Everything that waits for a decision, in receipt order, with what the store knows."""
+        with store.reading(self.engine) as connection:
+            self.ledger_head = store.ledger_head(connection)
+            self.open = store.open_claims(connection)
+            known = [i.frames for i in self.taken_in]
+            in_memory = (
+                pl.concat([f["claims"]["claim_id"] for f in known]) if known else pl.Series([], dtype=pl.Int64)
+            )
+            waiting = self.open.filter(~pl.col("claim_id").is_in(in_memory.implode()))
+            known += list(_read_again(connection, waiting))
+            if not known:
+                return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
+            names = (*AS_READ, "findings")
+            whole = {
+                n: pl.concat([f[n] for f in known if n in f], how="vertical_relaxed").sort(
+                    "claim_id", maintain_order=True
+                )
+                for n in names
+            }
+            self.taken_in.clear()
+            found = find_members(whole["claims"], self.reference.tables["members"])
+            members = found["member_id"].drop_nulls().unique().sort()
+            families = found["family_id"].drop_nulls().unique().sort()
+            return Batch(
+                **whole,
+                history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
+                accumulators=store.accumulators(connection, families),
+            )
+
+    # ---- commit ------------------------------------------------------------------------------
+
+    def _commit(self, batch: Batch) -> Summary:
+        partial = self.out / f".{self.folder}.partial"
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir()
+        with self.engine.begin() as connection:
+            if store.ledger_head(connection) != self.ledger_head:
+                raise NightError("the ledger has moved since the snapshot; run again")
+            decided = batch.decisions.height > 0
+            if decided:
+                first = store.take_numbers(connection, "payment", _payment_count(batch))
+                remittance = remit(batch, self.reference, first, self.order.business_date)
+                documents = write_835(
+                    remittance.payments, remittance.claims, remittance.lines,
+                    remittance.adjustments, remittance.provider_adjustments,
+                )  # fmt: skip
+                names = _publishable(documents, remittance.payments)
+                store.insert_decisions(connection, self.run_id, batch, remittance, names)
+                for name, payment in names.items():
+                    _write(partial / name, documents[payment])
+            summary = self._summary(connection, batch)
+            _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
+            summary.written = sorted(
+                p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file()
+            ) + ["summary.json", "manifest.json"]
+            text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
+            _write(partial / "summary.json", text.encode())
+            digests = {
+                p.relative_to(partial).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+                for p in sorted(partial.rglob("*"))
+                if p.is_file()
+            }
+            manifest = {"run_id": self.run_id, "reference": self.reference.version, "files": digests}
+            _write(partial / "manifest.json",
+                   (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())  # fmt: skip
+            _sync_folder(partial)
+            store.insert_outbox(connection, self.run_id, partial)
+            store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
+            store.set_run_state(connection, self.run_id, "decided")
+        return summary
+
+    def _summary(self, connection: Connection, batch: Batch) -> Summary:
+        """The equation of the night, asserted: every claim exactly once, in counts and cents."""
+        counts = store.night_counts(connection, self.run_id, self.open, batch.decisions)
+        for unit in ("count", "charge_amount"):
+            came = counts["received"][unit] + counts["brought_forward"][unit]
+            went = sum(counts[d][unit] for d in DISPOSITIONS)
+            if came != went:
+                raise NightError(
+                    f"the night's {unit} does not balance: {came} came, {went} went; nothing is "
+                    "committed. This is a fault of the program: keep the store and report it"
+                )
+        illustrative = sorted(
+            f"{p.name}: {plan.name}"
+            for p in self.reference.programs.values()
+            for plan in p.plans.values()
+            if any(t.illustrative for t in plan.terms)
+            and plan.plan_code in set(batch.lines.get_column("plan_code").drop_nulls().unique())
+        ) if batch.decisions.height else []  # fmt: skip
+        priced = (
+            batch.lines.filter(pl.col("allowed_amount").is_not_null())["claim_id"].n_unique()
+            if batch.decisions.height else 0
+        )  # fmt: skip
+        return Summary(
+            self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
+            int(batch.decisions["paid_amount"].sum()) if batch.decisions.height else 0, priced,
+            illustrative,
+        )  # fmt: skip
+
+    # ---- publish -----------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        partial = self.out / f".{self.folder}.partial"
+        final = self.out / self.folder
+        if partial.exists():
+            if final.exists():
+                raise NightError(f"{final}: already there; move it away and run again")
+            partial.rename(final)
+            _sync_folder(self.out)
+        if not (final / "manifest.json").is_file():
+            raise NightError(
+                f"{final}: the night is committed but its files are gone; restore {self.out}"
+            )
+        with self.engine.begin() as connection:
+            store.set_run_state(connection, self.run_id, "published")
+
+    def _finish(self) -> Summary:
+        """A night already committed: publish what still waits, report it, write nothing more."""
+        final = self.out / self.folder
+        if not (final / "manifest.json").is_file():
+            self._publish()
+        told = json.loads((final / "summary.json").read_text("utf-8"))
+        return Summary(
+            told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
+            {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
+            [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
+            told["priced_count"], told["illustrative_plans"],
+        )  # fmt: skip
+
+
+# ---- helpers ---------------------------------------------------------------------------------
+
+
+def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
+    """Name, path and digest of every input file: folders opened, in order of name."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(
+                (p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")),
+                key=lambda p: os.fsencode(p.name),
+            )
+        elif path.is_file() or str(path) == "-":
+            files.append(path)
+        else:
+            raise NightError(f"{path}: no such file or folder; check the name")
+    out = []
+    for path in files:
+        try:
+            with _bytes_of(path, None) as data:
+                out.append((_shown(path), path, hashlib.sha256(data).hexdigest()))
+        except OSError as error:
+            raise NightError(f"{_shown(path)}: can't be read: {error.strerror}") from error
+    return out
+
+
+def _shown(path: Path) -> str:
+    """A file's name without anything that could break a line of a report."""
+    name = "standard input" if str(path) == "-" else path.name
+    return "".join(c if c.isprintable() else "?" for c in name)
+
+
+_STDIN: list[bytes] = []
+
+
+@contextmanager
+def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
+    """A file's bytes, mapped and not copied; standard input is read once."""
+    if str(path) == "-":
+        if not _STDIN:
+            _STDIN.append(sys.stdin.buffer.read())
+        yield _STDIN[0]
+        return
+    with path.open("rb") as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if limit is not None and size > limit:
+            raise NightError(
+                f"{_shown(path)}: {size} bytes, above file_bytes_limit {limit}; split the file or "
+                "raise the limit in the configuration"
+            )
+        if size == 0:
+            yield b""
+            return
+        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+
+def _read(data: bytes | mmap.mmap, chunk_bytes: int) -> FileReading:
+    return read_file(data, chunk_bytes)  # type: ignore[arg-type]
+
+
+def _reference(engine: Engine, order: Order) -> Reference:
+    with store.reading(engine) as connection:
+        version, tables = read_reference(connection)
+    programs = load_programs(order.config.programs)
+    categories = load_benefit_categories()
+    whole = hashlib.sha256(version.encode())
+    for program in programs.values():
+        whole.update(program.model_dump_json().encode())
+    for rule in categories:
+        whole.update(rule.model_dump_json().encode())
+    for e in EDITS:
+        whole.update(repr(e.name).encode())
+    return Reference(whole.hexdigest(), tables, programs, categories, order.business_date)
+
+
+def _reasons(reading: FileReading) -> list[str]:
+    """Why something of a file was not read: each cause once, in order."""
+    told = [
+        f"byte {r['offset']}: {r['text']}"
+        for r in reading.objections.filter(pl.col("level") != "claim").iter_rows(named=True)
+        if r["level"] in ("file", "interchange", "group")
+    ]
+    told += [
+        f"set {number}: {reason}"
+        for number, verdict, reason in reading.sets.select(
+            "set_number", "verdict", "reason"
+        ).iter_rows()
+        if verdict == "refused"
+    ]
+    if not told and not reading.claim_count:
+        told.append("it holds no claim")
+    return list(dict.fromkeys(told))
+
+
+def _not_for_us(reading: FileReading, reference: Reference, accept_test: bool) -> list[str]:
+    """Why a readable file is not adjudicated: a test, or addressed to another payer."""
+    if accept_test:
+        return []
+    ours = {n.upper() for p in reference.programs.values() for n in p.receiver_numbers}
+    reasons = []
+    for interchange in reading.envelope.interchanges:
+        if interchange.is_test:
+            reasons.append("ISA15 is T: a test file is checked, not adjudicated (--accept-test)")
+        addressed = {interchange.header[8].upper()} | {
+            g.header[3].upper() for g in interchange.groups
+        }
+        if not addressed & ours:
+            reasons.append(
+                "ISA08 and GS03 name another receiver; files for us carry a number of "
+                "receiver_numbers in program.yaml"
+            )
+    return list(dict.fromkeys(reasons))
+
+
+def _renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+    columns = frame.columns
+    return (
+        frame.join(numbers, on="claim_id", maintain_order="left")
+        .with_columns(claim_id="_new")
+        .select(columns)
+    )
+
+
+def _read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
+    """Claims of earlier nights, read by the same reader from the bytes that were kept."""
+    pieces = ("header", "provider", "subscriber", "patient", "claim")
+    for (file_id, isa_offset, gs_offset), group in waiting.sort("claim_id").group_by(
+        "file_id", "isa_offset", "gs_offset", maintain_order=True
+    ):
+        assert isinstance(file_id, int)
+        delimiters, code = _envelope_of(connection, file_id, int(str(isa_offset)), int(str(gs_offset)))
+        guide = guide_for(code)
+        assert guide is not None  # it was read before
+        ranges = [
+            (row[f"{p}_start"], row[f"{p}_end"])
+            for row in group.iter_rows(named=True)
+            for p in pieces
+        ]
+        texts = store.read_file_ranges(connection, file_id, ranges)
+        spans, at = [], 0
+        for text in texts:
+            spans.append((at, at + len(text)))
+            at += len(text)
+        read = reread(b"".join(texts), delimiters, guide, spans)
+        numbers = group.select(
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("claim_id"),
+            pl.col("claim_id").alias("_new"),
+        )
+        out = {n: _renumbered(f, numbers) for n, f in read.frames.items() if n != "sources"}
+        stored = group.select(
+            "claim_id", "claim_number", "receipt_number", _received="received_date"
+        )
+        out["claims"] = (
+            out["claims"]
+            .join(stored, on="claim_id", maintain_order="left")
+            .with_columns(received_date="_received")
+            .drop("_received")
+        )
+        out["findings"] = frames.empty(frames.Findings)
+        yield out
+
+
+def _envelope_of(
+    connection: Connection, file_id: int, isa_offset: int, gs_offset: int
+) -> tuple[Delimiters, str]:
+    isa, gs = store.read_file_ranges(
+        connection, file_id, [(isa_offset, isa_offset + 400), (gs_offset, gs_offset + 400)]
+    )
+    delimiters = read_envelope(isa).interchanges[0].delimiters
+    elements = gs.decode("latin-1").split(delimiters.terminator, 1)[0].split(delimiters.element)
+    return delimiters, elements[8]
+
+
+def _decide(batch: Batch, reference: Reference, limit: int) -> Batch:
+    """The stages over the whole night. Claims that make our own code fail pend SYSTEM, found by
+    halving; the others are decided as if those were not there."""
+    try:
+        return _walk(batch, reference)
+    except (Exception, pl.exceptions.PanicException) as failure:
+        culprits = _culprits(batch, batch.claims["claim_id"], reference, limit)
+        if not culprits:
+            raise NightError(
+                f"the stages fail on this night as a whole ({type(failure).__name__}), on no claim "
+                "alone; nothing is committed. Run the files one by one to find the combination"
+            ) from failure
+    out = pl.Series(culprits, dtype=pl.Int64)
+    good = batch.claims.filter(~pl.col("claim_id").is_in(out.implode()))["claim_id"]
+    decided = _walk(batch.only(good), reference)
+    return _with_system_pends(decided, batch, out)
+
+
+def _walk(batch: Batch, reference: Reference) -> Batch:
+    for stage in stages()[1:]:
+        batch = stage(batch, reference)
+    return batch
+
+
+def _culprits(batch: Batch, ids: pl.Series, reference: Reference, limit: int) -> list[int]:
+    """The claims that fail alone; raises NightError where there are more than ``limit``."""
+    try:
+        _walk(batch.only(ids), reference)
+        return []
+    except (Exception, pl.exceptions.PanicException):
+        if len(ids) == 1:
+            return [int(ids[0])]
+    half = len(ids) // 2
+    found = _culprits(batch, ids[:half], reference, limit)
+    found += _culprits(batch, ids[half:], reference, limit)
+    if len(found) > max(1, min(limit, batch.claims.height)):
+        raise NightError(f"more than {limit} claims make the program fail; the night stops")
+    return found
+
+
+def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Batch:
+    """The decided batch with the culprits beside it, pended SYSTEM, so that none is lost."""
+    failed = batch.only(culprits)
+    schema = frames.empty(frames.Findings).schema
+    findings = failed.claims.select(
+        "claim_id", edit=pl.lit("system"), edit_rank=pl.lit(0, dtype=pl.Int64),
+        disposition=pl.lit("pend"), pend_code=pl.lit("SYSTEM"),
+        inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
+    )  # fmt: skip
+    decisions = failed.claims.select(
+        "claim_id", disposition=pl.lit("pended"), charge_amount=pl.col("charge_amount").fill_null(0),
+        allowed_amount=pl.lit(0, dtype=pl.Int64), member_amount=pl.lit(0, dtype=pl.Int64),
+        paid_amount=pl.lit(0, dtype=pl.Int64), pend_codes=pl.lit("SYSTEM"),
+    )  # fmt: skip
+    changed: dict[str, pl.DataFrame] = {
+        n: pl.concat([getattr(decided, n), getattr(failed, n)], how="diagonal_relaxed").sort(
+            "claim_id", maintain_order=True
+        )
+        for n in OF_CLAIMS
+        if n not in ("findings", "decisions")
+    }
+    changed["findings"] = pl.concat(
+        [decided.findings, findings.match_to_schema(schema, missing_columns="insert")]
+    ).sort("claim_id", maintain_order=True)
+    changed["decisions"] = pl.concat([decided.decisions, decisions]).sort("claim_id")
+    changed["lines"] = changed["lines"].with_columns(
+        pl.col("line_disposition").fill_null("pended")
+    )
+    return decided.with_(**changed)
+
+
+def _payment_count(batch: Batch) -> int:
+    from adjudicator.remittance import payees_to_pay
+
+    return payees_to_pay(batch).height
+
+
+def _publishable(documents: dict[int, bytes], payments: pl.DataFrame) -> dict[str, int]:
+    """File names of the 835s, after independent code has recomputed every total of each."""
+    for payment, document in documents.items():
+        wrong = check_835(document)
+        if wrong:
+            raise NightError(
+                f"the 835 of payment {payment} does not balance ({wrong[0]}); nothing is committed. "
+                "This is a fault of the program: keep the store and report it"
+            )
+    return {
+        f"835/{program}-{payment:09d}.835": payment
+        for payment, program in payments.select("payment_id", "program_code").iter_rows()
+    }
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("xb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,198 @@
+"""The shipped programs, benefit categories and adjustment codes: YAML read and checked once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import polars as pl
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from schemas.program import AdjustmentCode, BenefitCategoryRule, Plan, Program, Span
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class DataFileError(ValueError):
+    """A data file that cannot be used: which file, where in it, why, and the mend."""
+
+
+def load_programs(folder: Path | None = None) -> dict[str, Program]:
+    """Every program of ``folder`` by code, in the order of the codes; default: those shipped.
+
+    A program is a folder named after its code: ``program.yaml`` and ``plans/<plan>.yaml``.
+    Raises DataFileError for a file that is missing, not YAML or not of the contract
+    (schemas/program.py), for a code that differs from its folder's or file's name, an edit or
+    benefit category that does not exist, and terms or limits of one thing that overlap.
+    """
+    root = folder if folder is not None else files("schemas") / "programs"
+    categories = {rule.category for rule in load_benefit_categories()}
+    programs = {
+        entry.name: _program(entry, categories)
+        for entry in sorted(root.iterdir(), key=lambda entry: entry.name)
+        if entry.is_dir()
+    }
+    if not programs:
+        raise DataFileError(f"{root}: no program; put each in a folder with a program.yaml")
+    return programs
+
+
+def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
+    """The rules that name a line's benefit category, in order; the last one takes the rest.
+
+    A rule matches where all of its conditions hold. Ranges include both ends, compare codes of
+    one length as text, and a bill type is its first two digits.
+    """
+    file = files("schemas") / "codes" / "benefit_categories.yaml"
+    rules = _read(file, tuple[BenefitCategoryRule, ...])
+    if not rules or rules[-1] != BenefitCategoryRule(category="other"):
+        raise DataFileError(f"{file}: the last rule is not 'other' alone; end with it")
+    return rules
+
+
+def load_adjustment_codes() -> dict[str, AdjustmentCode]:
+    """The CARCs and RARCs that we emit, by code."""
+    file = files("schemas") / "codes" / "adjustment_codes.yaml"
+    codes = _read(file, tuple[AdjustmentCode, ...])
+    _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
+    return {code.code: code for code in codes}
+
+
+def of_bill_types(
+    programs: Mapping[str, Program],
+    which: Literal["discharge_bill_types", "hospital_stay_bill_types"],
+) -> pl.Expr:
+    """Whether a claim is institutional and its bill type one of that list of its program."""
+    lists = (
+        (pl.col("program_code") == code) & pl.col("facility_code").is_in(getattr(program, which))
+        for code, program in sorted(programs.items())
+    )
+    of_program = pl.any_horizontal(pl.lit(False), *lists).fill_null(value=False)
+    return (pl.col("claim_type_code") == "I") & of_program
+
+
+def _program(folder: Traversable, categories: set[str]) -> Program:
+    # the edits read this module
+    from adjudicator.edits import EDITS
+
+    file = folder / "program.yaml"
+    facts = _mapping(file)
+    if "plans" in facts:
+        raise DataFileError(f"{file}: plans: plans are files of their own; move it to plans/")
+    plans = {}
+    plan_files = folder / "plans"
+    for entry in sorted(plan_files.iterdir(), key=lambda e: e.name) if plan_files.is_dir() else ():
+        if entry.name.endswith(".yaml"):
+            plan = _checked(entry, Plan, _mapping(entry))
+            _named(entry, "plan_code", plan.plan_code, entry.name.removesuffix(".yaml"))
+            _refuse(entry, "terms", _overlaps(plan.terms), "overlap", "end one before the next")
+            for terms in plan.terms:
+                of_terms = f"terms from {terms.start_date}"
+                shares = [(share.category, share.network_code) for share in terms.cost_shares]
+                unknown = {category for category, _ in shares} - categories
+                _refuse(
+                    entry,
+                    of_terms,
+                    unknown,
+                    "no such category",
+                    "use one of schemas/codes/benefit_categories.yaml",
+                )
+                _refuse(entry, of_terms, _twice(shares), "two cost shares", "keep one")
+            plans[plan.plan_code] = plan
+    program = _checked(file, Program, facts | {"plans": plans})
+    _named(file, "program_code", program.program_code, folder.name)
+    known = [edit.name for edit in EDITS]
+    _refuse(
+        file, "edits", set(program.edits) - set(known), "no such edit", f"use {', '.join(known)}"
+    )
+    for contracted in (True, False):
+        limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
+        _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
+    return program
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML in which a key that stands twice is an error: the first value would vanish."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        twice = _twice(key.value for key, _ in node.value)
+        if twice:
+            raise yaml.MarkedYAMLError(
+                problem=f"{sorted(twice)} stands twice; keep one", problem_mark=node.start_mark
+            )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def _yaml(file: Traversable) -> Any:
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        raise DataFileError(f"{file}: is missing; create it") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DataFileError(f"{file}: line {line}: {error.problem}; mend the YAML") from None
+
+
+def _mapping(file: Traversable) -> dict[str, Any]:
+    facts = _yaml(file)
+    if not isinstance(facts, dict):
+        raise DataFileError(f"{file}: holds no mapping; write `name: value` lines")
+    return facts
+
+
+def _read(file: Traversable, kind: type[T]) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(_yaml(file))
+    except ValidationError as error:
+        raise _one_line(file, error) from None
+
+
+def _checked(file: Traversable, model: type[M], facts: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(facts)
+    except ValidationError as error:
+        raise _one_line(file, error) from None
+
+
+def _one_line(file: Traversable, error: ValidationError) -> DataFileError:
+    first, *others = error.errors(include_url=False, include_input=False)
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return DataFileError(
+        f"{file}: {place}: {first['msg'].lower()}{more}; correct it as schemas/program.py says"
+    )
+
+
+def _named(file: Traversable, place: str, code: str, name: str) -> None:
+    if code != name:
+        raise DataFileError(
+            f"{file}: {place}: is {code!r} under the name {name!r}; make them the same"
+        )
+
+
+def _refuse(file: Traversable, place: str, wrong: Iterable[object], cause: str, mend: str) -> None:
+    shown = sorted(map(str, wrong))
+    if shown:
+        raise DataFileError(f"{file}: {place}: {cause}: {', '.join(shown)}; {mend}")
+
+
+def _twice(values: Iterable[T]) -> set[T]:
+    return {value for value, count in Counter(values).items() if count > 1}
+
+
+def _overlaps(spans: Iterable[Span]) -> list[str]:
+    """The first days of the spans that begin before the one before them has ended."""
+    ordered = sorted(spans, key=lambda span: span.start_date)
+    return [
+        f"from {later.start_date}"
+        for earlier, later in pairwise(ordered)
+        if earlier.end_date is None or earlier.end_date >= later.start_date
+    ]

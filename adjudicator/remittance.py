@@ -1,0 +1,174 @@
+"""A decided night as payments: what the 835 writer reads, joined with names and addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
+from schemas import frames
+
+FINAL = ("paid", "denied")
+# CLP02 by our position among the payers (X12.md, 835 rule 10); 4 only where nobody is recognised
+POSITION_STATUS = {"P": "1", "S": "2", "T": "3"}
+UNKNOWN_PATIENT = "4"
+
+
+@dataclass(frozen=True)
+class Remittance:
+    """The frames of one night's 835s; see the Remittance… contracts of schemas/frames.py."""
+
+    payments: pl.DataFrame
+    claims: pl.DataFrame
+    lines: pl.DataFrame
+    adjustments: pl.DataFrame
+    provider_adjustments: pl.DataFrame
+
+
+def payees_to_pay(batch: Batch) -> pl.DataFrame:
+    """Who gets a remittance tonight: one row a payee and program, with its paid sum; sorted."""
+    return (
+        batch.decisions.filter(pl.col("disposition").is_in(FINAL))
+        .join(batch.claims.select("claim_id", "payee_id", "program_code"), on="claim_id")
+        .filter(pl.col("payee_id").is_not_null())
+        .group_by("program_code", "payee_id")
+        .agg(payment_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
+        .sort("program_code", "payee_id")
+    )
+
+
+def remit(
+    batch: Batch, reference: Reference, first_payment: int, payment_date: date
+) -> Remittance:
+    """The remittances of every payee with a finalised claim, paid or denied, zero or not.
+
+    Payments are numbered from ``first_payment`` in order of program and payee. A claim of a payee
+    nobody knows is never final, so each final claim is in exactly one payment.
+    """
+    payments = _payments(batch, reference, first_payment, payment_date)
+    claims = (
+        batch.decisions.filter(pl.col("disposition").is_in(FINAL))
+        .join(batch.claims.drop("charge_amount"), on="claim_id", maintain_order="left")
+        .join(payments.select("payment_id", "payee_id", "program_code", "payee_npi"),
+              on=("payee_id", "program_code"), maintain_order="left")
+        .sort("payment_id", "claim_id")
+    )  # fmt: skip
+    keys = claims.select("payment_id", "claim_id", reversal_code=pl.lit("N"))
+    lines = keys.join(batch.lines, on="claim_id", maintain_order="left_right")
+    remarks = (
+        batch.adjustments.filter(pl.col("rarc").is_not_null())
+        .group_by("claim_id", "line_number", maintain_order=True)
+        .agg(remark_codes=pl.col("rarc").unique(maintain_order=True).str.join(":"))
+    )
+    return Remittance(
+        payments.select(frames.RemittancePayments.column_names()),
+        _claims(claims, batch, reference),
+        lines.join(remarks, on=("claim_id", "line_number"), how="left", maintain_order="left")
+        .with_columns(
+            procedure_qualifier_code=pl.when(pl.col("procedure_code").is_null())
+            .then(pl.lit("NU")).otherwise("procedure_qualifier_code"),
+            procedure_code=pl.coalesce("procedure_code", "revenue_code"),
+            revenue_code=pl.when(pl.col("procedure_code").is_not_null()).then("revenue_code"),
+            allowed_amount=pl.when(pl.col("line_disposition") == "paid").then("allowed_amount"),
+            service_from_date=pl.coalesce("service_from_date", "decision_date"),
+        )
+        .select(frames.RemittanceLines.column_names()),
+        keys.join(batch.adjustments, on="claim_id", maintain_order="left_right")
+        .with_columns(adjustment_quantity=pl.lit(None, dtype=pl.Int64))
+        .select(frames.RemittanceAdjustments.column_names()),
+        frames.empty(frames.RemittanceProviderAdjustments),
+    )  # fmt: skip
+
+
+def _payments(
+    batch: Batch, reference: Reference, first_payment: int, payment_date: date
+) -> pl.DataFrame:
+    due = payees_to_pay(batch).with_columns(
+        payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment
+    )
+    payers = pl.DataFrame(
+        [
+            {
+                "program_code": code,
+                "payer_name": p.payer.name, "payer_number": p.payer.number,
+                "payer_tax_number": p.payer.tax_number,
+                "payer_address_line": p.payer.address_line, "payer_city": p.payer.city,
+                "payer_state_code": p.payer.state_code, "payer_zip_code": p.payer.zip_code,
+                "payer_contact_name": p.payer.contact_name,
+                "payer_contact_phone": p.payer.contact_phone,
+            }
+            for code, p in reference.programs.items()
+        ]
+    )  # fmt: skip
+    payees = reference.tables["payees"].rename(
+        {"name": "payee_name", "npi": "payee_npi", "tax_number": "payee_tax_number",
+         "address_line": "payee_address_line", "city": "payee_city",
+         "state_code": "payee_state_code", "zip_code": "payee_zip_code",
+         "payment_method_code": "method"}
+    )  # fmt: skip
+    number = pl.col("payment_id").cast(pl.String).str.zfill(9)
+    return (
+        due.join(payers, on="program_code", maintain_order="left")
+        .join(payees, on="payee_id", maintain_order="left")
+        .with_columns(
+            trace_number=number,
+            payment_method_code=pl.when(pl.col("payment_amount") == 0)
+            .then(pl.lit("NON"))
+            .otherwise("method"),
+            payment_date=pl.lit(payment_date),
+            control_number="payment_id",
+            receiver_number=pl.coalesce("payee_npi", "payee_tax_number"),
+        )
+        .sort("payment_id")
+    )
+
+
+def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
+    patient = batch.people.filter(pl.col("role") == "patient").select(
+        "claim_id", patient_middle_name="middle_name"
+    )
+    rendering = (
+        batch.claim_providers.filter(
+            (pl.col("role_code") == "82") & pl.col("line_number").is_null()
+        )
+        .unique("claim_id", keep="first", maintain_order=True)
+        .select(
+            "claim_id",
+            rendering_last_name="last_name",
+            rendering_first_name="first_name",
+            rendering_entity_type_code="entity_type_code",
+        )
+    )
+    days = batch.lines.group_by("claim_id").agg(
+        _first=pl.col("service_from_date").min(), _last=pl.col("service_through_date").max()
+    )
+    filing = {code: p.payer.claim_filing_code for code, p in reference.programs.items()}
+    unknown = pl.col("member_match_code") == "none"
+    return (
+        claims.join(patient, on="claim_id", how="left", maintain_order="left")
+        .join(rendering, on="claim_id", how="left", maintain_order="left")
+        .join(days, on="claim_id", how="left", maintain_order="left")
+        .with_columns(
+            reversal_code=pl.lit("N"),
+            status_code=pl.when(unknown)
+            .then(pl.lit(UNKNOWN_PATIENT))
+            .otherwise(
+                pl.col("responsibility_code").replace_strict(
+                    POSITION_STATUS, default=POSITION_STATUS["P"], return_dtype=pl.String
+                )
+            ),
+            claim_filing_code=pl.col("program_code").replace_strict(
+                filing, return_dtype=pl.String
+            ),
+            member_number="subscriber_number",
+            rendering_npi=pl.when(pl.col("rendering_npi") != pl.col("payee_npi").fill_null(""))
+            .then("rendering_npi"),
+            statement_from_date=pl.coalesce("statement_from_date", "_first"),
+            statement_through_date=pl.coalesce("statement_through_date", "_last"),
+            remark_codes=pl.lit(None, dtype=pl.String),
+        )
+        .select(frames.RemittanceClaims.column_names())
+    )  # fmt: skip

@@ -1,0 +1,502 @@
+"""Benefits: the member's share of each allowed amount, counted in one ordered pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import polars as pl
+
+from adjudicator.fate import LINE, Fates, fates
+from adjudicator.money import percent_int
+from adjudicator.reference import Reference, as_of
+from schemas import frames
+from schemas.program import CostShare, Limits, PlanTerms, Program
+
+if TYPE_CHECKING:
+    from adjudicator.pipeline import Batch
+
+OTHER_CATEGORY = "other"  # the cost share of whatever a plan's terms do not name
+UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within Int64
+
+MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
+FAMILY_COUNTER = ["family_id", "plan_code", "network_code", "benefit_year_start_date"]
+# what the count tells of a line, and what was left before it
+OWED = {
+    "deductible_amount": pl.Int64,
+    "coinsurance_amount": pl.Int64,
+    "copay_amount": pl.Int64,
+    "deductible_left": pl.Int64,
+    "member_left": pl.Int64,
+    "family_left": pl.Int64,
+}
+
+# What stops a line here, before anything is counted: its finding, by the problem found.
+MISSING = {
+    "edit": "missing_reference",
+    "edit_rank": 910,
+    "disposition": "pend",
+    "pend_code": "REFERENCE",
+}
+EXCLUDED = {
+    "edit": "plan_exclusion",
+    "edit_rank": 920,
+    "disposition": "deny",
+    "group_code": "CO",
+    "carc": "96",
+    "rarc": "N130",
+}
+# CARC 45 may not take a whole charge, so a price of nothing is for a person to explain [j].
+UNPRICED = {
+    "edit": "allowed_zero",
+    "edit_rank": 930,
+    "disposition": "pend",
+    "pend_code": "REVIEW",
+}
+PROBLEMS = {"not covered": EXCLUDED, "allowed zero": UNPRICED}  # every other one is MISSING
+
+
+class Share(NamedTuple):
+    """One cost share with its network's limits, ready to count with; cents, basis points."""
+
+    copay: int
+    basis_points: int
+    member_deductible: int
+    family_deductible: int
+    member_maximum: int
+    family_maximum: int
+
+
+class Counters(NamedTuple):
+    """Members' or families' counters for a run of lines, an entry a line; cents.
+
+    A counter goes by the number of the first line that touches it, and stands there before.
+    """
+
+    number: Sequence[int]
+    deductible: Sequence[int]
+    out_of_pocket: Sequence[int]
+
+
+class Tables(NamedTuple):
+    """The programs' plan terms as frames; a share's id is its row in ``shares``."""
+
+    terms: pl.DataFrame  # program_code, plan_code, start_date, end_date, terms_id
+    keys: pl.DataFrame  # terms_id, category, network_code, share_id
+    facts: pl.DataFrame  # share_id, covered, costs, has_deductible, lacking, share_inputs
+    shares: list[Share]
+
+
+def benefits(batch: Batch, reference: Reference) -> Batch:
+    """PricedLines → SharedLines: deductible, coinsurance, copay and what they counted; cents.
+
+    Copay, or deductible and then coinsurance; never above the allowed amount; the deductible
+    ends at the member's or the family's, whichever comes first, the whole share likewise at the
+    out-of-pocket maximum, to which the deductible counts (000:74-106). In and out of network are
+    counted apart, by the plan year of the line's date. Lines are counted in receipt order;
+    denied lines and lines of pended claims owe and consume nothing.
+
+    Adds findings, all of them before the count: no terms, cost share, limits or allowed amount
+    pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price of nothing for
+    a charge pends REVIEW. A line that charges nothing is allowed nothing [j].
+    """
+    tables = _tables(reference.programs)
+    lines = _with_share(batch, tables)
+    before = fates(batch)
+    found = _findings(lines, before)
+    if found.height:
+        batch = batch.with_(findings=pl.concat([batch.findings, found]))
+    stands = (fates(batch) if found.height else before).lines["line_disposition"] == "paid"
+
+    counted = lines.filter(stands & pl.col("costs") & (pl.col("allowed_amount") > 0)).sort(
+        "receipt_number", "claim_id", "line_number"
+    )
+    counted = counted.hstack(_count(counted, batch.accumulators, tables.shares))
+    shared = lines.select(
+        stands.alias("stands"), "row", "allowed_amount", "has_deductible", "share_inputs"
+    ).join(counted.select("row", *OWED), on="row", how="left", maintain_order="left")
+    return batch.with_(
+        lines=batch.lines.with_columns(
+            shared.select(
+                pl.when("stands")
+                .then("allowed_amount")
+                .otherwise(batch.lines["allowed_amount"])
+                .alias("allowed_amount"),
+                pl.col("deductible_amount", "coinsurance_amount", "copay_amount").fill_null(0),
+                pl.when("stands").then(_inputs()).alias("benefit_inputs"),
+            )
+        ),
+        accumulator_entries=_entries(counted),
+    )
+
+
+def count(
+    members: Counters,
+    families: Counters,
+    allowed_amounts: Sequence[int],
+    share_ids: Sequence[int],
+    shares: Sequence[Share],
+) -> dict[str, list[int]]:
+    """The counting pass: what every line owes, in the order of the lines; cents.
+
+    Returns a list a column: deductible, coinsurance and copay, and what was left before the line
+    of the deductible and of the member's and the family's out-of-pocket maximum.
+    """
+    member_deductible = list(members.deductible)
+    member_out_of_pocket = list(members.out_of_pocket)
+    family_deductible = list(families.deductible)
+    family_out_of_pocket = list(families.out_of_pocket)
+    columns: dict[str, list[int]] = {name: [] for name in OWED}
+    append = [column.append for column in columns.values()]
+    add_deductible, add_coinsurance, add_copay, add_left, add_member_left, add_family_left = append
+    for member, family, allowed, share_id in zip(
+        members.number, families.number, allowed_amounts, share_ids, strict=True
+    ):
+        copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
+            share_id
+        ]
+        member_left = max(member_maximum - member_out_of_pocket[member], 0)
+        family_left = max(family_maximum - family_out_of_pocket[family], 0)
+        most = min(allowed, member_left, family_left)
+        deductible = coinsurance = left = 0
+        if copay:
+            copay = min(copay, most)
+        else:
+            left = min(
+                member_limit - member_deductible[member], family_limit - family_deductible[family]
+            )
+            if left > 0:
+                deductible = min(left, most)
+                member_deductible[member] += deductible
+                family_deductible[family] += deductible
+            else:
+                left = 0
+            if basis_points:
+                coinsurance = percent_int(allowed - deductible, basis_points)
+                coinsurance = min(coinsurance, most - deductible)
+        owed = copay + deductible + coinsurance
+        member_out_of_pocket[member] += owed
+        family_out_of_pocket[family] += owed
+        add_deductible(deductible)
+        add_coinsurance(coinsurance)
+        add_copay(copay)
+        add_left(left)
+        add_member_left(member_left)
+        add_family_left(family_left)
+    return columns
+
+
+def _tables(programs: Mapping[str, Program]) -> Tables:
+    """Plan terms flattened; raises ValueError where terms give one cost share twice."""
+    terms_rows: list[dict[str, object]] = []
+    keys: dict[tuple[int, str, str], int] = {}
+    facts: list[dict[str, object]] = []
+    shares: list[Share] = []
+    for program_code, program in sorted(programs.items()):
+        for plan_code, plan in sorted(program.plans.items()):
+            for terms in plan.terms:
+                terms_id = len(terms_rows)
+                terms_rows.append(
+                    {
+                        "program_code": program_code,
+                        "plan_code": plan_code,
+                        "start_date": terms.start_date,
+                        "end_date": terms.end_date,
+                        "terms_id": terms_id,
+                    }
+                )
+                for share in terms.cost_shares:
+                    key = (terms_id, share.category, share.network_code)
+                    if key in keys:
+                        raise ValueError(
+                            f"program {program_code}, plan {plan_code}, terms from "
+                            f"{terms.start_date}: two cost shares for {share.category}, "
+                            f"network {share.network_code}; keep one"
+                        )
+                    keys[key] = len(shares)
+                    facts.append({"share_id": len(shares), **_facts(terms, share)})
+                    shares.append(_share(terms, share))
+    return Tables(
+        pl.DataFrame(
+            terms_rows,
+            schema={
+                "program_code": pl.String,
+                "plan_code": pl.String,
+                "start_date": pl.Date,
+                "end_date": pl.Date,
+                "terms_id": pl.Int64,
+            },
+        ),
+        pl.DataFrame(
+            [(*key, share_id) for key, share_id in keys.items()],
+            schema={
+                "terms_id": pl.Int64,
+                "category": pl.String,
+                "network_code": pl.String,
+                "share_id": pl.Int64,
+            },
+            orient="row",
+        ),
+        pl.DataFrame(
+            facts,
+            schema={
+                "share_id": pl.Int64,
+                "covered": pl.Boolean,
+                "costs": pl.Boolean,
+                "has_deductible": pl.Boolean,
+                "lacking": pl.String,
+                "share_inputs": pl.String,
+            },
+        ),
+        shares,
+    )
+
+
+def _has_deductible(share: CostShare) -> bool:
+    return share.deductible_applies and not share.copay_amount
+
+
+def _facts(terms: PlanTerms, share: CostShare) -> dict[str, object]:
+    costs = bool(share.copay_amount or share.coinsurance_basis_points or share.deductible_applies)
+    lacking = None
+    if costs and share.network_code not in terms.out_of_pocket:
+        lacking = "out-of-pocket limits"
+    elif _has_deductible(share) and share.network_code not in terms.deductible:
+        lacking = "deductible limits"
+    inputs = {
+        "category": share.category,
+        "network": share.network_code,
+        "terms_start_date": terms.start_date.isoformat(),
+        "illustrative": terms.illustrative,
+        "copay_amount": share.copay_amount,
+        "coinsurance_basis_points": share.coinsurance_basis_points,
+        "deductible_applies": share.deductible_applies,
+    }
+    return {
+        "covered": share.covered,
+        "costs": costs,
+        "has_deductible": _has_deductible(share),
+        "lacking": lacking,
+        "share_inputs": json.dumps(inputs, separators=(",", ":"))[:-1],  # counters follow
+    }
+
+
+def _share(terms: PlanTerms, share: CostShare) -> Share:
+    deductible = terms.deductible.get(share.network_code, Limits())
+    maximum = terms.out_of_pocket.get(share.network_code, Limits())
+    none = deductible == Limits() or not _has_deductible(share)
+    return Share(
+        share.copay_amount,
+        share.coinsurance_basis_points,
+        0 if none else _limit(deductible.individual_amount),
+        0 if none else _limit(deductible.family_amount),
+        _limit(maximum.individual_amount),
+        _limit(maximum.family_amount),
+    )
+
+
+def _limit(amount: int | None) -> int:
+    return UNLIMITED if amount is None else amount
+
+
+def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
+    """What deciding a line's share needs, one row a line in the batch's order."""
+    lines = (
+        batch.lines.select(
+            *LINE,
+            "plan_code",
+            "network_code",
+            "decision_date",
+            "benefit_category",
+            "charge_amount",
+            # a line that charges nothing is paid nothing, whatever the fee [j]
+            pl.when(pl.col("charge_amount") == 0)
+            .then(0)
+            .otherwise("allowed_amount")
+            .alias("allowed_amount"),
+        )
+        .with_row_index("row")
+        .join(
+            batch.claims.select(
+                "claim_id", "receipt_number", "member_id", "family_id", "program_code"
+            ),
+            on="claim_id",
+            how="left",
+            maintain_order="left",
+        )
+    )
+    # terms are looked up once for each combination that occurs, not for each line
+    on = ["program_code", "plan_code", "decision_date", "benefit_category", "network_code"]
+    in_force = as_of(
+        lines.select(on).unique(),
+        tables.terms,
+        on="decision_date",
+        by=["program_code", "plan_code"],
+    )
+    by_category = (
+        in_force.join(
+            tables.keys,
+            left_on=["terms_id", "benefit_category", "network_code"],
+            right_on=["terms_id", "category", "network_code"],
+            how="left",
+        )
+        .join(
+            tables.keys.filter(category=OTHER_CATEGORY).select(
+                "terms_id", "network_code", other_id="share_id"
+            ),
+            on=["terms_id", "network_code"],
+            how="left",
+        )
+        .with_columns(share_id=pl.coalesce("share_id", "other_id"))
+        .drop("other_id")
+        .join(tables.facts, on="share_id", how="left")
+    )
+    return lines.join(
+        by_category, on=on, how="left", nulls_equal=True, maintain_order="left"
+    ).with_columns(
+        costs=pl.col("costs").fill_null(value=False),
+        benefit_year_start_date=pl.col("decision_date").dt.truncate("1y"),
+    )
+
+
+def _findings(lines: pl.DataFrame, before: Fates) -> pl.DataFrame:
+    """At most one finding a line that no edit denies: what keeps its share from being told.
+
+    On a claim that pends already only what the plan's terms say is looked at: the rest may be
+    missing for the very reason that it pends.
+    """
+    disposition = before.lines["line_disposition"]
+    stands = disposition == "paid"
+    undenied = stands | ((disposition == "pended") & before.lines["edit"].is_null())
+    known = pl.col("plan_code").is_not_null() & pl.col("decision_date").is_not_null()
+
+    def missing(column: str, what: str) -> pl.Expr:
+        return pl.when(stands & pl.col(column).is_null()).then(pl.lit(what))
+
+    problem = pl.coalesce(
+        missing("member_id", "member"),
+        missing("family_id", "family"),
+        missing("plan_code", "plan"),
+        missing("decision_date", "date of service"),
+        missing("charge_amount", "charge"),
+        pl.when(known & pl.col("terms_id").is_null()).then(pl.lit("plan terms")),
+        pl.when(known & pl.col("share_id").is_null()).then(pl.lit("cost share")),
+        pl.when(~pl.col("covered")).then(pl.lit("not covered")),
+        pl.when(known).then("lacking"),
+        missing("allowed_amount", "allowed amount"),
+        pl.when(stands & (pl.col("allowed_amount") == 0) & (pl.col("charge_amount") > 0)).then(
+            pl.lit("allowed zero")
+        ),
+    )
+    found = (
+        lines.with_columns(problem=problem)
+        .filter(undenied & pl.col("problem").is_not_null())
+        .sort(LINE)
+    )
+    schema = frames.empty(frames.Findings).schema
+    return found.select(
+        *LINE,
+        *(
+            pl.col("problem")
+            .replace_strict(
+                {name: facts.get(column) for name, facts in PROBLEMS.items()},
+                default=pl.lit(MISSING.get(column)),
+                return_dtype=schema[column],
+            )
+            .alias(column)
+            for column in schema.names()
+            if column not in (*LINE, "inputs")
+        ),
+        pl.struct(
+            pl.col("problem"),
+            "program_code",
+            "plan_code",
+            "benefit_category",
+            "network_code",
+            pl.col("decision_date").dt.to_string("iso"),
+        )
+        .struct.json_encode()
+        .alias("inputs"),
+    ).cast(schema)
+
+
+def _count(
+    counted: pl.DataFrame, accumulators: pl.DataFrame, shares: Sequence[Share]
+) -> pl.DataFrame:
+    """``count`` over a frame of lines in receipt order, from the counters before tonight."""
+    owed = count(
+        _counters(counted, accumulators, MEMBER_COUNTER),
+        _counters(counted, accumulators, FAMILY_COUNTER),
+        counted["allowed_amount"].to_list(),
+        counted["share_id"].to_list(),
+        shares,
+    )
+    return pl.DataFrame(owed, schema=OWED)
+
+
+def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str]) -> Counters:
+    number = counted.select(pl.int_range(pl.len()).alias("row"), *key).select(
+        pl.col("row").first().over(key)
+    )
+    before = counted.select(key).join(
+        accumulators.group_by(key).agg(
+            pl.col("deductible_amount").sum(), pl.col("out_of_pocket_amount").sum()
+        ),
+        on=key,
+        how="left",
+        maintain_order="left",
+    )
+    return Counters(
+        number.to_series().to_list(),
+        before["deductible_amount"].fill_null(0).to_list(),
+        before["out_of_pocket_amount"].fill_null(0).to_list(),
+    )
+
+
+def _inputs() -> pl.Expr:
+    """Terms, and beside them the counters before the line where it was counted; null: no limit."""
+
+    def left(column: str) -> pl.Expr:
+        return (
+            pl.when(pl.col(column) < UNLIMITED // 2)
+            .then(pl.col(column).cast(pl.String))
+            .otherwise(pl.lit("null"))
+        )
+
+    return pl.concat_str(
+        "share_inputs",
+        pl.when(pl.col("member_left").is_null())
+        .then(pl.lit("}"))
+        .otherwise(
+            pl.concat_str(
+                pl.when("has_deductible")
+                .then(pl.concat_str(pl.lit(',"deductible_remaining":'), left("deductible_left")))
+                .otherwise(pl.lit("")),
+                pl.lit(',"member_out_of_pocket_remaining":'),
+                left("member_left"),
+                pl.lit(',"family_out_of_pocket_remaining":'),
+                left("family_left"),
+                pl.lit("}"),
+            )
+        ),
+    )
+
+
+def _entries(counted: pl.DataFrame) -> pl.DataFrame:
+    """What each claim added to each counter, nothing where it added nothing."""
+    schema = frames.empty(frames.AccumulatorEntries).schema
+    key = ["claim_id", "family_id", *MEMBER_COUNTER]
+    return (
+        counted.group_by(key)
+        .agg(
+            pl.col("deductible_amount").sum(),
+            pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount")
+            .sum()
+            .alias("out_of_pocket_amount"),
+        )
+        .filter(pl.col("out_of_pocket_amount") > 0)
+        .select(schema.names())
+        .sort("claim_id", *MEMBER_COUNTER)
+        .cast(schema)
+    )

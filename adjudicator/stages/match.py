@@ -1,0 +1,155 @@
+"""Match: which of tonight's lines repeat an earlier one."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from adjudicator.edits.correction import CORRECTIONS
+from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
+from schemas import frames
+
+# What makes two lines the same service of the same provider. A line that lacks one of REQUIRED
+# is not known to equal any other; units and modifiers may be absent on both.
+REQUIRED = [
+    "member_id",
+    "provider_number",
+    "procedure_code",
+    "charge_amount",
+    "service_from_date",
+    "service_through_date",
+]
+SAME = [*REQUIRED, "modifier_codes", "unit_quantity"]
+VOID = "8"
+
+
+def match(batch: Batch, reference: Reference) -> Batch:
+    """Fills ``duplicates``: for each line the first line before it that is the same in all of SAME.
+
+    Before it: a line of history that was paid, or that waits and was received earlier; else the
+    first of tonight's equal lines in receipt order, within one claim in line order. Modifiers
+    are compared as a set. Claims of frequency 5, 7 and 8 repeat their original by nature and are
+    no duplicate of anything; a void is no original either. Whether an original still stands is
+    not asked here: *exact_duplicate* does.
+    """
+    tonight = comparable_lines(batch.claims, batch.lines).join(
+        batch.claims.select("claim_id", "frequency_code"), on="claim_id", maintain_order="left"
+    )
+    tonight = tonight.filter(pl.col("frequency_code").ne_missing(VOID))
+    repeats = pl.concat([_of_history(tonight, batch.history), _of_tonight(tonight)])
+    schema = frames.empty(frames.DuplicateLines).schema
+    duplicates = (
+        repeats.filter(~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True))
+        .unique(["claim_id", "line_number"], keep="first", maintain_order=True)
+        .select(schema.names())
+        .sort("claim_id", "line_number")
+    )
+    return batch.with_(duplicates=duplicates)
+
+
+def comparable_lines(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Identified lines with the columns of HistoryLines but their disposition, in their order.
+
+    A line without a date of its own has its claim's: a stay is told from the next by them. This
+    is what the store keeps of a line, so that history compares with tonight.
+    """
+    return (
+        lines.select(
+            "claim_id",
+            "line_number",
+            line_rendering="rendering_npi",
+            procedure_code=pl.coalesce("procedure_code", "revenue_code"),
+            modifier_codes="modifier_codes",
+            unit_quantity="unit_quantity",
+            charge_amount="charge_amount",
+            service_from_date="decision_date",
+            own_through_date=pl.coalesce("service_through_date", "service_from_date"),
+        )
+        .join(
+            claims.select(
+                "claim_id",
+                "claim_number",
+                "receipt_number",
+                "member_id",
+                "statement_through_date",
+                provider=pl.coalesce("rendering_npi", "billing_npi"),
+            ),
+            on="claim_id",
+            how="left",
+            maintain_order="left",
+        )
+        .select(
+            "claim_id",
+            "line_number",
+            "claim_number",
+            "receipt_number",
+            "member_id",
+            pl.coalesce("line_rendering", "provider").alias("provider_number"),
+            "procedure_code",
+            "modifier_codes",
+            "unit_quantity",
+            "charge_amount",
+            "service_from_date",
+            pl.coalesce("own_through_date", "statement_through_date", "service_from_date").alias(
+                "service_through_date"
+            ),
+        )
+    )
+
+
+def _of_history(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+    """Tonight's lines that equal one of history: a paid one, else the earliest that waits."""
+    candidates = _sorted_modifiers(history.join(tonight, on=REQUIRED, how="semi"))
+    originals = (
+        candidates.sort("line_disposition", "receipt_number", "claim_id", "line_number")
+        .unique(SAME, keep="first", maintain_order=True)
+        .select(
+            *SAME,
+            "line_disposition",
+            of_claim_id="claim_id",
+            of_claim_number="claim_number",
+            of_line_number="line_number",
+            of_receipt_number="receipt_number",
+        )
+    )
+    return (
+        _sorted_modifiers(tonight.join(originals, on=REQUIRED, how="semi"))
+        .join(originals, on=SAME, nulls_equal=True)
+        .filter(
+            (pl.col("line_disposition") == "paid")
+            | (pl.col("of_receipt_number") < pl.col("receipt_number"))
+        )
+        .select(_REPEAT)
+    )
+
+
+def _of_tonight(tonight: pl.DataFrame) -> pl.DataFrame:
+    """Tonight's lines that equal an earlier line of tonight, each with the first of its equals."""
+    candidates = tonight.drop_nulls(REQUIRED).filter(pl.len().over(REQUIRED) > 1)
+    return (
+        _sorted_modifiers(candidates)
+        .sort("receipt_number", "claim_id", "line_number")
+        .with_columns(
+            pl.col("claim_id").first().over(SAME).alias("of_claim_id"),
+            pl.col("claim_number").first().over(SAME).alias("of_claim_number"),
+            pl.col("line_number").first().over(SAME).alias("of_line_number"),
+            pl.int_range(pl.len()).over(SAME).alias("place"),
+        )
+        .filter(pl.col("place") > 0)
+        .select(_REPEAT)
+    )
+
+
+_REPEAT = [
+    "claim_id",
+    "line_number",
+    "of_claim_id",
+    "of_claim_number",
+    "of_line_number",
+    "frequency_code",
+]
+
+
+def _sorted_modifiers(lines: pl.DataFrame) -> pl.DataFrame:
+    modifiers = pl.col("modifier_codes").fill_null("")
+    return lines.with_columns(modifiers.str.split(":").list.sort().list.join(":"))

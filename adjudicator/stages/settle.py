@@ -1,0 +1,233 @@
+"""Settle: adjustments, what is paid, and the fate of every line and claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from adjudicator.fate import DENIAL, LINE, Fates, fates
+from schemas import frames
+
+if TYPE_CHECKING:
+    from adjudicator.pipeline import Batch
+    from adjudicator.reference import Reference
+
+SHARES = ["deductible_amount", "coinsurance_amount", "copay_amount"]
+
+# The CAS of a line in the order it is written: what it is, its group, CARC and reason. The
+# first takes a denied line whole, the others are a paid line's.
+CAS = [
+    ("denied_amount", None, None, None),
+    ("contractual_amount", "CO", "45", "price"),
+    ("above_charge_amount", "OA", "94", "price"),
+    ("deductible_amount", "PR", "1", "deductible"),
+    ("coinsurance_amount", "PR", "2", "coinsurance"),
+    ("copay_amount", "PR", "3", "copay"),
+]
+
+
+class OutOfBalanceError(AssertionError):
+    """A promise of the settlement is broken; the message names the claims and nothing else."""
+
+
+def settle(batch: Batch, reference: Reference) -> Batch:
+    """SharedLines → DecidedLines, with Adjustments and one DecidedClaims row a claim; cents.
+
+    A denied line's whole charge goes to its first denier's group, CARC and RARC. A paid line:
+    CO-45 from charge down to allowed (without a contract too: the price is Medicare's and the
+    member owes no balance, 001:3306-3309), or OA-94 negative up to it; then PR-1, PR-2, PR-3.
+    A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
+    paid. Lines of rejected claims leave here: they were never adjudicated.
+    A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
+    Raises OutOfBalanceError, naming the claims, where a sum, sign or counter is not as promised.
+    """
+    fate = fates(batch)
+    adjudicated = fate.lines["line_disposition"] != "rejected"
+    lines = batch.lines.select(
+        *LINE,
+        "plan_code",
+        "network_code",
+        "decision_date",
+        "charge_amount",
+        *SHARES,
+        pl.when(fate.lines["line_disposition"] != "denied")
+        .then("allowed_amount")
+        .alias("allowed_amount"),
+    ).hstack(
+        fate.lines.select("line_disposition", *(pl.col(c).name.prefix("denial_") for c in DENIAL))
+    )
+    lines = lines.filter(adjudicated)
+    adjustments = _adjustments(lines)
+    adjusted = adjustments.group_by(LINE).agg(pl.col("adjustment_amount").sum())
+    lines = lines.join(adjusted, on=LINE, how="left", maintain_order="left").with_columns(
+        pl.when(pl.col("line_disposition") == "pended")
+        .then(0)
+        .otherwise(pl.col("charge_amount") - pl.col("adjustment_amount").fill_null(0))
+        .alias("paid_amount")
+    )
+    decisions = _decisions(batch, fate, lines, adjustments)
+    _assert_balance(batch, lines, adjustments, decisions)
+    kept = batch.lines if adjudicated.all() else batch.lines.filter(adjudicated)
+    return batch.with_(
+        lines=kept.with_columns(lines.select("allowed_amount", "paid_amount", "line_disposition")),
+        adjustments=adjustments,
+        decisions=decisions,
+    )
+
+
+def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
+    """Every CAS of the lines that are not pended; nothing where it would be 0."""
+    paid = pl.col("line_disposition") == "paid"
+    over = pl.col("charge_amount") - pl.col("allowed_amount")
+    amounts = (
+        lines.filter(pl.col("line_disposition") != "pended")
+        .sort(LINE)
+        .select(
+            *LINE,
+            "^denial_.*$",
+            pl.when(~paid).then("charge_amount").alias("denied_amount"),
+            pl.when(paid & (over > 0)).then(over).alias("contractual_amount"),
+            pl.when(paid & (over < 0)).then(over).alias("above_charge_amount"),
+            *(pl.when(paid).then(share).alias(share) for share in SHARES),
+        )
+    )
+    rows = [
+        amounts.lazy()
+        .with_row_index("row")
+        .filter(pl.col(amount) != 0)
+        .select(
+            *LINE,
+            (pl.col("row").cast(pl.Int64) * len(CAS) + place).alias("place"),
+            (pl.lit(group) if group else pl.col("denial_group_code")).alias("group_code"),
+            (pl.lit(carc) if carc else pl.col("denial_carc")).alias("carc"),
+            (pl.lit(None, pl.String) if carc else pl.col("denial_rarc")).alias("rarc"),
+            pl.col(amount).alias("adjustment_amount"),
+            (pl.lit(reason) if reason else pl.col("denial_edit")).alias("reason"),
+        )
+        for place, (amount, group, carc, reason) in enumerate(CAS)
+    ]
+    schema = frames.empty(frames.Adjustments).schema
+    return (
+        pl.concat(rows)
+        .sort("place")
+        .with_columns(at=pl.int_range(pl.len()), line=pl.col("place") // len(CAS))
+        .with_columns(
+            # a line's rows stand together: count from where its first one stands
+            sequence_number=pl.col("at")
+            - pl.when(pl.col("line") != pl.col("line").shift(fill_value=-1))
+            .then("at")
+            .forward_fill()
+            + 1
+        )
+        .select(schema.names())
+        .cast(schema)
+        .collect()
+    )
+
+
+def _decisions(
+    batch: Batch, fate: Fates, lines: pl.DataFrame, adjustments: pl.DataFrame
+) -> pl.DataFrame:
+    """One DecidedClaims row a claim, by claim_id."""
+    schema = frames.empty(frames.DecidedClaims).schema
+    of_lines = lines.group_by("claim_id").agg(
+        pl.col("allowed_amount").filter(line_disposition="paid").sum(),
+        pl.col("paid_amount").sum(),
+    )
+    of_member = (
+        adjustments.filter(group_code="PR")
+        .group_by("claim_id")
+        .agg(pl.col("adjustment_amount").sum().alias("member_amount"))
+    )
+    return (
+        fate.claims.hstack(batch.claims.select("charge_amount"))
+        .join(of_lines, on="claim_id", how="left")
+        .join(of_member, on="claim_id", how="left")
+        .with_columns(
+            pl.col("charge_amount", "allowed_amount", "member_amount", "paid_amount").fill_null(0)
+        )
+        .select(schema.names())
+        .sort("claim_id")
+        .cast(schema)
+    )
+
+
+def _assert_balance(
+    batch: Batch, lines: pl.DataFrame, adjustments: pl.DataFrame, decisions: pl.DataFrame
+) -> None:
+    """The promises of SAFETY's first invariants that this stage can see, before anyone pays."""
+    claims = batch.claims.select("claim_id")
+    keys = batch.lines.select(LINE)
+    named = batch.findings.filter(pl.col("line_number").is_not_null()).select(LINE)
+    _none(claims.filter(claims["claim_id"].is_duplicated()), "claim is here twice")
+    _none(keys.filter(keys.is_duplicated()), "line is here twice")
+    _none(keys.join(claims, on="claim_id", how="anti"), "line has no claim")
+    _none(named.join(keys, on=LINE, how="anti"), "finding names no line of its claim")
+
+    share = pl.sum_horizontal(SHARES)
+    fate = pl.col("line_disposition")
+    paid = fate == "paid"
+    broken = {
+        "allowed less the member's share is not what is paid": paid
+        & (pl.col("allowed_amount") - share).ne_missing(pl.col("paid_amount")),
+        "CARC 45 would take the whole charge": paid
+        & (pl.col("allowed_amount") == 0)
+        & (pl.col("charge_amount") > 0),
+        "denied line is paid": (fate == "denied") & pl.col("paid_amount").ne_missing(0),
+        "less than nothing is paid": pl.col("paid_amount").is_null() | (pl.col("paid_amount") < 0),
+        "share is below nothing": pl.any_horizontal(pl.col(SHARES) < 0),
+        "line that is not paid has a member's share": ~paid & (share != 0),
+    }
+    found = lines.select(test.any().alias(what) for what, test in broken.items()).row(0, named=True)
+    for what, test in broken.items():
+        if found[what]:
+            _none(lines.filter(test), what)
+    _none(
+        adjustments.filter(pl.col("group_code").is_null() | pl.col("carc").is_null()),
+        "denial without group code or CARC",
+    )
+
+    decided = decisions.filter(pl.col("disposition").is_in(["paid", "denied"]))
+    of_lines = lines.group_by("claim_id").agg(charged=pl.col("charge_amount").sum())
+    adjusted = adjustments.group_by("claim_id").agg(adjusted=pl.col("adjustment_amount").sum())
+    sums = decided.join(of_lines, on="claim_id", how="left").join(
+        adjusted, on="claim_id", how="left"
+    )
+    charge = pl.col("charge_amount")
+    _none(
+        sums.filter(charge != pl.col("charged").fill_null(0)),
+        "charge of the claim is not the sum of its lines'",
+    )
+    _none(
+        sums.filter(charge - pl.col("adjusted").fill_null(0) != pl.col("paid_amount")),
+        "charge less adjustments is not what is paid",
+    )
+    _none(adjustments.join(decided, on="claim_id", how="anti"), "undecided claim is adjusted")
+
+    # counted must be owed and owed counted, by the counter it went to
+    counter = ["claim_id", "plan_code", "network_code", "benefit_year_start_date"]
+    owed = lines.filter(share != 0).select(
+        "claim_id",
+        "plan_code",
+        "network_code",
+        pl.col("decision_date").dt.truncate("1y").alias("benefit_year_start_date"),
+        "deductible_amount",
+        share.alias("out_of_pocket_amount"),
+    )
+    entries = batch.accumulator_entries.select(
+        *counter, -pl.col("deductible_amount"), -pl.col("out_of_pocket_amount")
+    )
+    _none(
+        pl.concat([owed, entries])
+        .group_by(counter)
+        .agg(pl.col("deductible_amount").sum(), pl.col("out_of_pocket_amount").sum())
+        .filter((pl.col("deductible_amount") != 0) | (pl.col("out_of_pocket_amount") != 0)),
+        "accumulators did not count what the member owes",
+    )
+
+
+def _none(broken: pl.DataFrame, what: str) -> None:
+    if broken.height:
+        claims = broken["claim_id"].unique().sort().head(10).to_list()
+        raise OutOfBalanceError(f"{what}: claims {claims}")

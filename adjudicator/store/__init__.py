@@ -1,0 +1,72 @@
+"""The store: one SQLite file, or PostgreSQL, behind plain functions on a connection.
+
+A night writes inside ``engine.begin()``; whoever only reads uses :func:`reading`.
+"""
+
+from adjudicator.store.audit import append_audit, audit_head, broken_audit
+from adjudicator.store.books import (
+    KnownFile,
+    Run,
+    find_file,
+    insert_claims,
+    insert_decisions,
+    insert_file,
+    insert_findings,
+    insert_outbox,
+    lock_path,
+    night_counts,
+    open_run,
+    rejected_claims,
+    set_run_state,
+)
+from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.files import read_file, read_file_ranges, store_file
+from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
+from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
+from adjudicator.store.snapshot import (
+    accumulators,
+    delete_lines,
+    history_lines,
+    ledger_head,
+    open_claims,
+)
+
+__all__ = [
+    "HEAD",
+    "KnownFile",
+    "Run",
+    "StoreError",
+    "accumulators",
+    "append_audit",
+    "audit_head",
+    "broken_audit",
+    "check_revision",
+    "connect",
+    "current",
+    "delete_lines",
+    "find_file",
+    "history_lines",
+    "insert_claims",
+    "insert_decisions",
+    "insert_file",
+    "insert_findings",
+    "insert_frame",
+    "insert_outbox",
+    "ledger_head",
+    "lock_path",
+    "night_counts",
+    "open_claims",
+    "open_run",
+    "open_store",
+    "read_file",
+    "read_file_ranges",
+    "read_frame",
+    "reading",
+    "rejected_claims",
+    "set_run_state",
+    "store_file",
+    "take_numbers",
+    "update_claims",
+    "upgrade",
+    "wanted_keys",
+]

@@ -1,0 +1,250 @@
+"""What a night writes: its run, the files and claims it took in, and all it decided."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.engine import make_url
+
+from adjudicator.pipeline import Batch
+from adjudicator.remittance import FINAL, Remittance
+from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
+from adjudicator.store.snapshot import delete_lines
+from adjudicator.store.tables import claim, file, line, outbox, run
+from schemas import frames
+
+CARRIED = "pended"
+
+
+@dataclass(frozen=True)
+class Run:
+    run_id: int
+    state: str  # intake, decided or published
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A file the store has, with the counts of its claims."""
+
+    run_id: int
+    verdict: str
+    reasons: list[str]
+    claim_count: int
+    rejected_count: int
+
+
+def lock_path(url: str) -> Path:
+    """The file whose lock one run at a time holds: beside an SQLite store, else in the folder."""
+    place = make_url(url)
+    if place.get_backend_name() == "sqlite":
+        return Path(f"{place.database}.lock")
+    return Path(f"{place.database or 'adjudicator'}.lock")
+
+
+def open_run(
+    connection: Connection, business_date: date, manifest: str, reference: str, settings: str
+) -> Run:
+    """The run of exactly these inputs: found, or begun now in state ``intake``."""
+    found = connection.execute(
+        select(run.c.run_id, run.c.state).where(
+            run.c.business_date == business_date.isoformat(),
+            run.c.manifest_digest == manifest,
+            run.c.reference_version == reference,
+            run.c.configuration_digest == settings,
+        )
+    ).first()
+    if found is not None:
+        return Run(int(found[0]), str(found[1]))
+    run_id = take_numbers(connection, "run")
+    connection.execute(
+        run.insert().values(
+            run_id=run_id, business_date=business_date.isoformat(), manifest_digest=manifest,
+            reference_version=reference, configuration_digest=settings, state="intake",
+        )
+    )  # fmt: skip
+    return Run(run_id, "intake")
+
+
+def set_run_state(connection: Connection, run_id: int, state: str) -> None:
+    connection.execute(update(run).where(run.c.run_id == run_id).values(state=state))
+
+
+def find_file(connection: Connection, digest: str) -> KnownFile | None:
+    """The file with these bytes, where the store has taken it in."""
+    row = connection.execute(
+        select(file.c.file_id, file.c.run_id, file.c.verdict, file.c.reason).where(
+            file.c.sha256 == digest
+        )
+    ).first()
+    if row is None:
+        return None
+    counts = {
+        disposition: count
+        for disposition, count in connection.execute(
+            select(claim.c.disposition, func.count())
+            .where(claim.c.file_id == row[0])
+            .group_by(claim.c.disposition)
+        )
+    }
+    return KnownFile(
+        int(row[1]), str(row[2]), (row[3] or "").splitlines(), sum(counts.values()),
+        counts.get("rejected", 0),
+    )  # fmt: skip
+
+
+def insert_file(
+    connection: Connection, file_id: int, run_id: int, position: int, name: str, digest: str,
+    byte_count: int, received_date: date, verdict: str, reason: str,
+) -> None:  # fmt: skip
+    connection.execute(
+        file.insert().values(
+            file_id=file_id, run_id=run_id, receipt_position=position, name=name, sha256=digest,
+            byte_count=byte_count, received_date=received_date.isoformat(), verdict=verdict,
+            reason=reason,
+        )
+    )  # fmt: skip
+
+
+def insert_claims(connection: Connection, claims: pl.DataFrame, sources: pl.DataFrame) -> None:
+    """The claims of one file: accepted (no disposition yet) and rejected."""
+    rows = claims.select(
+        "claim_id", "claim_number", "receipt_number", "claim_type_code", "source_format_code",
+        "received_date", "patient_control_number", "charge_amount", "disposition",
+        "decided_run_id", version_number=pl.lit(1, dtype=pl.Int64),
+    ).join(sources.drop("set_index"), on="claim_id", maintain_order="left")  # fmt: skip
+    insert_frame(connection, claim, rows)
+
+
+def insert_findings(connection: Connection, run_id: int, findings: pl.DataFrame) -> None:
+    insert_frame(
+        connection, "finding", findings.with_columns(run_id=pl.lit(run_id, dtype=pl.Int64))
+    )
+
+
+def insert_decisions(
+    connection: Connection, run_id: int, batch: Batch, remittance: Remittance,
+    file_names: Mapping[str, int],
+) -> None:  # fmt: skip
+    """All that tonight decided, in the caller's transaction."""
+    in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
+    provider = pl.coalesce("rendering_npi", "_rendering", "_billing")
+    claims = batch.claims
+    lines = batch.lines.join(
+        claims.select("claim_id", _rendering="rendering_npi", _billing="billing_npi"),
+        on="claim_id", maintain_order="left",
+    ).with_columns(provider_number=provider)  # fmt: skip
+    first_plan = batch.lines.group_by("claim_id", maintain_order=True).agg(
+        pl.col("plan_code").drop_nulls().first()
+    )
+    decided = (
+        batch.decisions.drop("charge_amount")
+        .join(
+            claims.select("claim_id", "member_id", "family_id", "payee_id", "program_code",
+                          provider_number=pl.coalesce("rendering_npi", "billing_npi")),
+            on="claim_id", maintain_order="left",
+        )
+        .join(first_plan, on="claim_id", how="left", maintain_order="left")
+        .join(remittance.claims.select("claim_id", "payment_id"), on="claim_id", how="left",
+              maintain_order="left")
+        .with_columns(decided_run_id=in_run)
+    )  # fmt: skip
+    delete_lines(connection, batch.claims["claim_id"])
+    update_claims(connection, decided)
+    names = [c.name for c in line.columns]
+    insert_frame(connection, line, lines.select(names))
+    insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
+    numbers = {payment: name for name, payment in file_names.items()}
+    insert_frame(
+        connection, "payment",
+        remittance.payments.select(
+            "payment_id", "payee_id", "program_code", "trace_number", "control_number",
+            "payment_method_code", "payment_date", "payment_amount",
+            file_name=pl.col("payment_id").replace_strict(numbers, return_dtype=pl.String),
+        ).with_columns(in_run),
+    )  # fmt: skip
+    insert_frame(connection, "adjustment", batch.adjustments)
+    insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
+    final = decided.filter(pl.col("disposition").is_in(FINAL)).sort("claim_id")
+    entry = take_numbers(connection, "ledger_entry", final.height)
+    insert_frame(
+        connection, "ledger_entry",
+        final.select(
+            "claim_id", "payment_id", "payee_id", "program_code", entry_amount="paid_amount",
+            kind=pl.lit("claim"), entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + entry,
+        ).with_columns(in_run),
+    )  # fmt: skip
+
+
+def night_counts(
+    connection: Connection, run_id: int, open_claims: pl.DataFrame, decisions: pl.DataFrame
+) -> dict[str, dict[str, int]]:
+    """Both sides of the night's equation: what came and what became of it; counts and cents.
+
+    ``received`` are the claims of files this run took in, rejected ones too; ``brought_forward``
+    the open claims of earlier runs.
+    """
+    received = read_frame(
+        connection,
+        "SELECT c.claim_id, c.charge_amount, c.disposition FROM claim AS c "
+        f"JOIN file AS f ON f.file_id = c.file_id WHERE f.run_id = {int(run_id)}",
+        {"claim_id": pl.Int64, "charge_amount": pl.Int64, "disposition": pl.String},
+    )
+    mine = received["claim_id"].implode()
+    fates = decisions.with_columns(
+        pl.col("disposition").replace(CARRIED, "carried_forward").alias("fate")
+    )
+
+    def tally(frame: pl.DataFrame) -> dict[str, int]:
+        return {"count": frame.height, "charge_amount": int(frame["charge_amount"].sum() or 0)}
+
+    return {
+        "received": tally(received),
+        "brought_forward": tally(open_claims.filter(~pl.col("claim_id").is_in(mine))),
+        "rejected": tally(received.filter(pl.col("disposition") == "rejected")),
+        **{
+            fate: tally(fates.filter(pl.col("fate") == fate))
+            for fate in ("denied", "paid", "voided", "carried_forward")
+        },
+    }
+
+
+def insert_outbox(connection: Connection, run_id: int, folder: Path) -> None:
+    """The files of the night as they will be published, by name and checksum."""
+    rows = [
+        {
+            "run_id": run_id, "file_name": path.relative_to(folder).as_posix(),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "byte_count": path.stat().st_size, "published": 0,
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]  # fmt: skip
+    connection.execute(outbox.insert(), rows)
+
+
+def rejected_claims(connection: Connection, run_id: int) -> pl.DataFrame:
+    """Claims this run rejected, with the first reason of each; sorted by claim."""
+    claims = read_frame(
+        connection,
+        "SELECT claim_id, patient_control_number, received_date, charge_amount FROM claim "
+        f"WHERE disposition = 'rejected' AND decided_run_id = {int(run_id)}",
+        {"claim_id": pl.Int64, "patient_control_number": pl.String, "received_date": pl.Date,
+         "charge_amount": pl.Int64},
+    )  # fmt: skip
+    findings = read_frame(
+        connection,
+        "SELECT claim_id, edit, edit_rank, line_number, inputs FROM finding "
+        f"WHERE disposition = 'reject' AND run_id = {int(run_id)}",
+        {n: frames.empty(frames.Findings).schema[n]
+         for n in ("claim_id", "edit", "edit_rank", "line_number", "inputs")},
+    )  # fmt: skip
+    first = findings.sort(
+        "claim_id", "edit_rank", "line_number", "inputs", nulls_last=False
+    ).unique("claim_id", keep="first", maintain_order=True)
+    return claims.join(first, on="claim_id", how="left").sort("claim_id")

@@ -1,0 +1,331 @@
+"""The first tables.
+
+Frozen once released: later revisions change the store, never this one.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "r0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+OPEN = sa.text("claim_number IS NOT NULL AND (disposition IS NULL OR disposition = 'pended')")
+SEQUENCES = (
+    "run",
+    "file",
+    "submission",
+    "receipt",
+    "claim",
+    "payment",
+    "trace",
+    "control",
+    "ledger_entry",
+    "fencing",
+)
+APPEND_ONLY = ("adjustment", "payment", "ledger_entry", "accumulator_entry", "audit")
+
+
+def number(name: str, *, required: bool = False) -> sa.Column[int]:
+    return sa.Column(name, NUMBER, autoincrement=False, nullable=not required)
+
+
+def text(name: str, *, required: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(), nullable=not required)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "sequence",
+        text("name", required=True),
+        number("next_value", required=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "run",
+        number("run_id", required=True),
+        text("business_date", required=True),
+        text("manifest_digest", required=True),
+        text("reference_version", required=True),
+        text("configuration_digest", required=True),
+        text("state", required=True),
+        number("ledger_head"),
+        text("started_at"),
+        text("finished_at"),
+        sa.PrimaryKeyConstraint("run_id"),
+        sa.UniqueConstraint(
+            "business_date", "manifest_digest", "reference_version", "configuration_digest"
+        ),
+    )
+    op.create_table(
+        "file",
+        number("file_id", required=True),
+        number("run_id", required=True),
+        number("receipt_position", required=True),
+        text("name", required=True),
+        text("sha256", required=True),
+        number("byte_count", required=True),
+        text("received_date", required=True),
+        text("verdict"),
+        text("reason"),
+        sa.PrimaryKeyConstraint("file_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_index("file_sha256", "file", ["sha256"])
+    op.create_table(
+        "file_part",
+        number("file_id", required=True),
+        number("part_number", required=True),
+        number("raw_offset", required=True),
+        number("raw_byte_count", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", "part_number"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
+    )
+    op.create_table(
+        "interchange",
+        number("file_id", required=True),
+        number("position", required=True),
+        text("sender_number", required=True),
+        text("receiver_number", required=True),
+        text("control_number", required=True),
+        text("sha256", required=True),
+        text("verdict"),
+        sa.PrimaryKeyConstraint("file_id", "position"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
+    )
+    op.create_index(
+        "interchange_control_number", "interchange", ["control_number", "sender_number"]
+    )
+    op.create_table(
+        "claim",
+        number("claim_id", required=True),
+        text("claim_number"),
+        number("receipt_number"),
+        number("file_id", required=True),
+        number("isa_offset", required=True),
+        number("gs_offset", required=True),
+        number("header_start", required=True),
+        number("header_end", required=True),
+        number("provider_start", required=True),
+        number("provider_end", required=True),
+        number("subscriber_start", required=True),
+        number("subscriber_end", required=True),
+        number("patient_start", required=True),
+        number("patient_end", required=True),
+        number("claim_start", required=True),
+        number("claim_end", required=True),
+        text("interchange_number"),
+        text("group_number"),
+        text("set_number"),
+        text("batch_reference"),
+        text("claim_type_code", required=True),
+        text("source_format_code", required=True),
+        text("received_date", required=True),
+        text("patient_control_number"),
+        number("charge_amount"),
+        number("version_number", required=True),
+        number("predecessor_claim_id"),
+        text("disposition"),
+        text("pend_codes"),
+        text("member_id"),
+        text("family_id"),
+        text("payee_id"),
+        text("program_code"),
+        text("plan_code"),
+        text("provider_number"),
+        number("allowed_amount"),
+        number("member_amount"),
+        number("paid_amount"),
+        number("decided_run_id"),
+        number("payment_id"),
+        sa.PrimaryKeyConstraint("claim_id"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
+        sa.ForeignKeyConstraint(["predecessor_claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("claim_claim_number", "claim", ["claim_number"], unique=True)
+    op.create_index("claim_member_id", "claim", ["member_id"])
+    op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
+    op.create_table(
+        "line",
+        number("claim_id", required=True),
+        number("line_number", required=True),
+        text("procedure_code"),
+        text("revenue_code"),
+        text("modifier_codes"),
+        number("unit_quantity"),
+        number("charge_amount"),
+        text("service_from_date"),
+        text("service_through_date"),
+        text("provider_number"),
+        text("line_disposition"),
+        text("coverage_code"),
+        text("plan_code"),
+        text("contract_id"),
+        text("network_code"),
+        text("benefit_category"),
+        text("pricing_method_code"),
+        text("pricing_inputs"),
+        text("benefit_inputs"),
+        number("allowed_amount"),
+        number("deductible_amount"),
+        number("coinsurance_amount"),
+        number("copay_amount"),
+        number("paid_amount"),
+        sa.PrimaryKeyConstraint("claim_id", "line_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "finding",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        number("line_number"),
+        text("edit", required=True),
+        number("edit_rank", required=True),
+        text("disposition", required=True),
+        text("group_code"),
+        text("carc"),
+        text("rarc"),
+        text("pend_code"),
+        text("status_code"),
+        text("inputs"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("finding_claim_id", "finding", ["claim_id"])
+    op.create_table(
+        "adjustment",
+        number("claim_id", required=True),
+        number("line_number", required=True),
+        number("sequence_number", required=True),
+        text("group_code", required=True),
+        text("carc", required=True),
+        text("rarc"),
+        number("adjustment_amount", required=True),
+        text("reason", required=True),
+        sa.PrimaryKeyConstraint("claim_id", "line_number", "sequence_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "payment",
+        number("payment_id", required=True),
+        number("run_id", required=True),
+        text("payee_id", required=True),
+        text("program_code", required=True),
+        text("trace_number", required=True),
+        number("control_number", required=True),
+        text("payment_method_code", required=True),
+        text("payment_date", required=True),
+        number("payment_amount", required=True),
+        text("file_name", required=True),
+        sa.PrimaryKeyConstraint("payment_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.UniqueConstraint("trace_number"),
+    )
+    op.create_table(
+        "ledger_entry",
+        number("entry_id", required=True),
+        number("run_id", required=True),
+        number("claim_id"),
+        number("payment_id"),
+        text("payee_id", required=True),
+        text("program_code", required=True),
+        text("kind", required=True),
+        number("entry_amount", required=True),
+        sa.PrimaryKeyConstraint("entry_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.payment_id"]),
+    )
+    op.create_index("ledger_entry_claim_id", "ledger_entry", ["claim_id", "kind"], unique=True)
+    op.create_table(
+        "accumulator_entry",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("member_id", required=True),
+        text("family_id", required=True),
+        text("plan_code", required=True),
+        text("network_code", required=True),
+        text("benefit_year_start_date", required=True),
+        number("deductible_amount", required=True),
+        number("out_of_pocket_amount", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("accumulator_entry_family_id", "accumulator_entry", ["family_id"])
+    op.create_table(
+        "outbox",
+        number("run_id", required=True),
+        text("file_name", required=True),
+        text("sha256", required=True),
+        number("byte_count", required=True),
+        sa.Column("published", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "file_name"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "audit",
+        number("sequence_number", required=True),
+        number("run_id"),
+        text("what", required=True),
+        text("detail", required=True),
+        text("recorded_at"),
+        text("previous_hash", required=True),
+        text("hash", required=True),
+        sa.PrimaryKeyConstraint("sequence_number"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "reference_version",
+        text("version", required=True),
+        number("load_number", required=True),
+        sa.PrimaryKeyConstraint("version"),
+    )
+    op.create_table(
+        "reference_table",
+        text("version", required=True),
+        text("table_name", required=True),
+        text("sha256", required=True),
+        number("row_count", required=True),
+        sa.PrimaryKeyConstraint("version", "table_name"),
+        sa.ForeignKeyConstraint(["version"], ["reference_version.version"]),
+    )
+    op.create_table(
+        "reference_part",
+        text("sha256", required=True),
+        number("part_number", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", "part_number"),
+    )
+    op.bulk_insert(
+        sa.table("sequence", sa.column("name", sa.String()), sa.column("next_value", NUMBER)),
+        [{"name": name, "next_value": 1} for name in SEQUENCES],
+    )
+    refuse_changes(op.get_bind().dialect.name)
+
+
+def refuse_changes(dialect: str) -> None:
+    """Triggers: the append-only tables refuse UPDATE, DELETE and (PostgreSQL) TRUNCATE."""
+    if dialect == "sqlite":
+        for table in APPEND_ONLY:
+            for change in ("UPDATE", "DELETE"):
+                op.execute(
+                    f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+                    f"BEGIN SELECT RAISE(ABORT, '{table} rows are only ever added'); END"
+                )
+        return
+    op.execute(
+        "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' rows are only ever added'; END $$"
+    )
+    for table in APPEND_ONLY:
+        op.execute(
+            f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+        )

@@ -1,0 +1,136 @@
+"""What a night begins from: the claims still open, what members had before, the counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+from sqlalchemy import Connection, func, select
+
+from adjudicator.store.dialect import marks, wanted_keys
+from adjudicator.store.rows import read_frame
+from adjudicator.store.tables import ledger_entry
+from schemas import frames
+
+Keys = pl.Series | Sequence[str]
+Numbers = pl.Series | Sequence[int]
+
+OPEN_CLAIMS: dict[str, pl.DataType | type[pl.DataType]] = {
+    **{name: column.dtype for name, column in frames.ClaimSources.columns().items()},
+    "claim_number": pl.String,
+    "receipt_number": pl.Int64,
+    "claim_type_code": pl.String,
+    "source_format_code": pl.String,
+    "received_date": pl.Date,
+    "charge_amount": pl.Int64,
+    "version_number": pl.Int64,
+    "predecessor_claim_id": pl.Int64,
+    "disposition": pl.String,
+    "pend_codes": pl.String,
+    "decided_run_id": pl.Int64,
+}
+
+
+def open_claims(connection: Connection) -> pl.DataFrame:
+    """One row an accepted claim not decided yet or pended, in receipt order.
+
+    Holds the claim's ClaimSources, its numbers, and why it waits (OPEN_CLAIMS).
+    """
+    # the words of the partial index claim_open
+    return read_frame(
+        connection,
+        f"SELECT {', '.join(OPEN_CLAIMS)} FROM claim WHERE claim_number IS NOT NULL "
+        "AND (disposition IS NULL OR disposition = 'pended')",
+        OPEN_CLAIMS,
+    ).sort("receipt_number", "claim_id")
+
+
+def history_lines(
+    connection: Connection,
+    member_ids: Keys,
+    exclude_claim_ids: Numbers = (),
+    *,
+    since: date | None = None,
+) -> pl.DataFrame:
+    """HistoryLines of the members: lines that stand on claims paid or pended.
+
+    Leaves out the claims named, and with ``since`` the lines whose service ended before it.
+    Sorted by claim and line.
+    """
+    wanted = wanted_keys(connection, "text", member_ids)
+    claims = read_frame(
+        connection,
+        "SELECT c.claim_id, c.claim_number, c.receipt_number, c.member_id "
+        f"FROM {wanted} AS w CROSS JOIN claim AS c "
+        "WHERE c.member_id = w.key AND c.disposition IN ('paid', 'pended')",
+        {
+            "claim_id": pl.Int64,
+            "claim_number": pl.String,
+            "receipt_number": pl.Int64,
+            "member_id": pl.String,
+        },
+    ).filter(~pl.col("claim_id").is_in(pl.Series(exclude_claim_ids, dtype=pl.Int64).implode()))
+    # in claim order, so that a large store is read forward and not at random
+    wanted = wanted_keys(connection, "int", claims["claim_id"])
+    [mark] = marks(connection, 1)
+    of_line = {
+        name: column.dtype
+        for name, column in frames.HistoryLines.columns().items()
+        if name == "claim_id" or name not in claims.columns
+    }
+    lines = read_frame(
+        connection,
+        "SELECT l.claim_id, l.line_number, l.line_disposition, l.provider_number, "
+        "coalesce(l.procedure_code, l.revenue_code) AS procedure_code, l.modifier_codes, "
+        "l.unit_quantity, l.charge_amount, l.service_from_date, l.service_through_date "
+        f"FROM {wanted} AS w CROSS JOIN line AS l "
+        "WHERE l.claim_id = w.key AND l.line_disposition IN ('paid', 'pended')"
+        + (
+            f" AND coalesce(l.service_through_date, l.service_from_date) >= {mark}" if since else ""
+        ),
+        of_line,
+        (since.isoformat(),) if since else (),
+    )
+    return (
+        lines.join(claims, on="claim_id", how="inner")
+        .select(frames.HistoryLines.columns())
+        .sort("claim_id", "line_number")
+    )
+
+
+def accumulators(
+    connection: Connection, family_ids: Keys, *, since: date | None = None
+) -> pl.DataFrame:
+    """Accumulators of the families' members: sums over the accumulator entries; cents.
+
+    With ``since``, only benefit years that began on that day or later. Sorted by family, member,
+    plan, network, year. A member whose entries stand under two families has a row for each.
+    """
+    wanted = wanted_keys(connection, "text", family_ids)
+    keys = "member_id, family_id, plan_code, network_code, benefit_year_start_date"
+    [mark] = marks(connection, 1)
+    return read_frame(
+        connection,
+        f"SELECT {keys}, "
+        "CAST(sum(deductible_amount) AS BIGINT) AS deductible_amount, "
+        "CAST(sum(out_of_pocket_amount) AS BIGINT) AS out_of_pocket_amount "
+        f"FROM {wanted} AS w CROSS JOIN accumulator_entry AS a WHERE a.family_id = w.key"
+        + (f" AND benefit_year_start_date >= {mark}" if since else "")
+        + f" GROUP BY {keys}",
+        frames.Accumulators,
+        (since.isoformat(),) if since else (),
+    ).sort("family_id", "member_id", "plan_code", "network_code", "benefit_year_start_date")
+
+
+def ledger_head(connection: Connection) -> int:
+    """The number of the ledger's last entry; 0 where it is empty."""
+    return int(connection.execute(select(func.max(ledger_entry.c.entry_id))).scalar_one() or 0)
+
+
+def delete_lines(connection: Connection, claim_ids: Numbers) -> int:
+    """Takes away the lines of pended claims that tonight writes anew. Returns their number."""
+    wanted = wanted_keys(connection, "int", claim_ids)
+    return connection.exec_driver_sql(
+        f"DELETE FROM line WHERE claim_id IN (SELECT key FROM {wanted})"
+    ).rowcount

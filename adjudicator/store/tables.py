@@ -1,0 +1,352 @@
+"""The store's tables, in SQLAlchemy Core. The migrations build them; a test holds both equal.
+
+Amounts are cents, quantities thousandths, dates ISO text (YYYY-MM-DD: it sorts as it should under
+every collation and needs no conversion on either database), wall-clock times UTC text that no
+hash and no published file ever sees, JSON text.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite keeps a one-column INTEGER key as the row's own number, a BIGINT one as a second tree
+Number = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _key(name: str) -> Column[int]:
+    return Column(name, Number, primary_key=True, autoincrement=False)
+
+
+def _number(name: str, *, required: bool = False) -> Column[int]:
+    return Column(name, Number, nullable=not required)
+
+
+def _text(name: str, *, required: bool = False) -> Column[str]:
+    return Column(name, String, nullable=not required)
+
+
+def _refers(name: str, to: str, *, required: bool = False, key: bool = False) -> Column[int]:
+    return Column(
+        name,
+        Number,
+        ForeignKey(to),
+        nullable=not (required or key),
+        primary_key=key,
+        autoincrement=False,
+    )
+
+
+# Every number handed out: claim, submission, receipt, payment, trace, control …
+sequence = Table(
+    "sequence",
+    metadata,
+    Column("name", String, primary_key=True),
+    _number("next_value", required=True),
+)
+
+# One row a night: the same inputs, reference, configuration and business date are one run
+run = Table(
+    "run",
+    metadata,
+    _key("run_id"),
+    _text("business_date", required=True),
+    _text("manifest_digest", required=True),
+    _text("reference_version", required=True),
+    _text("configuration_digest", required=True),
+    _text("state", required=True),
+    _number("ledger_head"),  # after its commit
+    _text("started_at"),
+    _text("finished_at"),
+    UniqueConstraint(
+        "business_date", "manifest_digest", "reference_version", "configuration_digest"
+    ),
+)
+
+# One row a received file
+file = Table(
+    "file",
+    metadata,
+    _key("file_id"),
+    _refers("run_id", "run.run_id", required=True),
+    _number("receipt_position", required=True),
+    _text("name", required=True),
+    _text("sha256", required=True),
+    _number("byte_count", required=True),
+    _text("received_date", required=True),
+    _text("verdict"),
+    _text("reason"),
+    Index("file_sha256", "sha256"),
+)
+
+# The file's bytes as received, in parts of a few MB, each compressed by zlib
+file_part = Table(
+    "file_part",
+    metadata,
+    _refers("file_id", "file.file_id", key=True),
+    _key("part_number"),
+    _number("raw_offset", required=True),
+    _number("raw_byte_count", required=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# One row an interchange: the same control number twice is told from the same bytes twice
+interchange = Table(
+    "interchange",
+    metadata,
+    _refers("file_id", "file.file_id", key=True),
+    _key("position"),
+    _text("sender_number", required=True),
+    _text("receiver_number", required=True),
+    _text("control_number", required=True),
+    _text("sha256", required=True),
+    _text("verdict"),
+    Index("interchange_control_number", "control_number", "sender_number"),
+)
+
+# One row a claim version, as it stands now; disposition is null until a night decides it
+claim = Table(
+    "claim",
+    metadata,
+    _key("claim_id"),
+    _text("claim_number"),
+    _number("receipt_number"),
+    _refers("file_id", "file.file_id", required=True),
+    _number("isa_offset", required=True),
+    _number("gs_offset", required=True),
+    _number("header_start", required=True),
+    _number("header_end", required=True),
+    _number("provider_start", required=True),
+    _number("provider_end", required=True),
+    _number("subscriber_start", required=True),
+    _number("subscriber_end", required=True),
+    _number("patient_start", required=True),
+    _number("patient_end", required=True),
+    _number("claim_start", required=True),
+    _number("claim_end", required=True),
+    _text("interchange_number"),
+    _text("group_number"),
+    _text("set_number"),
+    _text("batch_reference"),
+    _text("claim_type_code", required=True),
+    _text("source_format_code", required=True),
+    _text("received_date", required=True),
+    _text("patient_control_number"),
+    _number("charge_amount"),
+    _number("version_number", required=True),
+    _refers("predecessor_claim_id", "claim.claim_id"),
+    # what the last night said of it
+    _text("disposition"),
+    _text("pend_codes"),
+    _text("member_id"),
+    _text("family_id"),
+    _text("payee_id"),
+    _text("program_code"),
+    _text("plan_code"),
+    _text("provider_number"),
+    _number("allowed_amount"),
+    _number("member_amount"),
+    _number("paid_amount"),
+    # no foreign keys here: a claim is updated every time, and the ledger holds both
+    _number("decided_run_id"),
+    _number("payment_id"),
+)
+Index("claim_claim_number", claim.c.claim_number, unique=True)
+Index("claim_member_id", claim.c.member_id)
+_OPEN = text("claim_number IS NOT NULL AND (disposition IS NULL OR disposition = 'pended')")
+Index("claim_open", claim.c.claim_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+
+# One row a service line, with what was decided of it
+line = Table(
+    "line",
+    metadata,
+    _refers("claim_id", "claim.claim_id", key=True),
+    _key("line_number"),
+    _text("procedure_code"),
+    _text("revenue_code"),
+    _text("modifier_codes"),
+    _number("unit_quantity"),
+    _number("charge_amount"),
+    _text("service_from_date"),
+    _text("service_through_date"),
+    _text("provider_number"),
+    _text("line_disposition"),
+    _text("coverage_code"),
+    _text("plan_code"),
+    _text("contract_id"),
+    _text("network_code"),
+    _text("benefit_category"),
+    _text("pricing_method_code"),
+    _text("pricing_inputs"),
+    _text("benefit_inputs"),
+    _number("allowed_amount"),
+    _number("deductible_amount"),
+    _number("coinsurance_amount"),
+    _number("copay_amount"),
+    _number("paid_amount"),
+    sqlite_with_rowid=False,
+)
+
+# One row what a validation or an edit reported in one run
+finding = Table(
+    "finding",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _number("line_number"),
+    _text("edit", required=True),
+    _number("edit_rank", required=True),
+    _text("disposition", required=True),
+    _text("group_code"),
+    _text("carc"),
+    _text("rarc"),
+    _text("pend_code"),
+    _text("status_code"),
+    _text("inputs"),
+    Index("finding_claim_id", "claim_id"),
+)
+
+# One row CAS money of a line of a finalised claim; only ever added
+adjustment = Table(
+    "adjustment",
+    metadata,
+    _refers("claim_id", "claim.claim_id", key=True),
+    _key("line_number"),
+    _key("sequence_number"),
+    _text("group_code", required=True),
+    _text("carc", required=True),
+    _text("rarc"),
+    _number("adjustment_amount", required=True),
+    _text("reason", required=True),
+    sqlite_with_rowid=False,
+)
+
+# One row a payment: one ST of an 835; only ever added
+payment = Table(
+    "payment",
+    metadata,
+    _key("payment_id"),
+    _refers("run_id", "run.run_id", required=True),
+    _text("payee_id", required=True),
+    _text("program_code", required=True),
+    _text("trace_number", required=True),
+    _number("control_number", required=True),
+    _text("payment_method_code", required=True),
+    _text("payment_date", required=True),
+    _number("payment_amount", required=True),
+    _text("file_name", required=True),
+    UniqueConstraint("trace_number"),
+)
+
+# One row money owed to or by a payee; only ever added. A claim has one entry of a kind at most:
+# it is finalised once and voided once
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    _key("entry_id"),
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id"),
+    _refers("payment_id", "payment.payment_id"),
+    _text("payee_id", required=True),
+    _text("program_code", required=True),
+    _text("kind", required=True),
+    _number("entry_amount", required=True),
+    Index("ledger_entry_claim_id", "claim_id", "kind", unique=True),
+)
+
+# One row what a claim added to (reversed: took from) a member's counters; only ever added
+accumulator_entry = Table(
+    "accumulator_entry",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("member_id", required=True),
+    _text("family_id", required=True),
+    _text("plan_code", required=True),
+    _text("network_code", required=True),
+    _text("benefit_year_start_date", required=True),
+    _number("deductible_amount", required=True),
+    _number("out_of_pocket_amount", required=True),
+    Index("accumulator_entry_family_id", "family_id"),
+)
+
+# One row a file to publish
+outbox = Table(
+    "outbox",
+    metadata,
+    _refers("run_id", "run.run_id", key=True),
+    Column("file_name", String, primary_key=True),
+    _text("sha256", required=True),
+    _number("byte_count", required=True),
+    Column("published", Integer, nullable=False),  # 1 once renamed into place
+)
+
+# One row an act worth proving, chained by hash; only ever added. recorded_at stands outside
+audit = Table(
+    "audit",
+    metadata,
+    _key("sequence_number"),
+    _refers("run_id", "run.run_id"),
+    _text("what", required=True),
+    _text("detail", required=True),
+    _text("recorded_at"),
+    _text("previous_hash", required=True),
+    _text("hash", required=True),
+)
+
+# One row a version of the reference data; the one loaded last is in force
+reference_version = Table(
+    "reference_version",
+    metadata,
+    Column("version", String, primary_key=True),
+    _number("load_number", required=True),
+)
+
+# One row a table of a version, by the digest of its content
+reference_table = Table(
+    "reference_table",
+    metadata,
+    Column("version", String, ForeignKey("reference_version.version"), primary_key=True),
+    Column("table_name", String, primary_key=True),
+    _text("sha256", required=True),
+    _number("row_count", required=True),
+)
+
+# The content itself, Parquet in parts, kept once however many versions share it
+reference_part = Table(
+    "reference_part",
+    metadata,
+    Column("sha256", String, primary_key=True),
+    _key("part_number"),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# Rows that are only ever added: triggers refuse UPDATE and DELETE
+APPEND_ONLY = ("adjustment", "payment", "ledger_entry", "accumulator_entry", "audit")
+
+# Every sequence there is; each begins at 1
+SEQUENCES = (
+    "run",
+    "file",
+    "submission",
+    "receipt",
+    "claim",
+    "payment",
+    "trace",
+    "control",
+    "ledger_entry",
+    "fencing",
+)

@@ -1,0 +1,26 @@
+"""The operator's configuration: one YAML file, every key optional."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import Field, PositiveInt
+
+from schemas.program import Strict
+
+
+class Config(Strict):
+    """What a payer sets once. Paths are relative to the configuration file."""
+
+    db: str = "sqlite:///adjudicator.db"
+    out: Path = Path("out")
+    programs: Path | None = Field(
+        default=None, description="a folder of programs; absent: those that are shipped"
+    )
+    business_date: date | None = None
+    file_bytes_limit: PositiveInt = 4_000_000_000
+    chunk_bytes: PositiveInt = 8_000_000
+    system_pends_limit: PositiveInt = Field(
+        default=100, description="more claims than this that fail inside stop the night"
+    )

@@ -1,0 +1,183 @@
+"""How fast, in how much memory: pyx12's validation against ours, on the same made-up claims.
+
+    python -m tests.bench [--sizes 1000 10000 100000] [--out build/bench.json]
+
+Every figure is a process of its own, its start included. pyx12 and ``check`` read the night's
+professional files; ``run`` takes in the whole night. Claims a second count what each has read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PYX12_LIMIT = 10_000  # claims; it reads some two hundred a second
+PYX12 = """
+import io, logging, sys
+from pyx12.params import params
+from pyx12.x12n_document import x12n_document
+logging.disable(logging.CRITICAL)
+for path in sys.argv[1:]:
+    x12n_document(params(), path, io.StringIO(), None)
+"""
+FATES = {  # the summary's words, and a table's
+    "paid": "paid", "denied": "denied", "carried_forward": "pended", "rejected": "rejected",
+    "voided": "voided",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one process took."""
+
+    seconds: float
+    peak_mb: float
+    output: str
+
+
+def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
+    """Run a command from the repository; its wall time, and its largest resident set.
+
+    Raises RuntimeError where it ends with another exit code than those allowed. The peak is the
+    command's own, or that of the largest process it has waited for.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.stdout.close()
+    process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
+    if process.returncode not in allowed:
+        raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}")
+    return Measured(seconds, usage.ru_maxrss / 1024, output)
+
+
+def adjudicate() -> list[str]:
+    """The checkout's command line, else the installed command beside this Python."""
+    if (ROOT / "cli.py").exists():
+        return [sys.executable, "-m", "cli"]
+    return [str(Path(sys.executable).with_name("adjudicate"))]
+
+
+def make_night(folder: Path, claims: int, seed: int) -> dict[str, Any]:
+    """A fresh night, made in a process of its own: a child's peak counts its parent's memory."""
+    shutil.rmtree(folder, ignore_errors=True)
+    made = measure(
+        [sys.executable, "-m", "tests.synthetic", str(folder),
+         "--claims", str(claims), "--seed", str(seed)]
+    )  # fmt: skip
+    night: dict[str, Any] = json.loads(made.output)
+    return night
+
+
+def entry(
+    claims: int, what: str, count: int, measured: Measured, dispositions: dict[str, int]
+) -> dict[str, Any]:
+    return {
+        "claims": claims,
+        "what": what,
+        "claims_read": count,
+        "seconds": round(measured.seconds, 3),
+        "claims_per_s": round(count / measured.seconds, 1),
+        "peak_mb": round(measured.peak_mb, 1),
+        "dispositions": dispositions,
+    }
+
+
+def bench(folder: Path, claims: int, seed: int) -> list[dict[str, Any]]:
+    """Make a night of that size and measure each program on it."""
+    command = adjudicate()
+    night = make_night(folder, claims, seed)
+    professional = [str(path) for path in sorted((folder / "inbox").glob("professional-*.837"))]
+    results = []
+    if claims <= PYX12_LIMIT:
+        taken = measure([sys.executable, "-c", PYX12, *professional])
+        results.append(entry(claims, "pyx12", night["professional"], taken, {}))
+    # a night holds claims to be rejected, so that check rightly ends with 1
+    taken = measure([*command, "check", *professional], allowed=(0, 1))
+    results.append(entry(claims, "check", night["professional"], taken, {}))
+    database = ["--db", f"sqlite:///{folder / 'night.db'}"]
+    measure([*command, "reference", "load", str(folder / "reference"), *database])
+    taken = measure(
+        [*command, "run", str(folder / "inbox"), *database, "--out", str(folder / "out"),
+         "--business-date", "2025-11-15", "--json"]
+    )  # fmt: skip
+    summary = json.loads(taken.output)
+    fates = {fate: int(summary.get(fate, {}).get("count", 0)) for fate in FATES}
+    results.append(entry(claims, "run", claims, taken, fates))
+    return results
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """The results in 80 columns: figures, ratios to pyx12 at its largest size, fates."""
+    measured = [r for r in results if r["what"] == "pyx12"]
+    base = max(measured, key=lambda r: r["claims"]) if measured else None
+    against = f"x pyx12@{base['claims']:,}" if base else "x pyx12"
+    lines = [
+        f"{'claims':>9}  {'what':<6}  {'read':>9}  {'seconds':>8}  {'claims/s':>9}  "
+        f"{against:>14}  {'peak MB':>8}",
+        "-" * 76,
+    ]
+    for r in sorted(
+        results, key=lambda r: (r["claims"], ("pyx12", "check", "run").index(r["what"]))
+    ):
+        ratio = f"{r['claims_per_s'] / base['claims_per_s']:,.1f}" if base else ""
+        lines.append(
+            f"{r['claims']:>9,}  {r['what']:<6}  {r['claims_read']:>9,}  {r['seconds']:>8,.2f}  "
+            f"{r['claims_per_s']:>9,.0f}  {ratio:>14}  {r['peak_mb']:>8,.0f}"
+        )
+    runs = sorted((r for r in results if r["what"] == "run"), key=lambda r: r["claims"])
+    lines += ["", f"{'claims':>9}  " + "".join(f"{word:>12}" for word in FATES.values()), "-" * 71]
+    for r in runs:
+        total = sum(r["dispositions"].values()) or 1
+        lines.append(
+            f"{r['claims']:>9,}  "
+            + "".join(f"{r['dispositions'].get(fate, 0) / total:>12.1%}" for fate in FATES)
+        )
+    if base:
+        lines.append("")
+        lines += [
+            f"run@{r['claims']:,} / pyx12@{base['claims']:,} = "
+            f"{r['claims_per_s'] / base['claims_per_s']:,.1f}"
+            for r in runs
+        ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--out", type=Path, default=Path("build/bench.json"))
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    out = chosen.out.resolve()
+    work = out.parent / "bench"
+    # once untimed: Python's bytecode and the compiled guide stand in their caches from here on
+    warm = make_night(work / "warm", 50, chosen.seed)
+    assert warm["claims"] == 50
+    measure(
+        [*adjudicate(), "check", *map(str, sorted((work / "warm" / "inbox").glob("*.837")))],
+        allowed=(0, 1),
+    )
+    results: list[dict[str, Any]] = []
+    for size in chosen.sizes:
+        print(f"measuring {size:,} claims", file=sys.stderr, flush=True)
+        results += bench(work / str(size), size, chosen.seed)
+        out.write_text(json.dumps(results, indent=1) + "\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adjudicator.fate import fates
+from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
+from adjudicator.stages.benefits import benefits
+from adjudicator.stages.settle import settle
+from schemas import frames
+from tests.model import Row, benefits_model, night, reference
+
+THOROUGH = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+QUICK = settings(THOROUGH, max_examples=40)
+YEAR = date(2025, 1, 1)
+
+
+def limits(individual: int | None, family: int | None) -> Row:
+    return {"individual_amount": individual, "family_amount": family}
+
+
+def cost_share(category: str = "office", network: str = "in", **given: Any) -> Row:
+    return {"category": category, "network_code": network, **given}
+
+
+def terms(*shares: Row, deductible: Row, maximum: Row, **changed: Any) -> Row:
+    """Terms of 2025 and after with the same limits in and out of network."""
+    return {
+        "start_date": date(2024, 1, 1),
+        "deductible": {"in": deductible, "out": deductible},
+        "out_of_pocket": {"in": maximum, "out": maximum},
+        "cost_shares": list(shares),
+        **changed,
+    }
+
+
+NO_LIMITS = limits(None, None)
+COPAY_15 = reference(terms(cost_share(copay_amount=1_500), deductible=NO_LIMITS, maximum=NO_LIMITS))
+# $300 a member, $500 a family; then 25 %
+DEDUCTIBLE_300 = reference(
+    terms(
+        cost_share(deductible_applies=True, coinsurance_basis_points=2_500),
+        cost_share("office", "out", deductible_applies=True, coinsurance_basis_points=2_500),
+        deductible=limits(30_000, 50_000),
+        maximum=NO_LIMITS,
+    )
+)
+
+
+def shares_of(batch: Batch) -> list[tuple[int, int, int]]:
+    """(deductible, coinsurance, copay) of every line, in the batch's order."""
+    return batch.lines.select("deductible_amount", "coinsurance_amount", "copay_amount").rows()
+
+
+def entries_of(batch: Batch) -> list[tuple[Any, ...]]:
+    return batch.accumulator_entries.select(
+        "claim_id", "member_id", "network_code", "deductible_amount", "out_of_pocket_amount"
+    ).rows()
+
+
+# ---- goldens ---------------------------------------------------------------------------------
+
+
+def test_deductible_is_met_in_mid_claim_and_the_rest_is_coinsured() -> None:
+    batch = night([{"charge_amount": 25_000}, {"charge_amount": 12_002}, {"charge_amount": 4_000}])
+    shared = benefits(batch, DEDUCTIBLE_300)
+    # line 1: 250.00 of the 300.00. Line 2: the last 50.00, then 25 % of 70.02 = 17.505 -> 17.51
+    # (to the even cent it would be 17.50). Line 3: 25 % of 40.00 = 10.00
+    assert shares_of(shared) == [(25_000, 0, 0), (5_000, 1_751, 0), (0, 1_000, 0)]
+    assert entries_of(shared) == [(1, "M1", "in", 30_000, 32_751)]  # 300.00 + 17.51 + 10.00
+    frames.SharedLines.validate(shared.lines)
+    frames.AccumulatorEntries.validate(shared.accumulator_entries)
+
+
+def test_the_inputs_tell_terms_and_counters_before_the_line() -> None:
+    batch = night([{"charge_amount": 25_000}, {"charge_amount": 12_000}])
+    told = [json.loads(x) for x in benefits(batch, DEDUCTIBLE_300).lines["benefit_inputs"]]
+    assert told[1] == {
+        "category": "office",
+        "network": "in",
+        "terms_start_date": "2024-01-01",
+        "illustrative": False,
+        "copay_amount": 0,
+        "coinsurance_basis_points": 2_500,
+        "deductible_applies": True,
+        "deductible_remaining": 5_000,  # 300.00 - 250.00
+        "member_out_of_pocket_remaining": None,
+        "family_out_of_pocket_remaining": None,
+    }
+    assert told[0]["deductible_remaining"] == 30_000
+
+
+def test_the_family_deductible_is_reached_by_the_second_member() -> None:
+    batch = night(
+        [{"claim_id": c, "charge_amount": 30_000} for c in (1, 2, 3)],
+        claims=[{"claim_id": c, "member_id": f"M{c}"} for c in (1, 2, 3)],
+    )
+    shared = benefits(batch, DEDUCTIBLE_300)
+    # M1 300.00, M2 the family's last 200.00 + 25 % of 100.00, M3 nothing left: 25 % of 300.00
+    assert shares_of(shared) == [(30_000, 0, 0), (20_000, 2_500, 0), (0, 7_500, 0)]
+
+
+def test_the_family_maximum_is_reached_by_the_second_member() -> None:
+    plan = reference(
+        terms(
+            cost_share(copay_amount=6_000),
+            deductible=NO_LIMITS,
+            maximum=limits(10_000, 15_000),
+        )
+    )
+    batch = night(
+        [{"claim_id": c} for c in (1, 2, 3, 4, 5)],
+        claims=[{"claim_id": c, "member_id": m} for c, m in enumerate("AABBC", start=1)],
+    )
+    shared = benefits(batch, plan)
+    # A 60 + 40 (own maximum 100), B the family's last 50 (150 - 100), then nobody owes anything
+    assert [copay for _, _, copay in shares_of(shared)] == [6_000, 4_000, 5_000, 0, 0]
+    assert [e[0] for e in entries_of(shared)] == [1, 2, 3]
+
+
+def test_copays_reach_the_maximum_and_earlier_nights_count() -> None:
+    plan = reference(
+        terms(cost_share(copay_amount=1_500), deductible=NO_LIMITS, maximum=limits(4_000, None))
+    )
+    before = [
+        {
+            "benefit_year_start_date": YEAR,
+            "deductible_amount": 0,
+            "out_of_pocket_amount": 2_000,
+        }
+    ]
+    batch = night([{}, {}, {}], accumulators=before)
+    # 40.00 - 20.00 before tonight: 15.00, then the last 5.00, then nothing
+    assert [c for _, _, c in shares_of(benefits(batch, plan))] == [1_500, 500, 0]
+
+
+def test_the_deductible_counts_to_the_maximum_and_stops_there() -> None:
+    plan = reference(
+        terms(
+            cost_share(deductible_applies=True, coinsurance_basis_points=10_000),
+            deductible=limits(30_000, None),
+            maximum=limits(20_000, None),
+        )
+    )
+    assert shares_of(benefits(night([{"charge_amount": 45_000}]), plan)) == [(20_000, 0, 0)]
+
+
+@pytest.mark.parametrize(("allowed", "copay"), [(1_499, 1_499), (1_500, 1_500), (1_501, 1_500)])
+def test_a_copay_never_exceeds_the_allowed_amount(allowed: int, copay: int) -> None:
+    batch = night([{"allowed_amount": allowed}])
+    assert shares_of(benefits(batch, COPAY_15)) == [(0, 0, copay)]
+
+
+def test_a_copay_replaces_deductible_and_coinsurance() -> None:
+    plan = reference(
+        terms(
+            cost_share(copay_amount=1_500, deductible_applies=True, coinsurance_basis_points=2_000),
+            deductible=limits(30_000, None),
+            maximum=NO_LIMITS,
+        )
+    )
+    assert shares_of(benefits(night([{}]), plan)) == [(0, 0, 1_500)]
+
+
+def test_a_new_year_begins_a_new_deductible() -> None:
+    batch = night(
+        [
+            {"charge_amount": 40_000, "service_from_date": date(2024, 12, 31)},
+            {"charge_amount": 40_000, "service_from_date": date(2025, 1, 1)},
+        ]
+    )
+    shared = benefits(batch, DEDUCTIBLE_300)
+    # each year: 300.00, then 25 % of 100.00
+    assert shares_of(shared) == [(30_000, 2_500, 0)] * 2
+    assert shared.accumulator_entries["benefit_year_start_date"].to_list() == [
+        date(2024, 1, 1),
+        date(2025, 1, 1),
+    ]
+
+
+def test_in_and_out_of_network_are_counted_apart() -> None:
+    lines = [{"charge_amount": 30_000, "network_code": n} for n in ("in", "out", "in")]
+    shared = benefits(night(lines), DEDUCTIBLE_300)
+    assert shares_of(shared) == [(30_000, 0, 0), (30_000, 0, 0), (0, 7_500, 0)]
+    assert [e[2:] for e in entries_of(shared)] == [("in", 30_000, 37_500), ("out", 30_000, 30_000)]
+
+
+def test_lines_count_in_receipt_order_not_in_row_order() -> None:
+    batch = night(
+        [{"claim_id": 1, "charge_amount": 30_000}, {"claim_id": 2, "charge_amount": 30_000}],
+        claims=[{"claim_id": 1, "receipt_number": 9}, {"claim_id": 2, "receipt_number": 8}],
+    )
+    assert shares_of(benefits(batch, DEDUCTIBLE_300)) == [(0, 7_500, 0), (30_000, 0, 0)]
+
+
+def test_terms_are_those_of_the_date_of_service() -> None:
+    old = terms(cost_share(copay_amount=1_000), deductible=NO_LIMITS, maximum=NO_LIMITS)
+    new = {**old, "start_date": date(2025, 1, 10), "cost_shares": [cost_share(copay_amount=2_000)]}
+    plan = reference({**old, "end_date": date(2025, 1, 9)}, new)
+    days = [date(2025, 1, 9), date(2025, 1, 10)]
+    shared = benefits(night([{"service_from_date": d} for d in days]), plan)
+    assert [copay for _, _, copay in shares_of(shared)] == [1_000, 2_000]
+
+
+def test_an_unnamed_category_shares_as_other_and_a_free_one_counts_nothing() -> None:
+    plan = reference(
+        terms(
+            cost_share("office"),
+            cost_share("other", copay_amount=700),
+            deductible=NO_LIMITS,
+            maximum=NO_LIMITS,
+        )
+    )
+    lines = [{"benefit_category": c} for c in ("office", "surgery", None)]
+    shared = benefits(night(lines), plan)
+    assert [copay for _, _, copay in shares_of(shared)] == [0, 700, 700]
+    assert json.loads(shared.lines["benefit_inputs"][0])["category"] == "office"
+    assert json.loads(shared.lines["benefit_inputs"][1])["category"] == "other"
+
+
+# ---- what stops a line here ------------------------------------------------------------------
+
+EXCLUDING = reference(
+    terms(
+        cost_share(copay_amount=1_500),
+        cost_share("gym", covered=False),
+        deductible=NO_LIMITS,
+        maximum=NO_LIMITS,
+    )
+)
+
+
+def found(batch: Batch, plan: Reference) -> list[tuple[Any, ...]]:
+    shared = benefits(batch, plan)
+    new = shared.findings[batch.findings.height :]
+    frames.Findings.validate(shared.findings)
+    return new.select("line_number", "edit", "disposition", "carc", "pend_code").rows()
+
+
+def test_a_category_that_the_terms_exclude_is_denied_and_counts_nothing() -> None:
+    batch = night([{"benefit_category": "gym"}, {}])
+    assert found(batch, EXCLUDING) == [(1, "plan_exclusion", "deny", "96", None)]
+    shared = benefits(batch, EXCLUDING)
+    assert shared.findings.select("group_code", "rarc", "edit_rank").row(0) == ("CO", "N130", 920)
+    assert shares_of(shared) == [(0, 0, 0), (0, 0, 1_500)]
+    assert shared.lines["benefit_inputs"].is_null().to_list() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ({"service_from_date": date(2023, 12, 31)}, "plan terms"),  # terms begin 2024-01-01
+        ({"plan_code": "other plan"}, "plan terms"),
+        ({"plan_code": None}, "plan"),
+        ({"decision_date": None}, "date of service"),
+        ({"network_code": "out"}, "cost share"),
+        ({"benefit_category": "surgery"}, "cost share"),
+        ({"allowed_amount": None}, "allowed amount"),
+    ],
+)
+def test_what_is_missing_pends_the_claim_and_is_named(line: Row, missing: str) -> None:
+    batch = night([{}, line])
+    assert found(batch, EXCLUDING) == [(2, "missing_reference", "pend", None, "REFERENCE")]
+    shared = benefits(batch, EXCLUDING)
+    assert json.loads(shared.findings["inputs"][0])["problem"] == missing
+    assert shares_of(shared) == [(0, 0, 0), (0, 0, 0)]
+    assert shared.accumulator_entries.is_empty()
+
+
+def test_terms_that_lack_the_limits_of_a_network_pend() -> None:
+    plan = terms(cost_share(copay_amount=1_500), deductible=NO_LIMITS, maximum=NO_LIMITS)
+    assert found(night([{}]), reference({**plan, "deductible": {}})) == []
+    assert found(night([{}]), reference({**plan, "out_of_pocket": {}})) == [
+        (1, "missing_reference", "pend", None, "REFERENCE")
+    ]
+    coinsured = {**plan, "cost_shares": [cost_share(deductible_applies=True)], "deductible": {}}
+    assert found(night([{}]), reference(coinsured)) == [
+        (1, "missing_reference", "pend", None, "REFERENCE")
+    ]
+
+
+def test_a_price_of_nothing_pends_but_a_charge_of_nothing_is_allowed_nothing() -> None:
+    free = {"charge_amount": 0, "allowed_amount": 5_000}
+    batch = night([{"charge_amount": 1, "allowed_amount": 0}, {"claim_id": 2, **free}])
+    assert found(batch, COPAY_15) == [(1, "allowed_zero", "pend", None, "REVIEW")]
+    shared = benefits(batch, COPAY_15)
+    assert shared.lines["allowed_amount"].to_list() == [0, 0]
+    assert shares_of(shared) == [(0, 0, 0), (0, 0, 0)]
+
+
+def test_a_member_nobody_knows_pends_only_where_nothing_else_decides() -> None:
+    unknown = [{"claim_id": 1, "member_id": None}]
+    assert found(night([{}], claims=unknown), COPAY_15) == [
+        (1, "missing_reference", "pend", None, "REFERENCE")
+    ]
+    pended = [{"claim_id": 1, "edit_rank": 30, "disposition": "pend", "pend_code": "MEMBER"}]
+    assert found(night([{}], claims=unknown, findings=pended), COPAY_15) == []
+    denied = [{"claim_id": 1, "edit_rank": 30, "disposition": "deny"}]
+    assert found(night([{"plan_code": None}], unknown, denied), COPAY_15) == []
+
+
+def test_an_exclusion_beats_a_pend_of_the_claim() -> None:
+    pended = [{"claim_id": 1, "edit_rank": 30, "disposition": "pend", "pend_code": "DUPLICATE"}]
+    batch = night([{"benefit_category": "gym"}], findings=pended)
+    assert fates(benefits(batch, EXCLUDING)).claims["disposition"].to_list() == ["denied"]
+
+
+def test_two_cost_shares_for_one_category_are_refused_by_name() -> None:
+    twice = terms(cost_share(), cost_share(), deductible=NO_LIMITS, maximum=NO_LIMITS)
+    with pytest.raises(ValueError, match=r"plan ppo.*two cost shares for office, network in"):
+        benefits(night([{}]), reference(twice))
+
+
+def test_an_empty_night_is_answered() -> None:
+    shared = benefits(night([]), COPAY_15)
+    assert shared.lines.is_empty()
+    assert settle(shared, COPAY_15).decisions.is_empty()
+
+
+# ---- against the plain model -----------------------------------------------------------------
+
+LIMIT = st.none() | st.integers(0, 400)
+SHARE = st.fixed_dictionaries(
+    {
+        "copay": st.sampled_from([0, 0, 15, 60]),
+        "basis_points": st.sampled_from([0, 2_000, 2_500, 3_333, 5_000, 10_000]),
+        "deductible": st.booleans(),
+        "covered": st.sampled_from([True] * 5 + [False]),
+    }
+)
+TERMS = st.fixed_dictionaries(
+    {
+        "deductible": st.fixed_dictionaries(dict.fromkeys(("in", "out"), st.tuples(LIMIT, LIMIT))),
+        "maximum": st.fixed_dictionaries(dict.fromkeys(("in", "out"), st.tuples(LIMIT, LIMIT))),
+        "shares": st.dictionaries(
+            st.tuples(
+                st.sampled_from(["office", "surgery", "other"]), st.sampled_from(["in", "out"])
+            ),
+            SHARE,
+            min_size=3,
+        ),
+    }
+)
+LINE = st.fixed_dictionaries(
+    {
+        "charge_amount": st.sampled_from([0, 40]) | st.integers(1, 300),
+        "allowed_amount": st.none() | st.integers(0, 300) | st.integers(0, 300),
+        "plan_code": st.sampled_from(["ppo", "ppo", "ppo", "hmo", "lost"]),
+        "network_code": st.sampled_from(["in", "in", "out"]),
+        "decision_date": st.sampled_from([date(2024, 12, 31), YEAR, date(2025, 1, 2)]),
+        "benefit_category": st.sampled_from(["office", "office", "surgery", "dental", None]),
+    }
+)
+FINDING = st.fixed_dictionaries(
+    {
+        "line_number": st.none() | st.integers(1, 3),
+        "edit_rank": st.sampled_from([10, 20, 30, 915]),
+        "disposition": st.sampled_from(["deny", "pend", "inform"]),
+        "pend_code": st.sampled_from(["SYSTEM", "REFERENCE", "DUPLICATE", "COB"]),
+    }
+)
+MEMBER = st.sampled_from([("A", "F1"), ("B", "F1"), ("C", "F1"), ("D", "F2"), ("E", "F2")])
+CLAIM = st.tuples(
+    MEMBER,
+    st.lists(LINE, min_size=1, max_size=3),
+    st.one_of(st.just([]), st.just([]), st.lists(FINDING, max_size=3)),
+)
+
+
+class Drawn:
+    """A night as rows for the model, and as frames for the engine."""
+
+    def __init__(self, terms: Any, drawn: Sequence[Any], counters: Sequence[Any]) -> None:
+        self.terms = terms
+        self.claims = [
+            {"claim_id": i, "receipt_number": i, "member_id": m, "family_id": f}
+            for i, ((m, f), _, _) in enumerate(drawn, start=1)
+        ]
+        self.lines = [
+            {"claim_id": i, "line_number": n, **line}
+            for i, (_, lines, _) in enumerate(drawn, start=1)
+            for n, line in enumerate(lines, start=1)
+        ]
+        self.findings = [
+            {"claim_id": i, **finding}
+            for i, (_, lines, findings) in enumerate(drawn, start=1)
+            for finding in findings
+            if (finding["line_number"] or 1) <= len(lines)
+        ]
+        self.counters = [
+            {
+                "member_id": m,
+                "family_id": f,
+                "plan_code": "ppo",
+                "network_code": network,
+                "benefit_year_start_date": YEAR,
+                "deductible_amount": min(used),
+                "out_of_pocket_amount": max(used),
+            }
+            for ((m, f), network), used in counters
+        ]
+
+    def batch(self) -> Batch:
+        return night(self.lines, self.claims, self.findings, self.counters)
+
+    def reference(self) -> Reference:
+        return reference(
+            **{
+                plan: [
+                    {
+                        "start_date": date(2020, 1, 1),
+                        "deductible": {n: limits(*x) for n, x in t["deductible"].items()},
+                        "out_of_pocket": {n: limits(*x) for n, x in t["maximum"].items()},
+                        "cost_shares": [
+                            cost_share(
+                                category,
+                                network,
+                                copay_amount=share["copay"],
+                                coinsurance_basis_points=share["basis_points"],
+                                deductible_applies=share["deductible"],
+                                covered=share["covered"],
+                            )
+                            for (category, network), share in t["shares"].items()
+                        ],
+                    }
+                ]
+                for plan, t in self.terms.items()
+            }
+        )
+
+
+NIGHTS = st.builds(
+    Drawn,
+    st.fixed_dictionaries({"ppo": TERMS, "hmo": TERMS}),
+    st.lists(CLAIM, min_size=1, max_size=8),
+    st.dictionaries(
+        st.tuples(MEMBER, st.sampled_from(["in", "out"])),
+        st.tuples(st.integers(0, 300), st.integers(0, 300)),
+        max_size=4,
+    ).map(lambda counters: list(counters.items())),
+)
+
+
+def by_line(batch: Batch) -> dict[tuple[int, int], tuple[int, int, int]]:
+    return dict(
+        zip(batch.lines.select("claim_id", "line_number").rows(), shares_of(batch), strict=True)
+    )
+
+
+def by_counter(entries: pl.DataFrame) -> dict[Any, Any]:
+    key = ["claim_id", "member_id", "plan_code", "network_code", "benefit_year_start_date"]
+    return {
+        (*row[:4], row[4].year): row[5:]
+        for row in entries.select(*key, "deductible_amount", "out_of_pocket_amount").rows()
+    }
+
+
+@THOROUGH
+@given(NIGHTS)
+def test_engine_and_model_agree(drawn: Drawn) -> None:
+    expected = benefits_model.benefits(
+        drawn.claims, drawn.lines, drawn.findings, drawn.counters, drawn.terms
+    )
+    plans = drawn.reference()
+    shared = benefits(drawn.batch(), plans)
+    assert by_line(shared) == expected["shares"]
+    assert by_counter(shared.accumulator_entries) == expected["added"]
+    assert dict(fates(shared).claims.select("claim_id", "disposition").rows()) == expected["fates"]
+    decided = settle(shared, plans)  # asserts the balance of all of it
+    assert decided.decisions["claim_id"].to_list() == sorted(expected["fates"])
+
+
+@QUICK
+@given(NIGHTS)
+def test_shares_stay_within_allowed_and_counters_within_limits(drawn: Drawn) -> None:
+    shared = benefits(drawn.batch(), drawn.reference())
+    for row in shared.lines.iter_rows(named=True):
+        owed = [row["deductible_amount"], row["coinsurance_amount"], row["copay_amount"]]
+        assert min(owed) >= 0
+        assert sum(owed) <= (row["allowed_amount"] or 0)
+
+    used: Counter[Any] = Counter()
+    before: Counter[Any] = Counter()
+    family_of = {c["member_id"]: c["family_id"] for c in drawn.claims + drawn.counters}
+    started = [
+        ((r["member_id"], r["plan_code"], r["network_code"], 2025), r["out_of_pocket_amount"])
+        for r in drawn.counters
+    ]
+    added = [(k[1:], v[1]) for k, v in by_counter(shared.accumulator_entries).items()]
+    for counts, rows in ((before, started), (used, started + added)):
+        for (member, plan, network, year), amount in rows:
+            counts["member", member, plan, network, year] += amount
+            counts["family", family_of[member], plan, network, year] += amount
+    for key, amount in used.items():
+        who, _, plan, network, _ = key
+        limit = drawn.terms[plan]["maximum"][network][who == "family"]
+        # nothing is added past a limit, also where an earlier night had passed it
+        assert limit is None or amount <= max(limit, before[key])
+
+
+@QUICK
+@given(NIGHTS, st.randoms(use_true_random=False))
+def test_the_order_of_rows_and_the_other_families_change_nothing(drawn: Drawn, random: Any) -> None:
+    plans = drawn.reference()
+    whole = by_line(benefits(drawn.batch(), plans))
+    batch = drawn.batch()
+    for name in ("claims", "lines", "findings", "accumulators"):
+        frame = getattr(batch, name)
+        batch = batch.with_(
+            **{name: frame[random.sample(range(frame.height), frame.height)]}
+            if frame.height
+            else {}
+        )
+    assert by_line(benefits(batch, plans)) == whole
+
+    for family in ("F1", "F2"):
+        claims = drawn.batch().claims.filter(family_id=family)
+        alone = drawn.batch().with_(
+            claims=claims,
+            lines=drawn.batch().lines.join(
+                claims, on="claim_id", how="semi", maintain_order="left"
+            ),
+            findings=drawn.batch().findings.join(claims, on="claim_id", how="semi"),
+        )
+        shares = by_line(benefits(alone, plans))
+        assert shares == {key: whole[key] for key in shares}
+
+
+@QUICK
+@given(NIGHTS, st.integers(0, 8))
+def test_two_nights_with_their_counters_carried_equal_one(drawn: Drawn, cut: int) -> None:
+    plans = drawn.reference()
+    batch = drawn.batch()
+    first, second = (
+        batch.with_(
+            claims=batch.claims.filter(part),
+            lines=batch.lines.filter(part),
+            findings=batch.findings.filter(part),
+        )
+        for part in (pl.col("claim_id") <= cut, pl.col("claim_id") > cut)
+    )
+    earlier = benefits(first, plans)
+    key = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
+    carried = (
+        pl.concat(
+            [batch.accumulators, earlier.accumulator_entries.drop("claim_id")], how="diagonal"
+        )
+        .group_by(key)
+        .agg(
+            pl.col("family_id").first(),
+            pl.col("deductible_amount").sum(),
+            pl.col("out_of_pocket_amount").sum(),
+        )
+        .select(batch.accumulators.columns)
+    )
+    later = benefits(second.with_(accumulators=carried), plans)
+    assert by_line(earlier) | by_line(later) == by_line(benefits(batch, plans))

@@ -1,0 +1,862 @@
+"""Prices worked by hand, both sides of every date, and what pends for want of a value.
+
+The figures are Medicare's of October 2025: 99213 has work 1.30, practice expense 1.35 (0.57 in a
+facility), malpractice 0.10; Connecticut's GPCI are 1.022, 1.091, 1.207; the factor is 32.3465.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+from adjudicator.cms import read_cms_file
+from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
+from adjudicator.stages.price import FACILITY_PLACES, NONFACILITY_PLACES, price
+from schemas import frames
+from schemas import reference as tables
+from schemas.program import BenefitCategoryRule, OutOfNetworkPricing, Payer, Program
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+CMS = SHARED / "reference" / "cms"
+needs_cms = pytest.mark.skipif(not CMS.is_dir(), reason="../shared/reference/cms is not here")
+
+Row = Mapping[str, Any]
+DAY = date(2025, 10, 15)
+QUARTER = {"start_date": date(2025, 10, 1), "end_date": date(2025, 12, 31)}
+YEAR = {"start_date": date(2025, 1, 1), "end_date": date(2025, 12, 31)}
+OFFICE_FEE = 9_452
+# 1.30 x 1.022 = 1.3286; 1.35 x 1.091 = 1.47285; 0.10 x 1.207 = 0.1207; together 2.92215
+# 2.92215 x 32.3465 = 94.5213..., so 94.52
+FACILITY_FEE = 6_700
+# 0.57 x 1.091 = 0.62187; 1.3286 + 0.62187 + 0.1207 = 2.07117; x 32.3465 = 66.9951..., so 67.00
+
+
+def frame(schema: type[dy.Schema], rows: Sequence[Row], defaults: Row) -> pl.DataFrame:
+    columns = frames.empty(schema).schema
+    for row in rows:
+        assert row.keys() <= columns.keys(), row.keys() - columns.keys()
+    return pl.DataFrame(
+        {c: [{**defaults, **row}.get(c) for row in rows] for c in columns}, schema=columns
+    )
+
+
+def value(code: str, *units: int, **more: Any) -> Row:
+    names = (
+        "work_units",
+        "nonfacility_expense_units",
+        "facility_expense_units",
+        "malpractice_units",
+    )
+    row = dict(zip(names, units, strict=True))
+    return {"procedure_code": code, "status_code": "A", "conversion_factor": 323_465} | row | more
+
+
+VALUES = [
+    value("99213", 130, 135, 57, 10),
+    value("71046", 22, 77, 77, 2),
+    value("71046", 22, 8, 8, 1, modifier_code="26"),
+    value("71046", 0, 69, 69, 1, modifier_code="TC"),
+    value("45378", 326, 600, 300, 45),
+    value("45378", 163, 322, 90, 22, modifier_code="53"),
+    value("70496", 175, 656, 656, 11, nonfacility_cap_expense_units=611,
+          facility_cap_expense_units=611, cap_malpractice_units=11),
+    value("70450", 85, 235, 235, 5, nonfacility_cap_expense_units=358,
+          facility_cap_expense_units=358, cap_malpractice_units=6),
+    value("94760", 0, 10, 10, 1, status_code="T"),
+    value("99361", 0, 0, 0, 0, status_code="B"),
+    value("99078", 100, 50, 50, 5, status_code="N"),
+    value("90901", 0, 0, 0, 0, status_code="R"),
+    value("90902", 41, 40, 30, 2, status_code="R"),
+]  # fmt: skip
+CONTRACTS: list[Row] = [
+    {"contract_id": "AT110", "rate_basis_points": 11_000, "lesser_of_charge": True},
+    {"contract_id": "FULL", "rate_basis_points": 11_000, "lesser_of_charge": False},
+    {"contract_id": "SILENT", "rate_basis_points": 11_000},
+    {"contract_id": "NORATE"},
+    {"contract_id": "FEES", "pricing_method_code": "fee_table", "fee_table_code": "F1"},
+    {"contract_id": "NOFEES", "pricing_method_code": "fee_table"},
+    {"contract_id": "CASES", "pricing_method_code": "case_rate"},
+    {"contract_id": "SPRING", "rate_basis_points": 10_000, "end_date": date(2025, 10, 14)},
+]
+FEES: list[Row] = [
+    {"procedure_code": "99213", "fee_amount": 8_000},
+    {"procedure_code": "71046", "fee_amount": 4_000},
+    {"procedure_code": "71046", "fee_amount": 1_500, "modifier_code": "26"},
+    {"procedure_code": "71046", "fee_amount": 2_500, "modifier_code": "TC"},
+    {"procedure_code": "0120", "fee_amount": 150_000},
+    {"procedure_code": "G0008", "fee_amount": 9_999_999_999},
+    {"procedure_code": "99214", "fee_amount": 9_000, "end_date": date(2025, 10, 15)},
+    {"procedure_code": "99215", "fee_amount": 9_500, "start_date": date(2025, 10, 15)},
+]
+PAYER = Payer(
+    name="Test Payer", number="TEST1", tax_number="069990009", address_line="1 Way",
+    city="Hartford", state_code="CT", zip_code="06103", contact_name="Desk",
+    contact_phone="8605550100",
+)  # fmt: skip
+
+
+def program(code: str, rate: int) -> Program:
+    pricing = OutOfNetworkPricing(rate_basis_points=rate)
+    return Program(
+        program_code=code, name=code, payer=PAYER, receiver_numbers=(), edits=(),
+        out_of_network=pricing,
+    )  # fmt: skip
+
+
+def reference(*rules: BenefitCategoryRule, **replaced: pl.DataFrame) -> Reference:
+    held = {name: frames.empty(schema) for name, schema in tables.TABLES.items()}
+    held["physician_fee_values"] = frame(tables.PhysicianFeeValues, VALUES, QUARTER)
+    held["geographic_cost_indexes"] = frame(
+        tables.GeographicCostIndexes,
+        [{"work_index": 1_022, "expense_index": 1_091, "malpractice_index": 1_207}],
+        YEAR | {"carrier_number": "13102", "locality_number": "00"},
+    )
+    held["zip_localities"] = frame(
+        tables.ZipLocalities,
+        [
+            {"zip_code": "06103", "carrier_number": "13102"},
+            {"zip_code": "00901", "carrier_number": "09202"},  # no GPCI here
+        ],
+        QUARTER | {"state_code": "CT", "locality_number": "00"},
+    )
+    held["contracts"] = frame(
+        tables.Contracts,
+        CONTRACTS,
+        YEAR
+        | {
+            "payee_id": "P1",
+            "program_code": "test",
+            "network_code": "in",
+            "pricing_method_code": "percent_of_medicare",
+        },
+    )
+    held["fees"] = frame(tables.Fees, FEES, YEAR | {"fee_table_code": "F1"})
+    return Reference(
+        version="test",
+        tables=held | replaced,
+        programs={"test": program("test", 10_000), "cheap": program("cheap", 9_500)},
+        benefit_categories=rules,
+    )
+
+
+CLAIM = {
+    "claim_type_code": "P",
+    "source_format_code": "837P",
+    "received_date": date(2025, 11, 3),
+    "program_code": "test",
+    "member_id": "M1",
+    "member_match_code": "found",
+    "facility_code": "11",
+    "facility_zip_code": "061031234",
+    "billing_npi": "2000000010",
+    "receipt_number": 1,
+}
+LINE = {
+    "procedure_qualifier_code": "HC",
+    "procedure_code": "99213",
+    "charge_amount": 100_000,
+    "unit_basis_code": "UN",
+    "unit_quantity": 1_000,
+    "place_of_service_code": "11",
+    "network_code": "out",
+    "decision_date": DAY,
+}
+
+
+def batch(*lines: Row, findings: Sequence[Row] = (), history: Sequence[Row] = ()) -> Batch:
+    """A claim a line, numbered from 1, unless the line says otherwise; claim columns start @."""
+    claims, rows = {}, []
+    for number, line in enumerate(lines, start=1):
+        own = {"claim_id": number, "line_number": 1} | {
+            k: v for k, v in line.items() if not k.startswith("@")
+        }
+        rows.append(own)
+        claims[own["claim_id"]] = {"claim_id": own["claim_id"]} | {
+            k[1:]: v for k, v in line.items() if k.startswith("@")
+        }
+    return Batch(
+        claims=frame(frames.IdentifiedClaims, list(claims.values()), CLAIM),
+        lines=frame(frames.IdentifiedLines, rows, LINE),
+        findings=frame(frames.Findings, findings, {"edit": "some_edit", "edit_rank": 5}),
+        history=frame(frames.HistoryLines, history, {"line_number": 1}),
+    )
+
+
+def allowed(*lines: Row, ref: Reference | None = None, **more: Any) -> list[int | None]:
+    priced = price(batch(*lines, **more), ref or reference())
+    frames.PricedLines.validate(priced.lines)
+    return priced.lines["allowed_amount"].to_list()
+
+
+def missing(line: Row, ref: Reference | None = None, **more: Any) -> list[dict[str, Any]]:
+    """What the first line lacks, after holding its pend to the contract."""
+    priced = price(batch(line, **more), ref or reference())
+    frames.PricedLines.validate(priced.lines)
+    frames.Findings.validate(priced.findings)
+    assert priced.lines["allowed_amount"].to_list() == [None]
+    assert priced.lines["pricing_inputs"].to_list() == [None]
+    (finding,) = priced.findings.to_dicts()
+    assert finding | {"inputs": None} == {
+        "claim_id": 1,
+        "line_number": 1,
+        "edit": "missing_reference",
+        "edit_rank": 900,
+        "disposition": "pend",
+        "group_code": None,
+        "carc": None,
+        "rarc": None,
+        "pend_code": "REFERENCE",
+        "status_code": None,
+        "inputs": None,
+    }
+    items: list[dict[str, Any]] = json.loads(finding["inputs"])["missing"]
+    return items
+
+
+def lacks(line: Row, ref: Reference | None = None, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Table and key of the one thing the line lacks, on the line's day."""
+    (item,) = missing(line, ref, **more)
+    day = line.get("decision_date", DAY)
+    assert item["date"] == (day and day.isoformat())
+    assert item["reason"]
+    return item["table"], item["key"]
+
+
+# ---- Medicare's fee by hand --------------------------------------------------------------------
+
+
+def test_office_and_facility() -> None:
+    assert allowed({}, {"place_of_service_code": "22"}) == [OFFICE_FEE, FACILITY_FEE]
+
+
+def test_every_place_of_service_has_its_rate() -> None:
+    places = [*FACILITY_PLACES, *NONFACILITY_PLACES]
+    assert len(places) == len(set(places))
+    for code in ("02", "19", "21", "23", "24", "26", "31", "34", "41", "42", "51", "53", "61"):
+        assert code in FACILITY_PLACES
+    for code in ("10", "11", "12", "20", "32", "49", "50", "81"):
+        assert code in NONFACILITY_PLACES
+    fees = allowed(*({"place_of_service_code": place} for place in places))
+    assert fees == [FACILITY_FEE] * len(FACILITY_PLACES) + [OFFICE_FEE] * len(NONFACILITY_PLACES)
+
+
+@needs_cms
+def test_places_are_those_of_cms() -> None:
+    table = pl.read_parquet(SHARED / "reference" / "tables" / "place_of_service.parquet")
+    by_type = {
+        kind: tuple(table.filter(pos_type=kind)["pos_code"].sort())
+        for kind in ("Facility", "Non-Facility")
+    }
+    assert by_type == {"Facility": FACILITY_PLACES, "Non-Facility": NONFACILITY_PLACES}
+
+
+def test_rate_and_units_are_rounded_once() -> None:
+    # 94.52 x 110 % = 103.972: 103.97. Two units: 94.52 x 2 x 110 % = 207.944: 207.94, the same
+    # as twice 103.97; but three: 311.916 is 311.92, where three times 103.97 would be 311.91.
+    contract = {"contract_id": "AT110", "network_code": "in"}
+    assert allowed(
+        contract,
+        contract | {"unit_quantity": 2_000},
+        contract | {"unit_quantity": 3_000},
+        {"unit_quantity": 2_000},
+        {"unit_quantity": 1_500},  # 94.52 x 1.5 = 141.78
+    ) == [10_397, 20_794, 31_192, 18_904, 14_178]
+
+
+def test_the_fee_of_one_unit_is_rounded_before_it_is_multiplied() -> None:
+    # 94.5213... x 1000 would be 94,521.3; Medicare's fee is 94.52, so 94,520.00
+    assert allowed({"unit_quantity": 1_000_000, "charge_amount": 10**9}) == [9_452_000]
+
+
+def test_out_of_network_pays_the_rate_of_the_program() -> None:
+    # 94.52 x 95 % = 89.794
+    assert allowed({"@program_code": "cheap"}, {"@program_code": "test"}) == [8_979, OFFICE_FEE]
+
+
+def test_component_modifiers_pick_their_own_values() -> None:
+    # whole: 0.22 x 1.022 = 0.22484; 0.77 x 1.091 = 0.84007; 0.02 x 1.207 = 0.02414
+    #   1.08905 x 32.3465 = 35.2269...: 35.23
+    # 26: 0.22484 + 0.08 x 1.091 (0.08728) + 0.01 x 1.207 (0.01207) = 0.32419 x 32.3465
+    #   = 10.4864...: 10.49
+    # TC: 0.69 x 1.091 = 0.75279 + 0.01207 = 0.76486 x 32.3465 = 24.7405...: 24.74
+    image = {"procedure_code": "71046"}
+    assert allowed(
+        image,
+        image | {"modifier_codes": "26"},
+        image | {"modifier_codes": "59:RT:26"},  # whatever its place
+        image | {"modifier_codes": "TC"},
+        image | {"modifier_codes": "RT:59"},  # these change nothing
+        image | {"modifier_codes": ""},
+    ) == [3_523, 1_049, 1_049, 2_474, 3_523, 3_523]
+
+
+def test_a_procedure_broken_off() -> None:
+    # 53: 1.63 x 1.022 = 1.66586; 3.22 x 1.091 = 3.51302; 0.22 x 1.207 = 0.26554
+    #   5.44442 x 32.3465 = 176.1079...: 176.11
+    assert allowed({"procedure_code": "45378", "modifier_codes": "53"}) == [17_611]
+
+
+def test_imaging_is_held_to_the_hospital_amount() -> None:
+    # 70496: schedule 1.75 x 1.022 = 1.7885; 6.56 x 1.091 = 7.15696; 0.11 x 1.207 = 0.13277
+    #   9.07823 x 32.3465 = 293.6489...; with 6.11: 6.66601; 8.58728 x 32.3465 = 277.7684...
+    # 70450: schedule 0.85 x 1.022 = 0.8687; 2.35 x 1.091 = 2.56385; 0.05 x 1.207 = 0.06035
+    #   3.4929 x 32.3465 = 112.9830...; the hospital's 3.58 is more, so it doesn't bind
+    assert allowed({"procedure_code": "70496"}, {"procedure_code": "70450"}) == [27_777, 11_298]
+
+
+def test_restricted_coverage_with_values_is_paid() -> None:
+    # 90902: 0.41 x 1.022 = 0.41902; 0.40 x 1.091 = 0.4364; 0.02 x 1.207 = 0.02414
+    #   0.87956 x 32.3465 = 28.4506...: 28.45
+    assert allowed({"procedure_code": "90902"}) == [2_845]
+
+
+# ---- fee tables --------------------------------------------------------------------------------
+
+BY_TABLE = {"contract_id": "FEES", "network_code": "in"}
+
+
+def test_fee_table() -> None:
+    assert allowed(
+        BY_TABLE,
+        BY_TABLE | {"unit_quantity": 3_000},  # 80.00 x 3
+        BY_TABLE | {"unit_quantity": 333},  # 80.00 x 0.333 = 26.64
+        BY_TABLE | {"procedure_code": "71046"},
+        BY_TABLE | {"procedure_code": "71046", "modifier_codes": "59:26"},
+        BY_TABLE | {"procedure_code": "71046", "modifier_codes": "TC:26"},  # the first with a fee
+        BY_TABLE | {"procedure_code": "71046", "modifier_codes": "RT:59"},  # none has: without
+        BY_TABLE | {"place_of_service_code": None, "@facility_zip_code": None},  # not needed
+    ) == [8_000, 24_000, 2_664, 4_000, 1_500, 2_500, 4_000, 8_000]
+
+
+def test_fee_table_of_an_institution() -> None:
+    room = {
+        "@claim_type_code": "I",
+        "revenue_code": "0120",
+        "procedure_code": None,
+        "unit_basis_code": "DA",
+        "unit_quantity": 3_000,
+        "charge_amount": 900_000,
+    }
+    # a procedure goes before the revenue code, and a fee of the revenue code doesn't stand in
+    assert allowed(
+        BY_TABLE | room,  # 1,500.00 x 3
+        BY_TABLE | room | {"procedure_code": "99213", "unit_basis_code": "UN"},
+        BY_TABLE | room | {"procedure_code": "99499"},
+    ) == [450_000, 24_000, None]
+
+
+def test_a_percentage_modifier_does_not_stop_a_fee_table() -> None:
+    # the contract's table names the modifiers its fees depend on; 80 isn't one of them
+    assert allowed(BY_TABLE | {"modifier_codes": "80"}) == [8_000]
+
+
+# ---- lesser of billed and allowed --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("contract", "at_101_00", "at_103_97", "at_105_00"),
+    [
+        ("AT110", 10_100, 10_397, 10_397),
+        ("SILENT", 10_100, 10_397, 10_397),  # says nothing: the lesser
+        ("FULL", 10_397, 10_397, 10_397),
+    ],
+)
+def test_lesser_of_charge(contract: str, at_101_00: int, at_103_97: int, at_105_00: int) -> None:
+    line = {"contract_id": contract}
+    assert allowed(
+        line | {"charge_amount": 10_100},
+        line | {"charge_amount": 10_397},
+        line | {"charge_amount": 10_500},
+    ) == [at_101_00, at_103_97, at_105_00]
+
+
+def test_out_of_network_never_pays_more_than_the_charge() -> None:
+    assert allowed({"charge_amount": 9_451}, {"charge_amount": 9_453}) == [9_451, OFFICE_FEE]
+
+
+# ---- dates: the first and the last day in force, and those beside them --------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "fee"),
+    [
+        (date(2025, 9, 30), None),
+        (date(2025, 10, 1), OFFICE_FEE),
+        (date(2025, 12, 31), OFFICE_FEE),
+        (date(2026, 1, 1), None),
+    ],
+)
+def test_relative_values_hold_for_their_quarter(day: date, fee: int | None) -> None:
+    # ZIP codes and GPCI loaded with no end: only the values decide
+    open_ended = {
+        name: reference().tables[name].with_columns(
+            start_date=pl.date(2020, 1, 1), end_date=pl.lit(None, dtype=pl.Date)
+        )
+        for name in ("zip_localities", "geographic_cost_indexes")
+    }  # fmt: skip
+    ref = reference(**open_ended)
+    assert allowed({"decision_date": day}, ref=ref) == [fee]
+    if fee is None:
+        key = {"procedure_code": "99213", "modifier_code": ""}
+        assert lacks({"decision_date": day}, ref) == ("physician_fee_values", key)
+
+
+def test_everything_out_of_force_is_named_at_once() -> None:
+    items = missing({"decision_date": date(2026, 1, 1)})
+    assert [(item["table"], item["date"]) for item in items] == [
+        ("physician_fee_values", "2026-01-01"),
+        ("zip_localities", "2026-01-01"),
+    ]
+
+
+def test_an_older_quarter_is_used_on_its_own_days_only() -> None:
+    older = frame(
+        tables.PhysicianFeeValues,
+        [
+            value("99213", 100, 100, 50, 10, start_date=date(2025, 7, 1),
+                  end_date=date(2025, 9, 30)),
+            value("99213", 130, 135, 57, 10),
+        ],
+        QUARTER,
+    )  # fmt: skip
+    zips = reference().tables["zip_localities"].with_columns(start_date=pl.date(2025, 1, 1))
+    ref = reference(physician_fee_values=older, zip_localities=zips)
+    # 1.022 + 1.091 + 0.1207 = 2.2337 x 32.3465 = 72.2523...: 72.25
+    assert allowed(
+        {"decision_date": date(2025, 9, 30)},
+        {"decision_date": date(2025, 10, 1)},
+        {"decision_date": date(2025, 6, 30)},
+        ref=ref,
+    ) == [7_225, OFFICE_FEE, None]
+
+
+def test_a_contract_and_a_fee_end_on_their_last_day() -> None:
+    last = {"contract_id": "SPRING", "decision_date": date(2025, 10, 14)}
+    after = {"contract_id": "SPRING", "decision_date": date(2025, 10, 15)}
+    assert allowed(last) == [OFFICE_FEE]
+    assert lacks(after) == ("contracts", {"contract_id": "SPRING"})
+    old, new = BY_TABLE | {"procedure_code": "99214"}, BY_TABLE | {"procedure_code": "99215"}
+    days = [date(2025, 10, day) for day in (14, 15, 16)]
+    assert allowed(*(old | {"decision_date": day} for day in days)) == [9_000, 9_000, None]
+    assert allowed(*(new | {"decision_date": day} for day in days)) == [None, 9_500, 9_500]
+
+
+# ---- what is missing pends ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "table", "key"),
+    [
+        ({"contract_id": "GONE"}, "contracts", {"contract_id": "GONE"}),
+        ({"contract_id": "CASES"}, "contracts", {"contract_id": "CASES", "method": "case_rate"}),
+        (
+            {"contract_id": "NORATE"},
+            "contracts",
+            {"contract_id": "NORATE", "rate_basis_points": None},
+        ),
+        (
+            {"contract_id": "NOFEES"},
+            "contracts",
+            {"contract_id": "NOFEES", "fee_table_code": None},
+        ),
+        ({"@program_code": "other"}, "programs", {"program_code": "other"}),
+        (
+            BY_TABLE | {"procedure_code": "99499", "modifier_codes": "25"},
+            "fees",
+            {"fee_table_code": "F1", "fee_code": "99499", "modifier_codes": "25"},
+        ),
+        (
+            {"procedure_code": "99499"},
+            "physician_fee_values",
+            {"procedure_code": "99499", "modifier_code": ""},
+        ),
+        (
+            {"modifier_codes": "26"},  # a visit has no professional component
+            "physician_fee_values",
+            {"procedure_code": "99213", "modifier_code": "26"},
+        ),
+        (
+            {"modifier_codes": "25:80"},  # an assistant isn't paid as the surgeon
+            "physician_fee_values",
+            {"procedure_code": "99213", "modifier_codes": "25:80"},
+        ),
+        (
+            {"procedure_code": "71046", "modifier_codes": "26:TC"},
+            "physician_fee_values",
+            {"procedure_code": "71046", "modifier_codes": "26:TC"},
+        ),
+        (
+            {"procedure_code": "71046", "modifier_codes": "26:52"},
+            "physician_fee_values",
+            {"procedure_code": "71046", "modifier_codes": "26:52"},
+        ),
+        (
+            {"procedure_code": "99361"},
+            "physician_fee_values",
+            {"procedure_code": "99361", "modifier_code": "", "status_code": "B"},
+        ),
+        (
+            {"procedure_code": "99078"},  # has values, which Medicare doesn't pay by
+            "physician_fee_values",
+            {"procedure_code": "99078", "modifier_code": "", "status_code": "N"},
+        ),
+        (
+            {"procedure_code": "90901"},
+            "physician_fee_values",
+            {"procedure_code": "90901", "modifier_code": "", "status_code": "R"},
+        ),
+        ({"place_of_service_code": "77"}, "place_of_service", {"place_of_service_code": "77"}),
+        ({"place_of_service_code": None}, "place_of_service", {"place_of_service_code": None}),
+        ({"@facility_zip_code": "99999"}, "zip_localities", {"zip_code": "99999"}),
+        ({"@facility_zip_code": None}, "zip_localities", {"zip_code": None}),
+        (
+            {"@facility_zip_code": "00901"},
+            "geographic_cost_indexes",
+            {"carrier_number": "09202", "locality_number": "00"},
+        ),
+        (
+            {"unit_basis_code": "MJ"},
+            "lines",
+            {"unit_basis_code": "MJ", "unit_quantity": 1_000},
+        ),
+        (
+            {"unit_basis_code": "DA"},  # days count only against a fee table
+            "lines",
+            {"unit_basis_code": "DA", "unit_quantity": 1_000},
+        ),
+        (
+            BY_TABLE | {"unit_basis_code": "MJ"},
+            "lines",
+            {"unit_basis_code": "MJ", "unit_quantity": 1_000},
+        ),
+        ({"unit_quantity": None}, "lines", {"unit_basis_code": "UN", "unit_quantity": None}),
+        ({"unit_quantity": 0}, "lines", {"unit_basis_code": "UN", "unit_quantity": 0}),
+        ({"unit_basis_code": None}, "lines", {"unit_basis_code": None, "unit_quantity": 1_000}),
+        ({"decision_date": None}, "lines", {"claim_id": 1, "line_number": 1}),
+        (
+            {"decision_date": None, "contract_id": "FEES"},
+            "lines",
+            {"claim_id": 1, "line_number": 1},
+        ),
+        (
+            {"@claim_type_code": "I", "revenue_code": "0510"},
+            "medicare_facility_rates",
+            {"revenue_code": "0510", "procedure_code": "99213"},
+        ),
+        # 99,999,999.99 x 2 is more than a claim may carry
+        (
+            BY_TABLE | {"procedure_code": "G0008", "unit_quantity": 2_000},
+            "lines",
+            {"unit_quantity": 2_000},
+        ),
+        # 94.52 x 10^15 x 110 % would wrap Int64
+        (
+            {"contract_id": "FULL", "unit_quantity": 10**18},
+            "lines",
+            {"unit_quantity": 10**18},
+        ),
+    ],
+)
+def test_a_missing_value_pends_and_is_named(line: Row, table: str, key: dict[str, Any]) -> None:
+    assert lacks(line) == (table, key)
+
+
+def test_the_largest_amount_is_still_a_price() -> None:
+    line = BY_TABLE | {"procedure_code": "G0008", "charge_amount": 9_999_999_999}
+    assert allowed(line) == [9_999_999_999]
+
+
+def test_a_line_that_pends_keeps_its_method_and_category() -> None:
+    rules = [BenefitCategoryRule(category="all")]
+    priced = price(batch({"procedure_code": "99499"}), reference(*rules)).lines
+    assert priced.select("pricing_method_code", "benefit_category").row(0) == (
+        "percent_of_medicare",
+        "all",
+    )
+
+
+# ---- status T: paid only where nothing else is --------------------------------------------------
+
+OXIMETRY = {"procedure_code": "94760"}
+# 0.10 x 1.091 = 0.1091 + 0.01 x 1.207 = 0.12117 x 32.3465 = 3.9194...: 3.92
+OXIMETRY_FEE = 392
+BUNDLED = (
+    "physician_fee_values",
+    {"procedure_code": "94760", "modifier_code": "", "status_code": "T"},
+)
+
+
+def test_a_service_that_is_paid_only_alone() -> None:
+    assert allowed(OXIMETRY) == [OXIMETRY_FEE]
+    assert allowed(OXIMETRY, {}) == [None, OFFICE_FEE]
+    assert allowed(OXIMETRY, OXIMETRY | {"claim_id": 2}) == [OXIMETRY_FEE, OXIMETRY_FEE]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"@member_id": "M2"},
+        {"rendering_npi": "2000000028"},
+        {"@billing_npi": "2000000028"},
+        {"decision_date": date(2025, 10, 16)},
+        {"procedure_code": "99361"},  # bundled itself
+        {"procedure_code": "99499"},  # unknown
+    ],
+)
+def test_what_is_no_companion(beside: Row) -> None:
+    assert allowed(OXIMETRY, beside)[0] == OXIMETRY_FEE
+
+
+def test_a_denied_line_is_no_companion() -> None:
+    denied = [{"claim_id": 2, "line_number": 1, "disposition": "deny"}]
+    assert allowed(OXIMETRY, {}, findings=denied) == [OXIMETRY_FEE, None]
+
+
+def test_a_companion_of_an_earlier_night() -> None:
+    earlier = {
+        "claim_id": 90,
+        "claim_number": "000000000090",
+        "receipt_number": 1,
+        "line_disposition": "paid",
+        "member_id": "M1",
+        "provider_number": "2000000010",
+        "procedure_code": "99213",
+        "service_from_date": DAY,
+    }
+    assert lacks(OXIMETRY, history=[earlier]) == BUNDLED
+    other_day = earlier | {"service_from_date": date(2025, 10, 14)}
+    assert allowed(OXIMETRY, history=[other_day]) == [OXIMETRY_FEE]
+
+
+# ---- denied lines, order, inputs ----------------------------------------------------------------
+
+
+def test_denied_lines_are_left_alone() -> None:
+    findings = [
+        {"claim_id": 1, "line_number": 2, "disposition": "deny"},
+        {"claim_id": 2, "line_number": None, "disposition": "deny"},
+        {"claim_id": 3, "line_number": 1, "disposition": "pend"},
+        {"claim_id": 4, "line_number": None, "disposition": "inform"},
+    ]
+    tonight = batch(
+        {"claim_id": 1, "line_number": 1},
+        {"claim_id": 1, "line_number": 2},
+        {"claim_id": 2, "line_number": 1},
+        {"claim_id": 2, "line_number": 2, "procedure_code": "99499"},
+        {"claim_id": 3},
+        {"claim_id": 4},
+        findings=findings,
+    )
+    ref = reference(BenefitCategoryRule(category="all"))
+    priced = price(tonight, ref)
+    added = ["allowed_amount", "pricing_method_code", "pricing_inputs", "benefit_category"]
+    assert priced.lines["allowed_amount"].to_list() == [
+        OFFICE_FEE, None, None, None, OFFICE_FEE, OFFICE_FEE
+    ]  # fmt: skip
+    denied = priced.lines.filter(pl.col("allowed_amount").is_null()).select(added)
+    assert set(denied.rows()) == {(None, None, None, None)}
+    assert priced.lines.drop(added).equals(tonight.lines)
+    assert priced.findings.equals(tonight.findings)
+    assert priced.claims is tonight.claims
+
+
+def test_order_is_kept_and_findings_are_sorted() -> None:
+    lines: list[Row] = [
+        {"claim_id": claim, "line_number": line, "procedure_code": code, "contract_id": contract}
+        for claim, line, code, contract in [
+            (7, 2, "99499", "FEES"),
+            (3, 1, "99213", None),
+            (7, 1, "99213", "AT110"),
+            (5, 1, "99499", None),
+            (3, 2, "99213", "GONE"),
+        ]
+    ]
+    first = {"claim_id": 9, "line_number": 1, "disposition": "inform"}
+    priced = price(batch(*lines, findings=[first]), reference())
+    assert priced.lines.select("claim_id", "line_number").rows() == [
+        (7, 2), (3, 1), (7, 1), (5, 1), (3, 2)
+    ]  # fmt: skip
+    assert priced.findings.select("claim_id", "line_number").rows() == [
+        (9, 1), (3, 2), (5, 1), (7, 2)
+    ]  # fmt: skip
+    again = price(batch(*reversed(lines), findings=[first]), reference())
+    assert again.findings.equals(priced.findings)
+    by_key = ["claim_id", "line_number"]
+    assert again.lines.sort(by_key).equals(priced.lines.sort(by_key))
+
+
+def test_no_lines() -> None:
+    empty = Batch(
+        claims=frames.empty(frames.IdentifiedClaims), lines=frames.empty(frames.IdentifiedLines)
+    )
+    priced = price(empty, reference())
+    frames.PricedLines.validate(priced.lines)
+    assert priced.lines.is_empty()
+    assert priced.findings.is_empty()
+
+
+def test_the_figures_of_a_medicare_price() -> None:
+    line = {"contract_id": "AT110", "unit_quantity": 2_000, "charge_amount": 20_000}
+    priced = price(batch(line), reference()).lines
+    assert priced.select("allowed_amount", "pricing_method_code").row(0) == (
+        20_000,
+        "percent_of_medicare",
+    )
+    assert json.loads(priced["pricing_inputs"][0]) == {
+        "contract_id": "AT110",
+        "decision_date": "2025-10-15",
+        "procedure_code": "99213",
+        "unit_quantity": 2_000,
+        "priced_amount": 20_794,
+        "lesser_of_charge": True,
+        "charge_amount": 20_000,
+        "modifier_code": "",
+        "status_code": "A",
+        "place_of_service_code": "11",
+        "is_facility": False,
+        "zip_code": "06103",
+        "carrier_number": "13102",
+        "locality_number": "00",
+        "work_units": 130,
+        "expense_units": 135,
+        "malpractice_units": 10,
+        "work_index": 1_022,
+        "expense_index": 1_091,
+        "malpractice_index": 1_207,
+        "conversion_factor": 323_465,
+        "cap_fee_amount": None,
+        "medicare_fee_amount": OFFICE_FEE,
+        "rate_basis_points": 11_000,
+        "values_start_date": "2025-10-01",
+        "indexes_start_date": "2025-01-01",
+    }
+
+
+def test_the_figures_of_a_fee_table_price() -> None:
+    line = BY_TABLE | {"procedure_code": "71046", "modifier_codes": "RT:26"}
+    priced = price(batch(line), reference()).lines
+    assert priced["pricing_method_code"].to_list() == ["fee_table"]
+    assert json.loads(priced["pricing_inputs"][0]) == {
+        "contract_id": "FEES",
+        "decision_date": "2025-10-15",
+        "procedure_code": "71046",
+        "unit_quantity": 1_000,
+        "priced_amount": 1_500,
+        "lesser_of_charge": True,
+        "charge_amount": 100_000,
+        "revenue_code": None,
+        "fee_table_code": "F1",
+        "fee_code": "71046",
+        "fee_modifier_code": "26",
+        "fee_amount": 1_500,
+    }
+
+
+# ---- benefit categories -------------------------------------------------------------------------
+
+
+def test_the_first_rule_that_matches_names_the_category() -> None:
+    rules = [
+        BenefitCategoryRule(category="inpatient", bill_types=("11", "12")),
+        BenefitCategoryRule(
+            category="office", procedure_ranges=(("99202", "99215"),), places_of_service=("11",)
+        ),
+        BenefitCategoryRule(category="visit", procedure_ranges=(("99202", "99215"),)),
+        BenefitCategoryRule(
+            category="room",
+            claim_type_code="I",
+            revenue_ranges=(("0100", "0219"), ("0760", "0769")),
+        ),
+        BenefitCategoryRule(category="professional", claim_type_code="P"),
+    ]  # fmt: skip
+    institution = {"@claim_type_code": "I", "@facility_code": "13", "place_of_service_code": "13"}
+    lines: list[tuple[Row, str | None]] = [
+        ({"procedure_code": "99213"}, "office"),
+        ({"procedure_code": "99202"}, "office"),
+        ({"procedure_code": "99215"}, "office"),
+        ({"procedure_code": "99201"}, "professional"),
+        ({"procedure_code": "99216"}, "professional"),
+        ({"procedure_code": "99213", "place_of_service_code": "22"}, "visit"),
+        ({"procedure_code": None}, "professional"),
+        # bill type 11 is no office, place of service 11 no hospital
+        (institution | {"@facility_code": "11", "place_of_service_code": "11"}, "inpatient"),
+        ({"@facility_code": "11", "procedure_code": "71046"}, "professional"),
+        (institution | {"procedure_code": "99213"}, "visit"),
+        (institution | {"procedure_code": None, "revenue_code": "0100"}, "room"),
+        (institution | {"procedure_code": None, "revenue_code": "0769"}, "room"),
+        (institution | {"procedure_code": None, "revenue_code": "0220"}, None),
+        (institution | {"procedure_code": None, "revenue_code": None}, None),
+    ]
+    priced = price(batch(*(line for line, _ in lines)), reference(*rules)).lines
+    assert priced["benefit_category"].to_list() == [category for _, category in lines]
+
+
+def test_without_rules_there_is_no_category() -> None:
+    assert price(batch({}), reference()).lines["benefit_category"].to_list() == [None]
+
+
+# ---- CMS's own prices ---------------------------------------------------------------------------
+
+
+def published() -> dict[str, pl.DataFrame]:
+    read = [
+        read_cms_file(CMS / name, (CMS / name).read_bytes())
+        for name in ("PPRRVU2025_Oct.csv", "GPCI2025.csv", "ZIP5_OCT2025.txt")
+    ]
+    return dict(answer for answer in read if answer is not None)
+
+
+@needs_cms
+def test_every_locality_price_that_cms_published() -> None:
+    """PFREV25C is the July 2025 release: same year, factor and GPCI as the October values.
+
+    Its one code, 76145, has the same relative values in both releases: all rows must match. A
+    ZIP code is made up for each locality, and the price is what a provider without a contract
+    is allowed at 100 % of Medicare.
+    """
+    with (CMS / "PFREV25C.txt").open(encoding="latin-1", newline="") as file:
+        rows = [row for row in csv.reader(file) if row and row[0] == "2025"]
+    assert {(row[3], row[4].strip()) for row in rows} == {("76145", "")}
+    zips = frame(
+        tables.ZipLocalities,
+        [
+            {"zip_code": f"{i:05}", "carrier_number": row[1], "locality_number": row[2]}
+            for i, row in enumerate(rows)
+        ],
+        QUARTER | {"state_code": "XX"},
+    )
+    ref = reference(**published() | {"zip_localities": zips})
+    lines: list[Row] = [
+        {"procedure_code": row[3], "@facility_zip_code": f"{i:05}", "place_of_service_code": place,
+         "charge_amount": 10**9, "claim_id": 2 * i + (place == "21")}
+        for i, row in enumerate(rows)
+        for place in ("11", "21")
+    ]  # fmt: skip
+    expected = [int(fee.replace(".", "")) for row in rows for fee in (row[5], row[6])]
+    prices = allowed(*lines, ref=ref)
+    matching = sum(a == b for a, b in zip(prices, expected, strict=True))
+    print(f"{matching} of {len(expected)} published prices match ({len(rows)} localities)")
+    assert len(rows) == 109
+    assert prices == expected
+
+
+@needs_cms
+def test_connecticut_from_the_files_themselves() -> None:
+    ref = reference(**published())
+    assert allowed(
+        {},
+        {"place_of_service_code": "22"},
+        {"procedure_code": "71046", "modifier_codes": "26"},
+        {"procedure_code": "70496"},
+        {"@facility_zip_code": "10505"},  # plus four flag: five digits don't place it
+        ref=ref,
+    ) == [OFFICE_FEE, FACILITY_FEE, 1_049, 27_777, None]
