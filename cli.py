@@ -128,6 +128,7 @@ def run(
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
     from adjudicator.load import ReferenceError as LoadError
+
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
     from adjudicator.store import StoreError
@@ -229,6 +230,7 @@ def reference_load(
     """Load reference data: all of the folder or nothing."""
     from adjudicator.load import ReferenceError as LoadError
     from adjudicator.load import load_reference
+
     from adjudicator.store import StoreError, open_store
 
     settings = _config(config, db)

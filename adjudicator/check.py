@@ -40,11 +40,10 @@ class Checked:
 
 
 def check_files(paths: Sequence[Path]) -> Checked:
-    """Every fault of every file, in order of file and place. Raises OSError for an unreadable one."""
+    """Every fault of every file, in order of file and place. Raises OSError for an unreadable
+    one."""
     checked = Checked()
-    files = [
-        p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])
-    ]
+    files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for path in files:
         found = list(_faults(path.read_bytes(), path.name, checked))
         checked.rows += found
@@ -66,7 +65,10 @@ def _faults(data: bytes, name: str, checked: Checked) -> list[dict[str, Any]]:
         }
         for o in reading.objections.iter_rows(named=True)
     ]
-    told = {o["set_index"] for o in reading.objections.filter(pl.col("level") == "set").iter_rows(named=True)}
+    told = {
+        o["set_index"]
+        for o in reading.objections.filter(pl.col("level") == "set").iter_rows(named=True)
+    }
     found += [
         {
             "file": name, "level": "set", "place": f"set {s['set_number']}", "code": "",

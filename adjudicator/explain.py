@@ -53,7 +53,10 @@ def explain(connection: Connection, number: str, line_number: int | None = None)
         raise UnknownClaimError("no claim has this number; look it up in the night's claims.csv")
     row = found[0]
     claim_id = row["claim_id"]
-    of_line = (lambda r: line_number is None or r["line_number"] in (None, line_number))
+
+    def of_line(r: dict[str, Any]) -> bool:
+        return line_number is None or r["line_number"] in (None, line_number)
+
     findings = sorted(
         filter(of_line, _rows(connection, finding, "claim_id", claim_id)),
         key=lambda r: (r["run_id"], r["edit_rank"], r["line_number"] or 0),
@@ -163,9 +166,7 @@ def _finding(f: dict[str, Any]) -> str:
     text = [f"  {f['edit']} ({where}): {asks}"]
     if f["cites"]:
         a, b = f["cites"]["lines"]
-        text.append(
-            f"    source {f['cites']['document']}, lines {a}-{b}: \"{f['cites']['phrase']}\""
-        )
+        text.append(f'    source {f["cites"]["document"]}, lines {a}-{b}: "{f["cites"]["phrase"]}"')
     text += [f"    {k}: {v}" for k, v in f["inputs"].items() if v is not None]
     return "\n".join(text)
 
@@ -179,8 +180,10 @@ def _line(row: dict[str, Any], adjustments: list[dict[str, Any]]) -> list[str]:
         f"units {units:g}  charge {money(row['charge_amount'])}  {row['line_disposition']}"
     ]
     if row["plan_code"]:
-        out.append(f"     plan {row['plan_code']}, {row['network_code']} of network, "
-                   f"{row['benefit_category'] or 'no benefit category'}")
+        out.append(
+            f"     plan {row['plan_code']}, {row['network_code']} of network, "
+            f"{row['benefit_category'] or 'no benefit category'}"
+        )
     if row["allowed_amount"] is not None:
         figures = ", ".join(f"{k} {v}" for k, v in row["pricing_inputs"].items() if v is not None)
         out.append(f"     allowed {money(row['allowed_amount'])} by {row['pricing_method_code']}")

@@ -1,4 +1,4 @@
-"""One night: lock, intake, decide, commit, publish. The only place that touches the store and files.
+"""One night: lock, intake, decide, commit, publish. Only here are store and files touched.
 
 *Intake* is one transaction a file. *Decide* holds none: it is the stages over everything that
 waits. *Commit* is one transaction for all that was decided, and the files of the night are on
@@ -29,10 +29,11 @@ from adjudicator import store
 from adjudicator.claims_list import claims_list
 from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
-from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch, stages
+from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch
 from adjudicator.programs import load_benefit_categories, load_programs
 from adjudicator.reference import Reference
 from adjudicator.remittance import remit
+from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.balance import check_835
@@ -210,7 +211,7 @@ class _Night:
                     connection, file_id, self.run_id, position, name, digest, len(data),
                     self.order.received_date, verdict.verdict, "\n".join(verdict.reasons),
                 )  # fmt: skip
-                store.store_file(connection, file_id, data)
+                store.store_file(connection, file_id, data)  # type: ignore[arg-type]
             if reading.claim_count:
                 accepted = self._accept(connection, file_id, reading, verdict)
                 self.taken_in.append(_Intake(accepted))
@@ -232,11 +233,9 @@ class _Night:
             numbers, on="claim_id", maintain_order="left"
         )
         batch = batch.with_(
-            findings=objections.with_columns(claim_id="_new").select(
-                frames.Findings.column_names()
-            )
+            findings=objections.with_columns(claim_id="_new").select(frames.Findings.column_names())
         )
-        batch = stages()[0](batch, self.reference)
+        batch = STAGES[0](batch, self.reference)
         rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
         is_rejected = pl.col("claim_id").is_in(rejected.implode())
         accepted_ids = batch.claims.filter(~is_rejected)["claim_id"]
@@ -273,7 +272,9 @@ class _Night:
             self.open = store.open_claims(connection)
             known = [i.frames for i in self.taken_in]
             in_memory = (
-                pl.concat([f["claims"]["claim_id"] for f in known]) if known else pl.Series([], dtype=pl.Int64)
+                pl.concat([f["claims"]["claim_id"] for f in known])
+                if known
+                else pl.Series([], dtype=pl.Int64)
             )
             waiting = self.open.filter(~pl.col("claim_id").is_in(in_memory.implode()))
             known += list(_read_again(connection, waiting))
@@ -320,9 +321,8 @@ class _Night:
                     _write(partial / name, documents[payment])
             summary = self._summary(connection, batch)
             _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
-            summary.written = sorted(
-                p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file()
-            ) + ["summary.json", "manifest.json"]
+            there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
+            summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
             _write(partial / "summary.json", text.encode())
             digests = {
@@ -330,7 +330,11 @@ class _Night:
                 for p in sorted(partial.rglob("*"))
                 if p.is_file()
             }
-            manifest = {"run_id": self.run_id, "reference": self.reference.version, "files": digests}
+            manifest = {
+                "run_id": self.run_id,
+                "reference": self.reference.version,
+                "files": digests,
+            }
             _write(partial / "manifest.json",
                    (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())  # fmt: skip
             _sync_folder(partial)
@@ -529,7 +533,9 @@ def _read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[
         "file_id", "isa_offset", "gs_offset", maintain_order=True
     ):
         assert isinstance(file_id, int)
-        delimiters, code = _envelope_of(connection, file_id, int(str(isa_offset)), int(str(gs_offset)))
+        delimiters, code = _envelope_of(
+            connection, file_id, int(str(isa_offset)), int(str(gs_offset))
+        )
         guide = guide_for(code)
         assert guide is not None  # it was read before
         ranges = [
@@ -591,7 +597,7 @@ def _decide(batch: Batch, reference: Reference, limit: int) -> Batch:
 
 
 def _walk(batch: Batch, reference: Reference) -> Batch:
-    for stage in stages()[1:]:
+    for stage in STAGES[1:]:
         batch = stage(batch, reference)
     return batch
 
@@ -622,7 +628,8 @@ def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Bat
         inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
     )  # fmt: skip
     decisions = failed.claims.select(
-        "claim_id", disposition=pl.lit("pended"), charge_amount=pl.col("charge_amount").fill_null(0),
+        "claim_id", disposition=pl.lit("pended"),
+        charge_amount=pl.col("charge_amount").fill_null(0),
         allowed_amount=pl.lit(0, dtype=pl.Int64), member_amount=pl.lit(0, dtype=pl.Int64),
         paid_amount=pl.lit(0, dtype=pl.Int64), pend_codes=pl.lit("SYSTEM"),
     )  # fmt: skip
@@ -637,9 +644,7 @@ def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Bat
         [decided.findings, findings.match_to_schema(schema, missing_columns="insert")]
     ).sort("claim_id", maintain_order=True)
     changed["decisions"] = pl.concat([decided.decisions, decisions]).sort("claim_id")
-    changed["lines"] = changed["lines"].with_columns(
-        pl.col("line_disposition").fill_null("pended")
-    )
+    changed["lines"] = changed["lines"].with_columns(pl.col("line_disposition").fill_null("pended"))
     return decided.with_(**changed)
 
 
@@ -655,8 +660,8 @@ def _publishable(documents: dict[int, bytes], payments: pl.DataFrame) -> dict[st
         wrong = check_835(document)
         if wrong:
             raise NightError(
-                f"the 835 of payment {payment} does not balance ({wrong[0]}); nothing is committed. "
-                "This is a fault of the program: keep the store and report it"
+                f"the 835 of payment {payment} does not balance ({wrong[0]}); nothing is "
+                "committed. This is a fault of the program: keep the store and report it"
             )
     return {
         f"835/{program}-{payment:09d}.835": payment

@@ -1,4 +1,4 @@
-"""The program on one page: what a night carries, and the stages it walks through."""
+"""What a night carries from stage to stage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class Batch:
     claims: pl.DataFrame
     lines: pl.DataFrame
     people: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.People))
-    claim_providers: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.ClaimProviders))
+    claim_providers: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.ClaimProviders)
+    )
     diagnoses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Diagnoses))
     procedures: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Procedures))
     occurrences: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Occurrences))
@@ -37,7 +39,9 @@ class Batch:
     amounts: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Amounts))
     notes: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Notes))
     attachments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Attachments))
-    certifications: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Certifications))
+    certifications: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.Certifications)
+    )
     other_payers: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.OtherPayers))
     other_payer_lines: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.OtherPayerLines)
@@ -64,9 +68,12 @@ class Batch:
     def only(self, claim_ids: pl.Series) -> Batch:
         """The same batch with these claims alone; what the store knows stays whole."""
         wanted = claim_ids.implode()
-        return self.with_(**{
-            name: getattr(self, name).filter(pl.col("claim_id").is_in(wanted)) for name in OF_CLAIMS
-        })
+        return self.with_(
+            **{
+                name: getattr(self, name).filter(pl.col("claim_id").is_in(wanted))
+                for name in OF_CLAIMS
+            }
+        )
 
 
 # the frames that hold tonight's claims; the others are what the store knows
@@ -76,17 +83,3 @@ OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 AS_READ = ("claims", "lines", "people", "claim_providers", "diagnoses", "procedures", "occurrences",
            "dates", "references", "amounts", "notes", "attachments", "certifications",
            "other_payers", "other_payer_lines", "other_payer_adjustments", "sources")  # fmt: skip
-
-
-def stages() -> tuple[Stage, ...]:
-    """The program: every stage in order. The first decides what is taken in, the rest what is paid."""
-    from adjudicator.edits import edits
-    from adjudicator.stages.benefits import benefits
-    from adjudicator.stages.coordinate import coordinate
-    from adjudicator.stages.identify import identify
-    from adjudicator.stages.match import match
-    from adjudicator.stages.price import price
-    from adjudicator.stages.settle import settle
-    from adjudicator.stages.validate import validate
-
-    return (validate, identify, match, edits, price, benefits, coordinate, settle)

@@ -26,9 +26,7 @@ class Reference:
     business_date: date = field(default=date.min)
 
 
-def as_of(
-    frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str]
-) -> pl.DataFrame:
+def as_of(frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str]) -> pl.DataFrame:
     """``frame`` with the columns of the row of ``table`` in force on ``frame[on]`` beside it.
 
     Rows keep their order and number. Keys are ``by``; a null key or date, or no row in force,
@@ -40,14 +38,20 @@ def as_of(
     starts = table.select(*keys, "start_date")
     if starts.is_duplicated().any():
         twice = starts.filter(starts.is_duplicated()).row(0)
-        raise ValueError(f"two rows in force from the same day for {keys + ['start_date']}: {twice}")
+        raise ValueError(f"two rows of one key in force from the same day: {twice}")
     values = [c for c in table.columns if c not in keys and c not in ("start_date", "end_date")]
     right = table.rename({"start_date": "_start", "end_date": "_end"}).sort("_start")
     joined = (
         frame.with_row_index("_row")
         .sort(on, nulls_last=True)
-        .join_asof(right, left_on=on, right_on="_start", by=keys, strategy="backward",
-                   check_sortedness=False)
+        .join_asof(
+            right,
+            left_on=on,
+            right_on="_start",
+            by=keys,
+            strategy="backward",
+            check_sortedness=False,
+        )
         .sort("_row")
     )
     in_force = pl.col("_start").is_not_null() & (

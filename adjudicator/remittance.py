@@ -40,9 +40,7 @@ def payees_to_pay(batch: Batch) -> pl.DataFrame:
     )
 
 
-def remit(
-    batch: Batch, reference: Reference, first_payment: int, payment_date: date
-) -> Remittance:
+def remit(batch: Batch, reference: Reference, first_payment: int, payment_date: date) -> Remittance:
     """The remittances of every payee with a finalised claim, paid or denied, zero or not.
 
     Payments are numbered from ``first_payment`` in order of program and payee. A claim of a payee

@@ -43,8 +43,8 @@ def check_835(data: bytes) -> list[Imbalance]:
     Line: SVC02 - CAS = SVC03. Claim: CLP03 - CAS of both levels = CLP04, CLP05 = PR of both
     levels (none on a reversal), lines add up to the claim. Set: BPR02 = CLP04 - PLB, and not
     below zero. CAS: a known group, no group and reason twice at one place, 45 never the whole
-    charge. Envelope: counts and control numbers of SE, GE and IEA. What carries data (a text that
-    is no amount) is named by its place and never repeated.
+    charge. Envelope: counts and control numbers of SE, GE and IEA. Findings stand in segment
+    order; a text that is no amount is named by its place and never repeated.
     """
     text = data.decode("latin-1").removeprefix("\xef\xbb\xbf")
     reader = _Reader()
@@ -53,7 +53,7 @@ def check_835(data: bytes) -> list[Imbalance]:
         reader.report("ISA opens the file", "ISA", "nothing")
     while start < len(text):
         start = _skip_blank(text, reader.interchange(text, start))
-    return reader.findings
+    return sorted(reader.findings, key=lambda finding: finding.segment)
 
 
 def _skip_blank(text: str, start: int) -> int:
@@ -141,16 +141,13 @@ class _Reader:
             return len(text)
         element, terminator = text[start + 3], text[start + 105]
         end = self._end(text, start, element, terminator)
-        segments = text[start:end].split(terminator)
-        if "\n" in text or "\r" in text:
+        piece = text[start:end]
+        segments = piece.split(terminator)
+        if "\n" in piece or "\r" in piece:
             segments = [s.strip("\r\n") for s in segments]
         if segments[-1].strip():
-            self.report(
-                "a terminator ends the last segment",
-                "nothing",
-                "text",
-                self.segment + len(segments),
-            )
+            last = self.segment + len(segments)
+            self.report("a terminator ends the last segment", "nothing", "text", last)
         del segments[-1]
         first = self.segment
         control = segments[0].split(element)[13:14]

@@ -260,9 +260,15 @@ class NodePattern:
     padding: str
 
 
-_DAY = r"(?:(?:19|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31))"
+_DAY = (  # 29 February is left to pyx12
+    r"(?:(?:19|20)[0-9]{2}(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31))"
+)
 _TIME = r"(?:(?:[01][0-9]|2[0-3])[0-5][0-9])"
-_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!\"&'()*+,-./:;?= abcdefghijklmnopqrstuvwxyz%~@[]_{}\\|<>^`#$"
+_CHARACTERS = (  # X12's extended set as pyx12 has it
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!\"&'()*+,-./:;?= "
+    "abcdefghijklmnopqrstuvwxyz%~@[]_{}\\|<>^`#$"
+)
 
 
 def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
@@ -330,7 +336,8 @@ def _element(element: Any, delimiters: Delimiters) -> str:
     kind, least, most = element.data_type, element.min_len, element.max_len
     if kind == "R":
         whole = max(1, most - 3)
-        return f"(?:-?[0-9]{{{max(1, least)},{most}}}|-?[0-9]{{{max(1, least)},{whole}}}\\.[0-9]{{1,{min(3, most)}}})"
+        least, part = max(1, least), min(3, most)
+        return f"(?:-?[0-9]{{{least},{most}}}|-?[0-9]{{{least},{whole}}}\\.[0-9]{{1,{part}}})"
     if kind and kind[0] == "N":
         return f"-?[0-9]{{{least},{most}}}"
     if kind == "DT":

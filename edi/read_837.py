@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 
 from edi.syntax import Integers, Segments
-import dataframely as dy
-
 from schemas import frames
 from schemas.frames import CENTS_LIMIT
 
@@ -556,7 +555,7 @@ def _next_level(reader: _Reader, rows: Integers) -> Integers:
         np.concatenate([reader.starts[s] for s in ("provider", "subscriber", "patient")])
     )
     ends = np.append(levels, len(reader.segments.raw))
-    return np.asarray(ends[np.searchsorted(levels, rows, side="right")])
+    return np.asarray(ends[np.searchsorted(levels, rows, side="right")], dtype=np.int64)
 
 
 def _last_before(candidates: Integers, rows: Integers, floor: Integers) -> Integers:
@@ -756,12 +755,8 @@ def _row_frames(reader: _Reader) -> dict[str, pl.DataFrame]:
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        elements = reader.elements(
-            rows,
-            max(max(f.element for f in fields) + 4, 2)
-            if row.frame == "certifications"
-            else max(max(f.element for f in fields), 2),
-        )
+        width = max(f.element + (4 if f.kind == "elements5" else 0) for f in fields)
+        elements = reader.elements(rows, max(width, 2))
         loop = loops[reader.segments.node[rows]]
         claim, line = _claim_and_line(reader, rows, loop, line_numbers)
         values = {
@@ -887,7 +882,8 @@ def _sources(
     def end_of(rows: Integers) -> Integers:
         """The byte after the last segment before the next boundary."""
         following = ends_at[np.searchsorted(boundaries, rows, side="right")]
-        return stop[np.maximum(following - 1, 0)]
+        ends: Integers = stop[np.maximum(following - 1, 0)]
+        return ends
 
     provider = _at(starts["provider"], of_provider)
     subscriber = _at(starts["subscriber"], of_subscriber)

@@ -201,8 +201,11 @@ class Diagnoses(dy.Schema):
 
     claim_id = key(CLAIM)
     sequence_number = key("position among the claim's diagnoses, from 1, in the order sent")
-    qualifier_code = text("HI xx-1: ABK/BK principal, ABF/BF other, ABJ/BJ admitting, "
-                          "APR/PR reason for visit, ABN/BN external cause", required=True)
+    qualifier_code = text(
+        "HI xx-1: ABK/BK principal, ABF/BF other, ABJ/BJ admitting, "
+        "APR/PR reason for visit, ABN/BN external cause",
+        required=True,
+    )
     diagnosis_code = text("HI xx-2, without a point", required=True)
     present_on_admission_code = text("HI xx-9")
 
@@ -222,8 +225,11 @@ class Occurrences(dy.Schema):
 
     claim_id = key(CLAIM)
     sequence_number = key("position, from 1")
-    qualifier_code = text("BH occurrence, BI span, BE value, BG condition, TC treatment, "
-                          "BP anesthesia procedure, CLM11 related cause", required=True)
+    qualifier_code = text(
+        "BH occurrence, BI span, BE value, BG condition, TC treatment, "
+        "BP anesthesia procedure, CLM11 related cause",
+        required=True,
+    )
     code = text("HI xx-2, or CLM11-1 to -3", required=True)
     from_date = date("HI xx-4")
     through_date = date("HI xx-4, last day of a span")
@@ -356,8 +362,9 @@ class ClaimSources(dy.Schema):
     provider_end = number("byte after it, where 2000B begins", required=True)
     subscriber_start = number("first byte of its 2000B", required=True)
     subscriber_end = number("byte after it, where 2000C or the claim begins", required=True)
-    patient_start = number("first byte of its 2000C; equal to patient_end where there is none",
-                           required=True)
+    patient_start = number(
+        "first byte of its 2000C; equal to patient_end where there is none", required=True
+    )
     patient_end = number("byte after it, where the claim begins", required=True)
     claim_start = number("first byte of its CLM", required=True)
     claim_end = number("byte after its last segment", required=True)

@@ -93,7 +93,9 @@ class PhysicianFeeValues(Dated):
     modifier_code = text("26, TC or 53; empty for the whole service")
     status_code = text("status indicator", required=True)
     work_units = number("work RVU; hundredths", required=True)
-    nonfacility_expense_units = number("practice expense RVU, non-facility; hundredths", required=True)
+    nonfacility_expense_units = number(
+        "practice expense RVU, non-facility; hundredths", required=True
+    )
     facility_expense_units = number("practice expense RVU, facility; hundredths", required=True)
     malpractice_units = number("malpractice RVU; hundredths", required=True)
     conversion_factor = number("dollars per RVU; ten-thousandths", required=True)

@@ -105,8 +105,9 @@ def bench(folder: Path, claims: int, seed: int) -> list[dict[str, Any]]:
     if claims <= PYX12_LIMIT:
         taken = measure([sys.executable, "-c", PYX12, *professional])
         results.append(entry(claims, "pyx12", night["professional"], taken, {}))
-    # a night holds claims to be rejected, so that check rightly ends with 1
-    taken = measure([*command, "check", *professional], allowed=(0, 1))
+    # a night holds claims to be rejected, so that check rightly ends with 1; so does a traceback
+    taken = measure([*command, "check", *professional, "--json"], allowed=(0, 1))
+    json.loads(taken.output)
     results.append(entry(claims, "check", night["professional"], taken, {}))
     database = ["--db", f"sqlite:///{folder / 'night.db'}"]
     measure([*command, "reference", "load", str(folder / "reference"), *database])

@@ -80,8 +80,8 @@ def found(edit: Edit, case: dict[str, Any]) -> list[dict[str, Any]]:
 def test_hit(edit: Edit, case: dict[str, Any]) -> None:
     rows = found(edit, case)
     assert len(rows) == len(case["finds"]) > 0
-    for row, expected in zip(rows, case["finds"], strict=True):
-        expected = {"claim_id": 1, **expected}
+    for row, finds in zip(rows, case["finds"], strict=True):
+        expected = {"claim_id": 1, **finds}
         inputs = expected.pop("inputs", {})
         assert {name: row[name] for name in expected} == expected
         assert {name: row["inputs"][name] for name in inputs} == inputs
@@ -161,9 +161,8 @@ def test_every_finding_is_kept_with_its_rank_in_order() -> None:
         [{"coverage_code": "after"}, {}],
     )
     # 2025-01-10 to 2025-04-01: 21 + 28 + 31 + 1 = 81 days
-    assert edits(batch, build.reference()).findings.select("edit", "edit_rank", "line_number")[
-        :
-    ].rows() == [
+    findings = edits(batch, build.reference()).findings
+    assert findings.select("edit", "edit_rank", "line_number").rows() == [
         ("coverage", 40, 1),
         ("timely_filing", 60, 1),
         ("timely_filing", 60, 2),

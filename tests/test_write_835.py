@@ -750,6 +750,35 @@ def test_the_greatest_control_number() -> None:
     assert paid.segments()[-2:] == ["GE*1*999999999", "IEA*1*999999999"]
 
 
+# ---- the verdict itself ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (b"*CHK*", b"*XXX*", "BPR04"),
+        (b"SE*19*", b"SE*20*", "is wrong"),
+        (b"N1*PE*", b"N1*PX*", "not found"),
+        (b"LX*1~", b"LX*1~~", "pyx12 read 16 of 22 segments"),
+        (b"X221A1", b"X999A1", "pyx12 crashed"),
+        (b"GS*HP*", b"GS*HC*", "pyx12 crashed"),
+        (b"ISA*", b"ISB*", "does not look like"),
+    ],
+)
+def test_pyx12_errors_tells(old: bytes, new: bytes, error: str) -> None:
+    (data,) = one_line(100, 100).write().values()
+    assert old in data
+    errors = pyx12_errors(data.replace(old, new))
+    assert any(error in e for e in errors), errors
+
+
+def test_pyx12_errors_reads_every_interchange() -> None:
+    (data,) = one_line(100, 100).write().values()
+    other = data.translate(bytes.maketrans(b"*:^~", b"|>!'"))
+    assert pyx12_errors(data + other) == []
+    assert pyx12_errors(data + other.replace(b"|CHK|", b"|XXX|")) != []
+
+
 # ---- any -------------------------------------------------------------------------------------
 
 NASTY = st.text(st.sampled_from("*:~^ABcde 019-.'\n\r\t\x00\x07\x1c\x7féß漢😀`|"), max_size=70)
@@ -903,7 +932,7 @@ def expected_count(drawn: Remittance) -> int:
 
 
 @settings(
-    max_examples=80,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

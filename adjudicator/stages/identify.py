@@ -10,15 +10,8 @@ from adjudicator.reference import Reference, as_of
 
 SUFFIX_DIGITS = 2  # the number suffix of a card [j]: 001:2659 names it, not its length
 
-CLAIM = {
-    "member_id": pl.String,
-    "member_match_code": pl.String,
-    "family_id": pl.String,
-    "program_code": pl.String,
-    "payee_id": pl.String,
-    "provider_id": pl.String,
-}
-LINE = ("coverage_code", "plan_code", "contract_id", "network_code", "decision_date")
+CLAIM = ["member_id", "member_match_code", "family_id", "program_code", "payee_id", "provider_id"]
+LINE = ["coverage_code", "plan_code", "contract_id", "network_code", "decision_date"]
 
 
 def identify(batch: Batch, reference: Reference) -> Batch:

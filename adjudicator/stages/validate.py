@@ -65,7 +65,9 @@ def _missing(batch: Batch, form: Form, field: FormField) -> pl.DataFrame:
         gaps = lines.filter(_blank(lines, column)).select("claim_id", "line_number")
     else:
         principal = batch.diagnoses.filter(pl.col("qualifier_code").is_in(["ABK", "BK"]))
-        gaps = due.join(principal, on="claim_id", how="anti").select("claim_id", line_number=_NO_LINE)
+        gaps = due.join(principal, on="claim_id", how="anti").select(
+            "claim_id", line_number=_NO_LINE
+        )
     return _rejected(
         gaps, "mandatory_field", 10, field.status_code, field.rarc,
         {"box": field.box, "field": field.name, "element": field.element},
@@ -99,12 +101,18 @@ def _frequency(batch: Batch) -> pl.DataFrame:
     claim they correct."""
     claims = batch.claims
     code = pl.col("frequency_code").fill_null("")
-    rows = claims.select("claim_id", "claim_type_code", "patient_status_code", "original_claim_number",
-                         code.alias("frequency_code"))
+    institutional = pl.col("claim_type_code") == "I"
+    rows = claims.select(
+        "claim_id",
+        "claim_type_code",
+        "patient_status_code",
+        "original_claim_number",
+        code.alias("frequency_code"),
+    )
     cases = (
         ("interim_bill",
          code.is_in(INTERIM_FREQUENCIES)
-         | ((pl.col("claim_type_code") == "I") & (pl.col("patient_status_code") == STILL_A_PATIENT)),
+         | (institutional & (pl.col("patient_status_code") == STILL_A_PATIENT)),
          "A7:228", "MA30", "an interim bill; send one bill for the whole stay"),
         ("frequency", ~code.is_in(READ_FREQUENCIES + INTERIM_FREQUENCIES),
          "A7:535", "MA30", "not a claim frequency that is read here"),

@@ -84,14 +84,12 @@ def find_file(connection: Connection, digest: str) -> KnownFile | None:
     ).first()
     if row is None:
         return None
-    counts = {
-        disposition: count
-        for disposition, count in connection.execute(
-            select(claim.c.disposition, func.count())
-            .where(claim.c.file_id == row[0])
-            .group_by(claim.c.disposition)
-        )
-    }
+    fates = connection.execute(
+        select(claim.c.disposition, func.count())
+        .where(claim.c.file_id == row[0])
+        .group_by(claim.c.disposition)
+    )
+    counts = {disposition: count for disposition, count in fates.tuples()}  # noqa: C416
     return KnownFile(
         int(row[1]), str(row[2]), (row[3] or "").splitlines(), sum(counts.values()),
         counts.get("rejected", 0),
