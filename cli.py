@@ -127,7 +127,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    from adjudicator.load import ReferenceError as LoadError
+    from adjudicator.load import ReferenceDataError
 
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
@@ -142,7 +142,7 @@ def run(
         summary = run_night(order, _progress)
     except LockedError as error:
         _fail(str(error), LOCKED)
-    except (NightError, StoreError, DataFileError, LoadError) as error:
+    except (NightError, StoreError, DataFileError, ReferenceDataError) as error:
         _fail(str(error))
     except OSError as error:
         place = Path(str(error.filename)).name if error.filename else "the file system"
@@ -228,7 +228,7 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import ReferenceError as LoadError
+    from adjudicator.load import ReferenceDataError
     from adjudicator.load import load_reference
 
     from adjudicator.store import StoreError, open_store
@@ -237,7 +237,7 @@ def reference_load(
     try:
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
-    except (LoadError, StoreError) as error:
+    except (ReferenceDataError, StoreError) as error:
         _fail(str(error))
     typer.echo(f"reference version {version[:12]} is in force")
 

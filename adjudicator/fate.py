@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 LINE = ["claim_id", "line_number"]
 DENIAL = ["edit", "edit_rank", "group_code", "carc", "rarc"]
-# Pends for want of something without which the first denier, hence the liability, is unknown.
-STANDING_PENDS = ["SYSTEM", "REFERENCE"]
+# Pends for want of something without which the first denier, hence the liability, is unknown, or
+# a denial could reach nobody; a later denial doesn't take their claim [judgement: PAYEE, and
+# CORRECTION until corrected claims are matched with their originals].
+STANDING_PENDS = ["SYSTEM", "REFERENCE", "PAYEE", "CORRECTION"]
 
 
 class Fates(NamedTuple):
@@ -35,7 +37,7 @@ def fates(batch: Batch) -> Fates:
     """The fate of every line and claim; pure, and right at any stage for the findings so far.
 
     Per line the first denier in the written order takes the money. A deny beats a pend, but for
-    a SYSTEM or REFERENCE pend of an earlier edit. A finding without a line is one of each line.
+    a standing pend of an earlier edit. A finding without a line is one of each line.
     A claim pends if any line keeps a pend; denied on every line it is denied, else paid.
     """
     keys = batch.lines.select(LINE)

@@ -206,8 +206,10 @@ class Guide:
         )
         try:
             _, errors = node.map_node.is_valid_errors(data)
-        except (IndexError, AttributeError, ValueError, TypeError):
-            # pyx12 fails on a composite with too many components and on some dates
+        except ValueError:  # pyx12 fails on a range of dates that isn't two dates
+            return [("8", f"{node.segment}03", "")]
+        except (IndexError, AttributeError, TypeError):
+            # pyx12 fails on a composite with too many components
             return [("3", node.segment, "")]
         # a broken syntax note names its first element by number alone
         places = (f"{e.refdes:02d}" if isinstance(e.refdes, int) else e.refdes for e in errors)
@@ -273,6 +275,8 @@ _CHARACTERS = (  # X12's extended set as pyx12 has it
 
 def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
     segment = node.map_node
+    if any(d.isalnum() or d in "-. " for d in delimiters.__dict__.values()):
+        return NodePattern("$x", (), "")  # codes and dates could hold one: pyx12 judges everything
     separator = re.escape(delimiters.element)
     pieces: list[str] = []
     required_to = 0

@@ -142,29 +142,28 @@ def _tokens(raw: pl.Series, guide: Guide, delimiters: Delimiters) -> list[int]:
     levels = np.flatnonzero((token == "HL").to_numpy())
     physical = pl.DataFrame({"token": token}).with_row_index("row")
     distinct = physical.group_by("token").agg(pl.len()).get_column("token").to_list()
-    unknown = guide.unknown_token
-    separator = delimiters.element
-    numbers = [
-        guide.tokens.get(t.replace(separator, "*", 1), _plain(t, separator, guide))
-        if t is not None
-        else unknown
-        for t in distinct
-    ]
+    numbers = [_number(t or "", delimiters, guide) for t in distinct]
     result: list[int] = (
         token.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_list()
         if len(distinct)
         else []
     )
     if len(levels):
-        codes = raw.gather(levels).str.split_exact(separator, 4).struct.field("field_3").to_list()
+        elements = raw.gather(levels).str.split_exact(delimiters.element, 4)
+        codes = elements.struct.field("field_3").str.strip_chars_end(delimiters.component).to_list()
         for row, code in zip(levels.tolist(), codes, strict=True):
             result[row] = guide.tokens.get(f"HL*{code}", guide.tokens["HL"])
     return result
 
 
-def _plain(token: str, separator: str, guide: Guide) -> int:
-    """The token of a segment whose qualifier no node knows."""
-    return guide.tokens.get(token.split(separator, 1)[0], guide.unknown_token)
+def _number(token: str, delimiters: Delimiters, guide: Guide) -> int:
+    """A token's number, its segment's where no node knows the qualifier."""
+    name, _, qualifier = token.partition(delimiters.element)
+    if "*" in name:  # an id can't hold the star that the guide's own tokens are written with
+        return guide.unknown_token
+    qualifier = qualifier.rstrip(delimiters.component)  # as pyx12 reads one
+    alone = guide.tokens.get(name, guide.unknown_token)
+    return guide.tokens.get(f"{name}*{qualifier}", alone)
 
 
 @cache

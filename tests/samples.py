@@ -22,6 +22,10 @@ def npi(serial: int) -> str:
     return body + str(-sum(d // 10 + d % 10 for d in doubled) % 10)
 
 
+def words(text: str) -> list[str]:
+    return text.split()
+
+
 def segments(text: str) -> list[str]:
     """A segment a line; blank lines and the lines' indentation don't count."""
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -285,19 +289,16 @@ _FULL_I = """
     AMT*EAF*0
 """
 
-_NPIS = {
-    role: npi(100 + n)
-    for n, role in enumerate(
-        "billing referring rendering facility supervising line_rendering ordering attending "
-        "operating".split()
-    )
-}
+_ROLES = words(
+    "billing referring rendering facility supervising line_rendering ordering attending operating"
+)
+NPIS = {role: npi(100 + n) for n, role in enumerate(_ROLES)}
 
 
 def claim(number: str = "P1", *, kind: str = "P", full: bool = False) -> list[str]:
     """The segments of one claim (2300 with its lines)."""
     text = {"P": (_CLAIM_P, _FULL_P), "I": (_CLAIM_I, _FULL_I)}[kind][full]
-    return segments(text.format(number=number, **_NPIS))
+    return segments(text.format(number=number, **NPIS))
 
 
 def body(

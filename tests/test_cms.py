@@ -138,6 +138,7 @@ def test_fee_columns_are_found_by_title_wherever_they_stand() -> None:
         (fee_file(OFFICE, OFFICE), "line 5, column procedure_code: ('99213', '') stands in"),
         (fee_file(OFFICE, release="May"), "release May isn't one of JANUARY"),
         (fee_file(OFFICE, titles=[t.replace("WORK", "LABOR") for t in TITLES]), "0 columns are"),
+        (fee_file(OFFICE, titles=[t.replace("MP RVU", "WORK RVU") for t in TITLES]), "2 columns"),
         (fee_file(), "no row"),
         (fee_file(OFFICE).replace(b"HCPCS", b"CODE"), "no heading row that begins with HCPCS"),
         (fee_file(OFFICE).replace(b"National", b"Local"), "doesn't name the year and release"),

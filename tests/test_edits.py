@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 import pytest
 import yaml
@@ -23,7 +25,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "edits"
 SHARED = Path(__file__).parents[1].parent / "shared"
 BY_NAME = {edit.name: edit for edit in EDITS}
 
-OTHER_FRAMES = {
+OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
     "other_payers": (
         frames.OtherPayers,
         {"claim_id": 1, "payer_sequence": 1, "responsibility_code": "P"},
@@ -114,6 +116,7 @@ def test_complete(edit: Edit) -> None:
     }
     assert seen == declared  # every outcome stands in a fixture, and none is undeclared
     for group, carc in declared:
+        assert carc
         code = codes[carc]
         assert code.kind == "CARC"
         assert code.end_date is None
@@ -151,7 +154,7 @@ def test_order_is_the_written_one() -> None:
     ]  # fmt: skip
 
 
-def night(claims: list[build.Row], lines: list[build.Row], **others: Any) -> Batch:
+def night(claims: Sequence[build.Row], lines: Sequence[build.Row], **others: Any) -> Batch:
     return Batch(claims=build.claims(claims), lines=build.lines(lines), **others)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests import build
 
 
 def identified(
-    claims: list[build.Row], lines: list[build.Row] | None = None, **tables: Any
+    claims: Sequence[build.Row], lines: Sequence[build.Row] | None = None, **tables: Any
 ) -> Batch:
     reference = tables.pop("reference", None) or build.reference(**tables)
     batch = identify(
@@ -25,7 +26,9 @@ def identified(
     return batch
 
 
-def claim(row: build.Row, lines: list[build.Row] | None = None, **tables: Any) -> dict[str, Any]:
+def claim(
+    row: build.Row, lines: Sequence[build.Row] | None = None, **tables: Any
+) -> dict[str, Any]:
     return identified([row], lines, **tables).claims.to_dicts()[0]
 
 
@@ -221,7 +224,7 @@ def test_a_hospital_stay_has_the_coverage_of_its_admission() -> None:
     assert line(later, stay(date(2025, 1, 31)), coverage=until)["coverage_code"] == "after"
     # any other claim of the same dates is judged line by line
     assert line(later, stay(date(2025, 1, 30), "13"), coverage=until)["coverage_code"] == "after"
-    professional = stay(date(2025, 1, 30)) | {"claim_type_code": "P"}
+    professional = {**stay(date(2025, 1, 30)), "claim_type_code": "P"}
     assert line(later, professional, coverage=until)["coverage_code"] == "after"
 
 
@@ -365,7 +368,11 @@ def test_the_contract_in_force_on_the_lines_date(
 
 
 def test_rows_keep_their_order_and_number() -> None:
-    claims = [{"claim_id": 3}, {"claim_id": 1, "subscriber_number": "S9"}, {"claim_id": 2}]
+    claims: list[build.Row] = [
+        {"claim_id": 3},
+        {"claim_id": 1, "subscriber_number": "S9"},
+        {"claim_id": 2},
+    ]
     lines = [
         {"claim_id": 2, "line_number": 2},
         {"claim_id": 1},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -30,7 +31,9 @@ HISTORY: build.Row = {
 
 
 def repeats(
-    claims: list[build.Row], lines: list[build.Row], history: list[build.Row] | None = None
+    claims: Sequence[build.Row],
+    lines: Sequence[build.Row],
+    history: Sequence[build.Row] | None = None,
 ) -> list[tuple[int, int, int, int]]:
     """(claim, line, of claim, of line) of each line that repeats an earlier one."""
     batch = Batch(
@@ -67,7 +70,7 @@ DIFFERENT: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("line", DIFFERENT)
-def test_no_repetition(line: dict[str, Any]) -> None:
+def test_no_repetition(line: build.Row) -> None:
     assert repeats([{}], [line], [{}]) == []
     assert repeats([{}, {}], [{}, {"claim_id": 2, **line}]) == []
     # the same difference on both is none
@@ -85,9 +88,9 @@ def test_unknown_members_are_never_the_same() -> None:
 
 
 def test_provider_is_rendering_of_the_line_else_of_the_claim_else_billing() -> None:
-    of_line = {"rendering_npi": "2000000028"}
-    of_claim = {"rendering_npi": "2000000028", "billing_npi": "2000000036"}
-    billing = {"billing_npi": "2000000028"}
+    of_line: build.Row = {"rendering_npi": "2000000028"}
+    of_claim: build.Row = {"rendering_npi": "2000000028", "billing_npi": "2000000036"}
+    billing: build.Row = {"billing_npi": "2000000028"}
     assert repeats([{}, of_claim], [of_line, {"claim_id": 2}]) == [(2, 1, 1, 1)]
     assert repeats([of_claim, billing], [{}, {"claim_id": 2}]) == [(2, 1, 1, 1)]
     assert repeats([{}], [of_line], [{"provider_number": "2000000028"}]) == [(1, 1, 90, 3)]
@@ -132,6 +135,13 @@ def test_receipt_order_says_which_is_first() -> None:
     claims = [{"receipt_number": 8}, {"receipt_number": 7}, {"receipt_number": 9}]
     lines = [{}, {"claim_id": 2}, {"claim_id": 3}]
     assert repeats(claims, lines) == [(1, 1, 2, 1), (3, 1, 2, 1)]
+
+
+def test_a_line_without_a_last_day_ends_on_its_first() -> None:
+    one_day = {"service_through_date": None}
+    assert repeats([{}], [one_day], [{}]) == [(1, 1, 90, 3)]
+    assert repeats([{}], [{}], [one_day]) == [(1, 1, 90, 3)]
+    assert repeats([{}, {}], [one_day, {"claim_id": 2}]) == [(2, 1, 1, 1)]
 
 
 def test_lines_of_one_claim_in_line_order() -> None:

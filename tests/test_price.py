@@ -293,10 +293,11 @@ def test_component_modifiers_pick_their_own_values() -> None:
         image,
         image | {"modifier_codes": "26"},
         image | {"modifier_codes": "59:RT:26"},  # whatever its place
+        image | {"modifier_codes": "26:26"},  # said twice
         image | {"modifier_codes": "TC"},
         image | {"modifier_codes": "RT:59"},  # these change nothing
         image | {"modifier_codes": ""},
-    ) == [3_523, 1_049, 1_049, 2_474, 3_523, 3_523]
+    ) == [3_523, 1_049, 1_049, 1_049, 2_474, 3_523, 3_523]
 
 
 def test_a_procedure_broken_off() -> None:
@@ -558,11 +559,16 @@ def test_a_contract_and_a_fee_end_on_their_last_day() -> None:
             "lines",
             {"unit_quantity": 2_000},
         ),
-        # 94.52 x 10^15 x 110 % would wrap Int64
+        # in 64 bits these two products wrap round to a few cents and to a few thousand dollars
         (
-            {"contract_id": "FULL", "unit_quantity": 10**18},
+            {"contract_id": "FULL", "unit_quantity": 177_420_306_176},
             "lines",
-            {"unit_quantity": 10**18},
+            {"unit_quantity": 177_420_306_176},
+        ),
+        (
+            BY_TABLE | {"procedure_code": "G0008", "unit_quantity": 1_844_674_408},
+            "lines",
+            {"unit_quantity": 1_844_674_408},
         ),
     ],
 )
@@ -641,7 +647,7 @@ def test_a_companion_of_an_earlier_night() -> None:
 
 
 def test_denied_lines_are_left_alone() -> None:
-    findings = [
+    findings: list[Row] = [
         {"claim_id": 1, "line_number": 2, "disposition": "deny"},
         {"claim_id": 2, "line_number": None, "disposition": "deny"},
         {"claim_id": 3, "line_number": 1, "disposition": "pend"},
@@ -673,11 +679,11 @@ def test_order_is_kept_and_findings_are_sorted() -> None:
     lines: list[Row] = [
         {"claim_id": claim, "line_number": line, "procedure_code": code, "contract_id": contract}
         for claim, line, code, contract in [
-            (7, 2, "99499", "FEES"),
+            (7, 2, "99213", "GONE"),
             (3, 1, "99213", None),
             (7, 1, "99213", "AT110"),
             (5, 1, "99499", None),
-            (3, 2, "99213", "GONE"),
+            (3, 2, "99499", "FEES"),
         ]
     ]
     first = {"claim_id": 9, "line_number": 1, "disposition": "inform"}
@@ -790,7 +796,7 @@ def test_the_first_rule_that_matches_names_the_category() -> None:
         # bill type 11 is no office, place of service 11 no hospital
         (institution | {"@facility_code": "11", "place_of_service_code": "11"}, "inpatient"),
         ({"@facility_code": "11", "procedure_code": "71046"}, "professional"),
-        (institution | {"procedure_code": "99213"}, "visit"),
+        (institution | {"procedure_code": "99213", "place_of_service_code": "11"}, "visit"),
         (institution | {"procedure_code": None, "revenue_code": "0100"}, "room"),
         (institution | {"procedure_code": None, "revenue_code": "0769"}, "room"),
         (institution | {"procedure_code": None, "revenue_code": "0220"}, None),

@@ -757,9 +757,9 @@ def test_the_greatest_control_number() -> None:
     ("old", "new", "error"),
     [
         (b"*CHK*", b"*XXX*", "BPR04"),
-        (b"SE*19*", b"SE*20*", "is wrong"),
+        (b"SE*22*", b"SE*23*", "is wrong"),
         (b"N1*PE*", b"N1*PX*", "not found"),
-        (b"LX*1~", b"LX*1~~", "pyx12 read 16 of 22 segments"),
+        (b"LX*1~", b"LX*1~~", "pyx12 read 16 of 26 segments"),
         (b"X221A1", b"X999A1", "pyx12 crashed"),
         (b"GS*HP*", b"GS*HC*", "pyx12 crashed"),
         (b"ISA*", b"ISB*", "does not look like"),

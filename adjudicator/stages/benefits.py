@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -54,6 +54,7 @@ UNPRICED = {
     "disposition": "pend",
     "pend_code": "REVIEW",
 }
+GIVEN = {*LINE, "inputs"}  # what a finding here tells of its line
 PROBLEMS = {"not covered": EXCLUDED, "allowed zero": UNPRICED}  # every other one is MISSING
 
 
@@ -103,11 +104,11 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     """
     tables = _tables(reference.programs)
     lines = _with_share(batch, tables)
-    before = fates(batch)
-    found = _findings(lines, before)
-    if found.height:
-        batch = batch.with_(findings=pl.concat([batch.findings, found]))
-    stands = (fates(batch) if found.height else before).lines["line_disposition"] == "paid"
+    fate = fates(batch)
+    batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate))
+    # only now is it known which claims stand: a denial above may have beaten the pend of one
+    batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate))
+    stands = fate.lines["line_disposition"] == "paid"
 
     counted = lines.filter(stands & pl.col("costs") & (pl.col("allowed_amount") > 0)).sort(
         "receipt_number", "claim_id", "line_number"
@@ -360,19 +361,26 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
     )
 
 
-def _findings(lines: pl.DataFrame, before: Fates) -> pl.DataFrame:
-    """At most one finding a line that no edit denies: what keeps its share from being told.
-
-    On a claim that pends already only what the plan's terms say is looked at: the rest may be
-    missing for the very reason that it pends.
-    """
-    disposition = before.lines["line_disposition"]
-    stands = disposition == "paid"
-    undenied = stands | ((disposition == "pended") & before.lines["edit"].is_null())
+def _told_by_terms(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
+    """Lines that no edit denies, pended ones too, to which the plan's terms do not give a share."""
+    undenied = (
+        fate.lines["line_disposition"].is_in(["paid", "pended"]) & fate.lines["edit"].is_null()
+    )
+    problem = pl.coalesce(
+        pl.when(pl.col("terms_id").is_null()).then(pl.lit("plan terms")),
+        pl.when(pl.col("share_id").is_null()).then(pl.lit("cost share")),
+        pl.when(~pl.col("covered")).then(pl.lit("not covered")),
+        "lacking",
+    )
     known = pl.col("plan_code").is_not_null() & pl.col("decision_date").is_not_null()
+    return lines.filter(undenied & known & problem.is_not_null()).with_columns(problem=problem)
+
+
+def _lacking_values(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
+    """Lines that stand and lack a value; on a pended claim it may lack because of the pend."""
 
     def missing(column: str, what: str) -> pl.Expr:
-        return pl.when(stands & pl.col(column).is_null()).then(pl.lit(what))
+        return pl.when(pl.col(column).is_null()).then(pl.lit(what))
 
     problem = pl.coalesce(
         missing("member_id", "member"),
@@ -380,45 +388,40 @@ def _findings(lines: pl.DataFrame, before: Fates) -> pl.DataFrame:
         missing("plan_code", "plan"),
         missing("decision_date", "date of service"),
         missing("charge_amount", "charge"),
-        pl.when(known & pl.col("terms_id").is_null()).then(pl.lit("plan terms")),
-        pl.when(known & pl.col("share_id").is_null()).then(pl.lit("cost share")),
-        pl.when(~pl.col("covered")).then(pl.lit("not covered")),
-        pl.when(known).then("lacking"),
         missing("allowed_amount", "allowed amount"),
-        pl.when(stands & (pl.col("allowed_amount") == 0) & (pl.col("charge_amount") > 0)).then(
+        pl.when((pl.col("allowed_amount") == 0) & (pl.col("charge_amount") > 0)).then(
             pl.lit("allowed zero")
         ),
     )
+    stands = fate.lines["line_disposition"] == "paid"
+    return lines.filter(stands & problem.is_not_null()).with_columns(problem=problem)
+
+
+def _with_findings(batch: Batch, fate: Fates, lines: pl.DataFrame) -> tuple[Batch, Fates]:
+    """The batch with a finding for each of these lines' problems, and its fates then."""
+    if lines.is_empty():
+        return batch, fate
+    schema = frames.empty(frames.Findings).schema
+    facts = pl.DataFrame(
+        [{"problem": p, **PROBLEMS.get(p, MISSING)} for p in sorted(lines["problem"].unique())],
+        schema={"problem": pl.String, **{c: schema[c] for c in schema if c not in GIVEN}},
+    )
+    inputs = pl.struct(
+        "problem",
+        "program_code",
+        "plan_code",
+        "benefit_category",
+        "network_code",
+        pl.col("decision_date").dt.to_string("iso"),
+    )
     found = (
-        lines.with_columns(problem=problem)
-        .filter(undenied & pl.col("problem").is_not_null())
+        lines.join(facts, on="problem")
+        .with_columns(inputs=inputs.struct.json_encode())
+        .select(schema.names())
         .sort(LINE)
     )
-    schema = frames.empty(frames.Findings).schema
-    return found.select(
-        *LINE,
-        *(
-            pl.col("problem")
-            .replace_strict(
-                {name: facts.get(column) for name, facts in PROBLEMS.items()},
-                default=pl.lit(MISSING.get(column)),
-                return_dtype=schema[column],
-            )
-            .alias(column)
-            for column in schema.names()
-            if column not in (*LINE, "inputs")
-        ),
-        pl.struct(
-            pl.col("problem"),
-            "program_code",
-            "plan_code",
-            "benefit_category",
-            "network_code",
-            pl.col("decision_date").dt.to_string("iso"),
-        )
-        .struct.json_encode()
-        .alias("inputs"),
-    ).cast(schema)
+    batch = batch.with_(findings=pl.concat([batch.findings, found]))
+    return batch, fates(batch)
 
 
 def _count(

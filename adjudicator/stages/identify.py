@@ -91,15 +91,6 @@ def _claim_dates(claims: pl.DataFrame, lines: pl.DataFrame, decision_date: pl.Se
 def find_members(claims: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
     """``member_id``, ``member_match_code`` and ``family_id`` of each claim."""
     sent = claims.select("claim_id", *_card("subscriber_number"), birth_date="patient_birth_date")
-    # as sent, and without what may be its suffix
-    keys = pl.concat(
-        [
-            sent.with_columns(shortened=pl.lit(False)),
-            sent.with_columns(
-                number=pl.col("number").str.head(-SUFFIX_DIGITS), shortened=pl.lit(True)
-            ),
-        ]
-    ).filter(pl.col("number") != "")
     enrolled = members.select(
         "member_id",
         "family_id",
@@ -108,18 +99,25 @@ def find_members(claims: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
         "birth_date",
         *(expression.name.prefix("enrolled_") for expression in _card("card_number")),
     )
-    found = (
-        keys.join(
+
+    def on_card(keys: pl.DataFrame) -> pl.DataFrame:
+        return keys.join(
             enrolled,
             left_on=["number", "birth_date"],
             right_on=["enrolled_number", "birth_date"],
-        )
-        .filter(
+        ).filter(
             (pl.col("prefix") == "")
             | (pl.col("enrolled_prefix") == "")
             | (pl.col("prefix") == pl.col("enrolled_prefix"))
         )
-        .filter(pl.col("shortened") == pl.col("shortened").min().over("claim_id"))
+
+    sent = sent.filter(pl.col("number") != "")
+    as_sent = on_card(sent)
+    shortened = sent.join(as_sent, on="claim_id", how="anti").with_columns(
+        pl.col("number").str.head(-SUFFIX_DIGITS)
+    )
+    found = (
+        pl.concat([as_sent, on_card(shortened.filter(pl.col("number") != ""))])
         .join(claims.select("claim_id", "patient_first_name", "patient_last_name"), on="claim_id")
         .with_columns(
             first_agrees=_plain("first_name").eq_missing(_plain("patient_first_name")),
@@ -190,16 +188,19 @@ def _program_codes(claims: pl.DataFrame, reference: Reference) -> pl.Series:
     covered = (
         named.join(reference.tables["coverage"], on="member_id")
         .with_columns(
-            in_force=(pl.col("start_date") <= pl.col("claim_date"))
-            & (pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col("claim_date"))),
+            in_force=(
+                (pl.col("start_date") <= pl.col("claim_date"))
+                & (pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col("claim_date")))
+            ).fill_null(value=False),
             addressed=pl.col("program_code").eq_missing(pl.col("addressed_code")),
         )
         .sort(
             "claim_id",
-            pl.col("in_force").fill_null(value=False).not_(),
-            pl.col("addressed").not_(),
-            pl.col("start_date").to_physical().neg(),
+            "in_force",
+            pl.col("in_force") & pl.col("addressed"),
+            "start_date",
             "program_code",
+            descending=[False, True, True, True, False],
         )
         .unique("claim_id", keep="first", maintain_order=True)
         .select("claim_id", "program_code")

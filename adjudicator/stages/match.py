@@ -99,7 +99,8 @@ def comparable_lines(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 def _of_history(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     """Tonight's lines that equal one of history: a paid one, else the earliest that waits."""
-    candidates = _sorted_modifiers(history.join(tonight, on=REQUIRED, how="semi"))
+    dated = history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
+    candidates = _sorted_modifiers(dated.join(tonight, on=REQUIRED, how="semi"))
     originals = (
         candidates.sort("line_disposition", "receipt_number", "claim_id", "line_number")
         .unique(SAME, keep="first", maintain_order=True)

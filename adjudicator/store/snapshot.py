@@ -94,7 +94,7 @@ def history_lines(
     )
     return (
         lines.join(claims, on="claim_id", how="inner")
-        .select(frames.HistoryLines.columns())
+        .select(frames.HistoryLines.column_names())
         .sort("claim_id", "line_number")
     )
 
