@@ -280,9 +280,9 @@ class _Night:
             known += list(_read_again(connection, waiting))
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
-            names = (*AS_READ, "findings")
+            names = [n for n in (*AS_READ, "findings") if n != "sources"]
             whole = {
-                n: pl.concat([f[n] for f in known if n in f], how="vertical_relaxed").sort(
+                n: pl.concat([f[n] for f in known], how="vertical_relaxed").sort(
                     "claim_id", maintain_order=True
                 )
                 for n in names

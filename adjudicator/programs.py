@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import pairwise
@@ -14,6 +15,7 @@ import polars as pl
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.form import Form
 from schemas.program import AdjustmentCode, BenefitCategoryRule, Plan, Program, Span
 
 T = TypeVar("T")
@@ -78,6 +80,13 @@ def of_bill_types(
     return (pl.col("claim_type_code") == "I") & of_program
 
 
+@cache
+def load_forms() -> tuple[Form, ...]:
+    """The field tables of the claim forms: CMS-1500 and UB-04."""
+    folder = files("schemas") / "forms"
+    return tuple(_read(folder / f"{name}.yaml", Form) for name in ("cms1500", "ub04"))
+
+
 def _program(folder: Traversable, categories: set[str]) -> Program:
     # the edits read this module
     from adjudicator.edits import EDITS
@@ -118,7 +127,11 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
     return program
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+# libyaml reads ten times as quick as yaml's own Python; where it wasn't built, that one reads
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BaseLoader):  # type: ignore[misc]
     """YAML in which a key that stands twice is an error: the first value would vanish."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -41,22 +41,17 @@ def as_of(frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str
         raise ValueError(f"two rows of one key in force from the same day: {twice}")
     values = [c for c in table.columns if c not in keys and c not in ("start_date", "end_date")]
     right = table.rename({"start_date": "_start", "end_date": "_end"}).sort("_start")
-    joined = (
-        frame.with_row_index("_row")
-        .sort(on, nulls_last=True)
-        .join_asof(
-            right,
-            left_on=on,
-            right_on="_start",
-            by=keys,
-            strategy="backward",
-            check_sortedness=False,
-        )
-        .sort("_row")
+    # a night asks for few distinct keys and days, many times each
+    asked = frame.select(on, *keys).unique().sort(on, nulls_last=True)
+    found = asked.join_asof(
+        right, left_on=on, right_on="_start", by=keys, strategy="backward", check_sortedness=False
     )
     in_force = pl.col("_start").is_not_null() & (
         pl.col("_end").is_null() | (pl.col("_end") >= pl.col(on))
     )
-    return joined.with_columns(pl.when(in_force).then(pl.col(c)).alias(c) for c in values).drop(
-        "_row", "_start", "_end"
-    )
+    return frame.join(
+        found.select(
+            on, *keys, *(pl.when(in_force).then(pl.col(c)).alias(c) for c in values)
+        ),
+        on=[on, *keys], how="left", nulls_equal=True, maintain_order="left",
+    )  # fmt: skip

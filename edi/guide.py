@@ -180,9 +180,10 @@ class Guide:
         visit(top, self.nodes[0].index)
         return tuple(rules)
 
-    def patterns(self, delimiters: Delimiters) -> list[NodePattern]:
-        """A pattern a node for these delimiters."""
-        return [_node_pattern(n, delimiters) for n in self.nodes]
+    @cache  # noqa: B019  a guide lives as long as the process
+    def pattern(self, node: Node, delimiters: Delimiters) -> NodePattern:
+        """The node's pattern for these delimiters."""
+        return _node_pattern(node, delimiters)
 
     def token_expression(self, delimiters: Delimiters) -> str:
         """A pattern whose first group is a segment's token, but for HL."""
@@ -364,17 +365,25 @@ def _allowed_codes(element: Any) -> list[str] | None:
     external = element.external_codes
     if not element._valid_codes_set and external is None:
         return None
-    codes = set(element._valid_codes_set)
-    if external is not None:
-        codes |= set(element.root.ext_codes.codes[external]["codes"])
-    from pyx12.segment import Element
+    key = (element.data_ele, element.res, frozenset(element._valid_codes_set), external)
+    if key not in _JUDGED_CODES:
+        codes = set(element._valid_codes_set)
+        if external is not None:
+            codes |= set(element.root.ext_codes.codes[external]["codes"])
+        from pyx12.segment import Element
 
-    return sorted(
-        (c for c in codes if c and not element.is_valid_errors(Element(c))[1]),
-        key=lambda c: (-len(c), c),
-    )
+        _JUDGED_CODES[key] = sorted(
+            (c for c in codes if c and not element.is_valid_errors(Element(c))[1]),
+            key=lambda c: (-len(c), c),
+        )
+    return _JUDGED_CODES[key]
 
 
+# a few code lists serve hundreds of elements; judging each again is a third of a second
+_JUDGED_CODES: dict[tuple[object, ...], list[str]] = {}
+
+
+@cache
 def _class(delimiters: Delimiters, without: str = "") -> str:
     out = {*delimiters.__dict__.values(), *without}
     return "[" + "".join(re.escape(c) for c in _CHARACTERS if c not in out) + "]"

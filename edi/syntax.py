@@ -10,7 +10,6 @@ import io
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from edi.envelope import PADDING, Delimiters
-from edi.guide import HERE, Guide, NodePattern
+from edi.guide import HERE, Guide
 
 Integers = npt.NDArray[np.int64]
 
@@ -166,11 +165,6 @@ def _number(token: str, delimiters: Delimiters, guide: Guide) -> int:
     return guide.tokens.get(f"{name}*{qualifier}", alone)
 
 
-@cache
-def _patterns(guide: Guide, delimiters: Delimiters) -> list[NodePattern]:
-    return guide.patterns(delimiters)
-
-
 def screen(segments: Segments) -> pl.DataFrame:
     """Everything the guide objects to: one row an objection (``FINDINGS``), in file order."""
     found: list[tuple[int, str, str, str, str, str, str]] = []
@@ -181,13 +175,12 @@ def screen(segments: Segments) -> pl.DataFrame:
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
         found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code]))
-    patterns = _patterns(guide, segments.delimiters)
     for node in guide.nodes:
         rows = segments.rows_of((node.index,))
         if not len(rows):
             continue
         raw = segments.raw.gather(rows)
-        pattern = patterns[node.index]
+        pattern = guide.pattern(node, segments.delimiters)
         cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(segments.delimiters.element)
         if pattern.broken:
             padded = raw + pattern.padding

@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     out = chosen.out.resolve()
     work = out.parent / "bench"
-    # once untimed: Python's bytecode and the compiled guide stand in their caches from here on
+    # once untimed: what is written to a cache on first use (Python's bytecode) stands there now
     warm = make_night(work / "warm", 50, chosen.seed)
     assert warm["claims"] == 50
     measure(

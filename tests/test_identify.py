@@ -78,6 +78,12 @@ def test_another_card_number(number: str | None) -> None:
     )  # fmt: skip
 
 
+def test_a_card_of_letters_alone_is_nobodys() -> None:
+    for number in ("01", "ABC", "ABC01"):
+        found = claim({"subscriber_number": number}, members=[{"card_number": "ABC"}])
+        assert found["member_match_code"] == "none"
+
+
 def test_a_card_enrolled_without_prefix() -> None:
     assert claim({}, members=[{"card_number": "10000001"}])["member_id"] == "M1"
 
@@ -168,6 +174,8 @@ def test_coverage_of_the_lines_date(day: date, code: str) -> None:
 
 
 def test_an_open_span_has_no_after() -> None:
+    spans = [{"end_date": date(2024, 6, 30)}, {"start_date": date(2024, 9, 1)}]
+    assert line({"service_from_date": date(2024, 8, 1)}, coverage=spans)["coverage_code"] == "gap"
     assert line({"service_from_date": date(2030, 1, 1)})["coverage_code"] == "covered"
 
 

@@ -101,9 +101,15 @@ def test_no_provider_at_all_is_nobody() -> None:
 
 
 def test_modifiers_in_another_order_are_the_same() -> None:
-    lines = [{"modifier_codes": "59:25"}, {"claim_id": 2, "modifier_codes": "25:59"}]
-    assert repeats([{}, {}], lines) == [(2, 1, 1, 1)]
-    assert repeats([{}], lines[:1], [{"modifier_codes": "25:59"}]) == [(1, 1, 90, 3)]
+    first: build.Row = {"modifier_codes": "59:25"}
+    second: build.Row = {"claim_id": 2, "modifier_codes": "25:59"}
+    assert repeats([{}, {}], [first, second]) == [(2, 1, 1, 1)]
+    assert repeats([{}], [first], [{"modifier_codes": "25:59"}]) == [(1, 1, 90, 3)]
+
+
+def test_lines_without_units_are_the_same() -> None:
+    line: build.Row = {"unit_quantity": None}
+    assert repeats([{}], [line], [line]) == [(1, 1, 90, 3)]
 
 
 def test_a_line_without_procedure_is_told_by_revenue_code() -> None:
@@ -129,6 +135,8 @@ def test_undated_lines_are_told_by_their_claims_dates() -> None:
     same = [line(1, 2), line(2, 2)]
     assert repeats([stay(2), stay(2)], same) == [(2, 1, 1, 1)]
     assert repeats([stay(2), stay(9)], [line(1, 2), line(2, 9)]) == []
+    longer = {**stay(2), "statement_through_date": date(2025, 1, 6)}
+    assert repeats([stay(2), longer], same) == []
 
 
 def test_receipt_order_says_which_is_first() -> None:

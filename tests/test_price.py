@@ -718,13 +718,9 @@ def test_the_figures_of_a_medicare_price() -> None:
         "percent_of_medicare",
     )
     assert json.loads(priced["pricing_inputs"][0]) == {
-        "contract_id": "AT110",
         "decision_date": "2025-10-15",
-        "procedure_code": "99213",
-        "unit_quantity": 2_000,
         "priced_amount": 20_794,
         "lesser_of_charge": True,
-        "charge_amount": 20_000,
         "modifier_code": "",
         "status_code": "A",
         "place_of_service_code": "11",
@@ -752,14 +748,9 @@ def test_the_figures_of_a_fee_table_price() -> None:
     priced = price(batch(line), reference()).lines
     assert priced["pricing_method_code"].to_list() == ["fee_table"]
     assert json.loads(priced["pricing_inputs"][0]) == {
-        "contract_id": "FEES",
         "decision_date": "2025-10-15",
-        "procedure_code": "71046",
-        "unit_quantity": 1_000,
         "priced_amount": 1_500,
         "lesser_of_charge": True,
-        "charge_amount": 100_000,
-        "revenue_code": None,
         "fee_table_code": "F1",
         "fee_code": "71046",
         "fee_modifier_code": "26",

@@ -192,6 +192,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 PROGRAM = Path("ct-partnership/program.yaml")
+DAY = "2021-01-01"
 START = "start_date: 2020-01-01"
 PLAN = Path("ct-partnership/plans/state-bluecare-pos.yaml")
 
@@ -229,6 +230,8 @@ LIMIT = "filing_limits: [{{start_date: {0}, days: 60, citation: {{document: '001
         (PROGRAM, lambda text: "", r"program\.yaml: holds no mapping; write"),
         (PROGRAM, lambda text: text + "plans: {}\n", r"program\.yaml: plans: .*move it to plans/"),
         (PROGRAM, lambda text: text + LIMIT.format("2020-01-01", "2021-01-01"),
+         r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
+        (PROGRAM, lambda text: text + LIMIT.format(f"2020-01-01, end_date: {DAY}", DAY),
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
         (PLAN, replaced("category: chiropractic", "category: chiropractor"),
          r"pos\.yaml: terms from 2020-01-01: no such category: chiropractor; use one of"),

@@ -57,7 +57,7 @@ def coverage(batch: Batch, reference: Reference) -> pl.LazyFrame:
         )["claim_id"]
         .unique()
     )
-    earlier = pl.col("claim_id").is_in(reached.implode()) & (pl.col("coverage_code") != "after")
+    earlier = pl.col("claim_id").is_in(reached.implode())
     dated = pl.col("coverage_code").is_not_null()
     return uncovered.lazy().select(
         "claim_id",

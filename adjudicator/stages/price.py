@@ -252,15 +252,8 @@ BEYOND = Check(
     ["unit_quantity"],
     "the price is beyond the largest amount a claim may carry",
 )
-SHOWN = (
-    "contract_id",
-    "decision_date",
-    "procedure_code",
-    "unit_quantity",
-    "priced_amount",
-    "lesser_of_charge",
-    "charge_amount",
-)
+# what the line's own columns don't tell already: rows are what a night costs
+SHOWN = ("decision_date", "priced_amount", "lesser_of_charge")
 
 
 def _units(*bases: str) -> Check:
@@ -357,7 +350,7 @@ FEE_TABLE = Method(
         ),
     ],
     amount=divide_half_up(wide(pl.col("fee_amount")) * pl.col("unit_quantity"), UNITS),
-    inputs=("revenue_code", "fee_table_code", "fee_code", "fee_modifier_code", "fee_amount"),
+    inputs=("fee_table_code", "fee_code", "fee_modifier_code", "fee_amount"),
 )
 
 

@@ -5,13 +5,12 @@ A gap is a *reject* finding: the claim goes back and is never adjudicated (001:2
 
 from __future__ import annotations
 
-from functools import cache, reduce
-from importlib.resources import files
+from functools import reduce
 
 import polars as pl
-import yaml
 
 from adjudicator.pipeline import Batch
+from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
 from schemas import frames
 from schemas.form import Form, FormField
@@ -30,23 +29,13 @@ PREDICATES: dict[str, pl.Expr] = {
 }
 
 
-@cache
-def forms() -> tuple[Form, ...]:
-    """The field tables of schemas/forms."""
-    folder = files("schemas").joinpath("forms")
-    return tuple(
-        Form.model_validate(yaml.safe_load(folder.joinpath(name).read_text("utf-8")))
-        for name in ("cms1500.yaml", "ub04.yaml")
-    )
-
-
 def validate(batch: Batch, reference: Reference) -> Batch:
     """Findings with disposition ``reject`` for claims that can't be adjudicated.
 
     Reads claims, lines and diagnoses as read; adds to ``findings`` and changes nothing else.
     """
     del reference  # the forms are the same for every payer
-    found = [_missing(batch, form, field) for form in forms() for field in form.fields]
+    found = [_missing(batch, form, field) for form in load_forms() for field in form.fields]
     found += [_frequency(batch), _no_lines(batch), _total(batch), _negative(batch)]
     findings = pl.concat([batch.findings, *found]).sort(
         "claim_id", "edit_rank", "line_number", "edit", nulls_last=False, maintain_order=True

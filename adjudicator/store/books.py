@@ -157,14 +157,18 @@ def insert_decisions(
     names = [c.name for c in line.columns]
     insert_frame(connection, line, lines.select(names))
     insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
-    numbers = {payment: name for name, payment in file_names.items()}
+    files = pl.DataFrame(
+        {"payment_id": list(file_names.values()), "file_name": list(file_names)},
+        schema={"payment_id": pl.Int64, "file_name": pl.String},
+    )
     insert_frame(
         connection, "payment",
         remittance.payments.select(
             "payment_id", "payee_id", "program_code", "trace_number", "control_number",
             "payment_method_code", "payment_date", "payment_amount",
-            file_name=pl.col("payment_id").replace_strict(numbers, return_dtype=pl.String),
-        ).with_columns(in_run),
+        )
+        .join(files, on="payment_id", maintain_order="left")
+        .with_columns(in_run),
     )  # fmt: skip
     insert_frame(connection, "adjustment", batch.adjustments)
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))

@@ -38,7 +38,7 @@ def connect(url: str | URL, *, create: bool = True) -> Engine:
     """
     place = make_url(url)
     if place.get_backend_name() == "postgresql":
-        return create_engine(place, isolation_level="SERIALIZABLE")
+        return create_engine(place, isolation_level="SERIALIZABLE", hide_parameters=True)
     if place.drivername not in ("sqlite", "sqlite+pysqlite"):
         # a second SQLite library in one process shares no locks with the first
         raise StoreError(
@@ -56,7 +56,8 @@ def connect(url: str | URL, *, create: bool = True) -> Engine:
             raise StoreError(f"{path}: the store can't be made: {error.strerror}") from error
     elif not path.is_file():
         raise StoreError(f"{path}: no store is there; `adjudicate run` makes one")
-    engine = create_engine(place, connect_args={"isolation_level": None})
+    # hidden: an error shows its statement, never a member's values
+    engine = create_engine(place, connect_args={"isolation_level": None}, hide_parameters=True)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine

@@ -166,7 +166,7 @@ claim = Table(
 )
 Index("claim_claim_number", claim.c.claim_number, unique=True)
 Index("claim_member_id", claim.c.member_id)
-_OPEN = text("claim_number IS NOT NULL AND (disposition IS NULL OR disposition = 'pended')")
+_OPEN = text("disposition IS NULL OR disposition = 'pended'")
 Index("claim_open", claim.c.claim_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
 # One row a service line, with what was decided of it

@@ -14,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-OPEN = sa.text("claim_number IS NOT NULL AND (disposition IS NULL OR disposition = 'pended')")
+OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
 SEQUENCES = (
     "run",
     "file",
