@@ -150,7 +150,7 @@ def _not_an_interchange(head: bytes, position: int) -> Problem:
 
 def _read_isa(head: bytes, position: int) -> Interchange | Problem:
     separator = head[3:4]
-    pieces = head.split(separator, ISA_ELEMENTS)
+    pieces = head.split(separator, ISA_ELEMENTS) if separator else []
     if len(pieces) <= ISA_ELEMENTS or len(pieces[ISA_ELEMENTS]) < 2:
         return Problem("file", "023", position, "the ISA segment has fewer than 16 elements")
     component, terminator = pieces[ISA_ELEMENTS][:1], pieces[ISA_ELEMENTS][1:2]
@@ -164,13 +164,17 @@ def _read_isa(head: bytes, position: int) -> Interchange | Problem:
         interchange.problems.append(
             Problem("interchange", "027", position, "two delimiters are the same character")
         )
+    if not "".join(delimiters.__dict__.values()).isascii():
+        interchange.problems.append(
+            Problem("interchange", "027", position, "a delimiter is not an ASCII character")
+        )
     length = sum(len(p) for p in pieces[:ISA_ELEMENTS]) + ISA_ELEMENTS + 2
     if length != ISA_LENGTH:
         interchange.problems.append(
             Problem("interchange", "024", position, f"ISA has {length} bytes, not {ISA_LENGTH}")
         )
     if header[12] != "00501":
-        version = header[12] if header[12].isalnum() else "?"
+        version = header[12] if re.fullmatch("[0-9]{5}", header[12]) else "unreadable"
         interchange.problems.append(
             Problem("interchange", "017", position, f"ISA12 is {version}; only 00501 is read")
         )
@@ -214,11 +218,11 @@ def _control_segments(
         starts = np.empty_like(ends)
         starts[0] = start
         starts[1:] = ends[:-1] + 1
-        for _ in range(4):  # CR and LF after a terminator are padding
-            padded = (starts < ends) & np.isin(bytes_[np.minimum(starts, size - 1)], PADDING)
-            if not padded.any():
-                break
-            starts[padded] += 1
+        padded = np.isin(bytes_[starts], PADDING)  # CR and LF after a terminator are padding
+        if padded.any():
+            rest = bytes_[start : int(ends[-1]) + 1]
+            solid = np.flatnonzero(~np.isin(rest, PADDING) | (rest == terminator)) + start
+            starts[padded] = solid[np.searchsorted(solid, starts[padded])]
         first, second, third = (bytes_[np.minimum(starts + k, size - 1)] for k in range(3))
         is_control = (third == separator) & (
             ((first == 0x53) & ((second == 0x54) | (second == 0x45)))  # ST SE
@@ -313,9 +317,7 @@ def _read_segments(
                 continue
             set_.end = control.end
             set_.segment_count = control.ordinal - set_.first_segment + 1
-            if element[1].strip() != str(set_.segment_count) and (
-                not element[1].isdigit() or int(element[1]) != set_.segment_count
-            ):
+            if not _says(element[1], set_.segment_count):
                 set_.problems.append(
                     Problem(
                         "set",
@@ -335,7 +337,7 @@ def _read_segments(
                 continue
             close_set(control.start)
             group.stated_count = element[1]
-            if not element[1].isdigit() or int(element[1]) != len(group.sets):
+            if not _says(element[1], len(group.sets)):
                 group.problems.append(
                     Problem(
                         "group",
@@ -351,7 +353,7 @@ def _read_segments(
             group = None
         elif control.id == "IEA":
             close_group(control.start)
-            if not element[1].isdigit() or int(element[1]) != len(interchange.groups):
+            if not _says(element[1], len(interchange.groups)):
                 interchange.problems.append(
                     Problem(
                         "interchange",
@@ -373,3 +375,8 @@ def _read_segments(
             )
             return control.start
     return end
+
+
+def _says(element: str, count: int) -> bool:
+    """Whether a trailer's count is this number, leading zeros allowed."""
+    return re.fullmatch(rf" *0*{count} *", element) is not None

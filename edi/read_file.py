@@ -160,8 +160,9 @@ def _set_refusal(group: Group, set_: TransactionSet) -> str | None:
 
 
 def _code(text: str) -> str:
-    """A code as it may be shown: data from a broken envelope may be anything."""
-    return text if re.fullmatch(r"[A-Za-z0-9]{1,12}", text) else "unreadable"
+    """A code as it may be shown: an element of a torn envelope may be a member's name."""
+    known = re.fullmatch(r"[A-Z]{2}|[0-9]{3}|[0-9]{6}(X[0-9]{3}([A-Z][0-9])?)?", text)
+    return text if known else "unreadable"
 
 
 def _chunks(
@@ -204,10 +205,12 @@ def _pieces(
         + e
         + rb"[^"
         + e
+        + t
         + rb"]*"
         + e
         + rb"[^"
         + e
+        + t
         + rb"]*"
         + e
         + rb"(20|22)["
@@ -255,8 +258,9 @@ def _pinned(
             "row", "segment", "loop", "reference", "segment_code", "element_code", "text"
         ).iter_rows()
     ]
+    nodes = segments.guide.nodes
     rows += [
-        (row, ref[:3].rstrip("0123456789"), loop, ref, "6", text)
+        (row, nodes[segments.node[row]].segment, loop, ref, "6", text)
         for row, loop, ref, text in read.problems
     ]
     objections: list[dict[str, object]] = []

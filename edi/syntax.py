@@ -122,7 +122,10 @@ def read_segments(
 def _raw(text: bytes, delimiters: Delimiters) -> pl.Series:
     if not text.isascii():
         text = text.decode("latin-1").encode("utf-8")
-    unused = next(c for c in range(1, 127) if bytes([c]) not in text and c not in (10, 13, 34))
+    unused = next((c for c in range(1, 127) if bytes([c]) not in text and c not in (10, 13, 34)), 0)
+    if not unused:  # only where control characters abound: nothing that need be fast
+        pieces = text.decode().split(delimiters.terminator)
+        return pl.Series("raw", pieces[:-1], dtype=pl.String)
     frame = pl.read_csv(
         io.BytesIO(text),
         separator=chr(unused),

@@ -185,12 +185,13 @@ def test_findings_before_the_stage_are_kept() -> None:
 @pytest.mark.parametrize(
     ("claim", "pend_code"), [({"frequency_code": "7"}, "CORRECTION"), ({"payee_id": None}, "PAYEE")]
 )
-def test_nothing_else_judges_a_correction_or_an_unknown_payee(
+def test_the_pend_of_a_correction_or_an_unknown_payee_stands_beside_every_denial(
     claim: dict[str, Any], pend_code: str
 ) -> None:
     late = {"received_date": date(2026, 1, 1), "member_match_code": "none", "member_id": None}
     batch = edits(night([claim | late, late], [{}, {"claim_id": 2}]), build.reference())
-    assert batch.findings.filter(claim_id=1)["pend_code"].to_list() == [pend_code]
+    assert batch.findings.filter(claim_id=1)["carc"].to_list() == [None, "31", "29"]
+    assert fates(batch).claims["pend_codes"].to_list() == [pend_code, None]
     assert batch.findings.filter(claim_id=2)["carc"].to_list() == ["31", "29"]
     assert fates(batch).claims["disposition"].to_list() == ["pended", "denied"]
 

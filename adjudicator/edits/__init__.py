@@ -39,19 +39,13 @@ def edits(batch: Batch, reference: Reference) -> Batch:
     """Adds the findings of the edits that each claim's program lists; every finding is kept.
 
     A finding's ``edit_rank`` is its edit's place in EDITS times ten. Evaluation order is not
-    precedence: first the edits that leave a claim to nobody else, then those that look at a line
-    by itself, last those that compare the night's lines, to which ``batch.findings`` then says
-    which lines still stand.
+    precedence: first those that look at a line by itself, then those that compare the night's
+    lines, to which ``batch.findings`` then says which lines still stand.
     """
     ranked = [(10 * place, each) for place, each in enumerate(EDITS, start=1)]
-    alone = _found(batch, reference, [r for r in ranked if r[1].alone])
-    settled = alone["claim_id"].unique()
-    batch = batch.with_(findings=pl.concat([batch.findings, alone]))
     for across in (False, True):
-        others = [r for r in ranked if not r[1].alone and r[1].across_night == across]
-        found = _found(batch, reference, others).filter(
-            ~pl.col("claim_id").is_in(settled.implode())
-        )
+        asked = [r for r in ranked if r[1].across_night == across]
+        found = _found(batch, reference, asked)
         batch = batch.with_(findings=pl.concat([batch.findings, found]))
     order = ["claim_id", "edit_rank", "line_number", "edit", "carc", "inputs"]
     return batch.with_(findings=batch.findings.sort(order, nulls_last=False))

@@ -13,14 +13,13 @@ CORRECTIONS = ("5", "7", "8")  # late charges, replacement, void
 @edit(
     disposition="pend",
     pend_code="CORRECTION",
-    alone=True,
     cites=Citation(document="001", lines=(2225, 2229), phrase="void or cancel a prior claim"),
 )
 def correction(batch: Batch, reference: Reference) -> pl.LazyFrame:
     """The claim corrects an earlier one.
 
-    What its dates, member and lines mean depends on the original: nothing else is judged until
-    corrected claims are carried out.
+    What its dates, member and lines mean depends on the original, so the pend stands whatever
+    else is found, until corrected claims are carried out.
     """
     return (
         batch.claims.lazy()

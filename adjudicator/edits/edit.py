@@ -26,7 +26,6 @@ class Edit:
     ``other_codes`` are the (group, CARC) pairs such outcomes may put.
     ``judgement``: no source decides; the citation is the nearest rule.
     ``across_night``: compares claims of the night, so it runs when the line edits have spoken.
-    ``alone``: no other edit judges a claim that it finds.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Edit:
     other_codes: tuple[tuple[str, str], ...] = ()
     judgement: bool = False
     across_night: bool = False
-    alone: bool = False
 
     def __call__(self, batch: Batch, reference: Reference) -> pl.LazyFrame:
         return self.find(batch, reference)
@@ -57,14 +55,13 @@ def edit(
     other_codes: tuple[tuple[str, str], ...] = (),
     judgement: bool = False,
     across_night: bool = False,
-    alone: bool = False,
 ) -> Callable[[Find], Edit]:
     """Attaches the facts to the function; the tuple EDITS is what puts an edit to work."""
 
     def attach(find: Find) -> Edit:
         return Edit(
             find.__name__, find, disposition, cites, group_code, carc, rarc, pend_code,
-            other_codes, judgement, across_night, alone,
+            other_codes, judgement, across_night,
         )  # fmt: skip
 
     return attach

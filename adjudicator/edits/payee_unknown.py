@@ -11,7 +11,6 @@ from schemas.program import Citation
 @edit(
     disposition="pend",
     pend_code="PAYEE",
-    alone=True,
     judgement=True,
     cites=Citation(
         document="001",
@@ -23,7 +22,7 @@ def payee_unknown(batch: Batch, reference: Reference) -> pl.LazyFrame:
     """The provider file names no payee, or not one alone, for the billing provider [j].
 
     Without a payee not even a denial can be sent, and the contract that sets the filing limit is
-    unknown: nothing else is judged until the provider is on file.
+    unknown, so the pend stands whatever else is found, until the provider is on file.
     """
     return (
         batch.claims.lazy()

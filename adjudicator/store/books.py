@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL, Remittance
+from adjudicator.stages.match import comparable_lines
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
 from adjudicator.store.tables import claim, file, line, outbox, run
@@ -131,12 +132,14 @@ def insert_decisions(
 ) -> None:  # fmt: skip
     """All that tonight decided, in the caller's transaction."""
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
-    provider = pl.coalesce("rendering_npi", "_rendering", "_billing")
     claims = batch.claims
-    lines = batch.lines.join(
-        claims.select("claim_id", _rendering="rendering_npi", _billing="billing_npi"),
-        on="claim_id", maintain_order="left",
-    ).with_columns(provider_number=provider)  # fmt: skip
+    # as duplicates are told, so that history compares with tonight
+    compared = comparable_lines(claims, batch.lines).select(
+        "claim_id", "line_number", "provider_number", "service_from_date", "service_through_date"
+    )
+    lines = batch.lines.drop("service_from_date", "service_through_date").join(
+        compared, on=("claim_id", "line_number"), maintain_order="left"
+    )
     first_plan = batch.lines.group_by("claim_id", maintain_order=True).agg(
         pl.col("plan_code").drop_nulls().first()
     )
