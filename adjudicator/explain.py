@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,34 +114,51 @@ def money(cents: int | None) -> str:
     return f"{sign}{abs(cents) // 100:,}.{abs(cents) % 100:02d}"
 
 
+WIDTH = 80
+
+
 def as_text(told: Explanation) -> str:
     """The story at 80 columns."""
     c = told.claim
     out = [
-        f"Claim {c['claim_number'] or 'without a number (rejected)'}"
-        f"   submission {c['claim_id']}   patient control number {c['patient_control_number']}",
+        f"Claim {c['claim_number'] or 'without a number'} (submission S{c['claim_id']})",
+        *_told(2, f"patient control number {c['patient_control_number']}"),
         "",
         "RECEIVED",
-        f"  {c['received_date']} in {told.received['name']}, interchange "
-        f"{c['interchange_number']}, group {c['group_number']}, set {c['set_number']}",
-        f"  bytes {c['claim_start']} to {c['claim_end']}; {c['source_format_code']}; "
-        f"charge {money(c['charge_amount'])}",
+        *_told(
+            2,
+            f"{c['received_date']} in {told.received['name']}: interchange "
+            f"{c['interchange_number']}, group {c['group_number']}, set {c['set_number']}, "
+            f"bytes {c['claim_start']} to {c['claim_end']}",
+        ),
+        *_told(2, f"{c['source_format_code']}, charge {money(c['charge_amount'])}"),
         "",
         "FINDINGS",
     ]
-    out += [_finding(f) for f in told.findings] or ["  none"]
+    for f in told.findings:
+        out += _finding(f)
+    if not told.findings:
+        out.append("  none: no edit objects")
     if told.lines:
         out += ["", "LINES"]
     for row in told.lines:
         out += _line(row, [a for a in told.adjustments if a["line_number"] == row["line_number"]])
-    out += ["", "DECIDED", f"  {_fate(c)}"]
+    out += ["", "DECIDED", *_told(2, _fate(c))]
     if told.payment:
         p = told.payment
-        out.append(
-            f"  payment {p['trace_number']} of {p['payment_date']} to payee {p['payee_id']}: "
-            f"{money(p['payment_amount'])} in {p['file_name']}"
+        out += _told(
+            2,
+            f"payment {p['trace_number']} of {p['payment_date']} to payee {p['payee_id']}, "
+            f"{money(p['payment_amount'])} in all, in {p['file_name']}",
         )
     return "\n".join(out)
+
+
+def _told(indent: int, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2),
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _fate(c: dict[str, Any]) -> str:
@@ -157,52 +175,68 @@ def _fate(c: dict[str, Any]) -> str:
     )
 
 
-def _finding(f: dict[str, Any]) -> str:
-    where = f"line {f['line_number']}" if f["line_number"] else "claim"
+def _finding(f: dict[str, Any]) -> list[str]:
+    where = f"line {f['line_number']}" if f["line_number"] else "whole claim"
     codes = "-".join(x for x in (f["group_code"], f["carc"]) if x)
     codes += f" {f['rarc']}" if f["rarc"] else ""
     asks = {"deny": f"deny {codes}", "pend": f"pend {f['pend_code']}",
             "reject": f"reject {f['status_code']}", "inform": "note"}[f["disposition"]]  # fmt: skip
-    text = [f"  {f['edit']} ({where}): {asks}"]
+    out = _told(2, f"{f['edit']} ({where}): {asks}")
     if f["cites"]:
-        a, b = f["cites"]["lines"]
-        text.append(f'    source {f["cites"]["document"]}, lines {a}-{b}: "{f["cites"]["phrase"]}"')
-    text += [f"    {k}: {v}" for k, v in f["inputs"].items() if v is not None]
-    return "\n".join(text)
+        first, last = f["cites"]["lines"]
+        out += _told(
+            4, f'source {f["cites"]["document"]}, lines {first}-{last}: "{f["cites"]["phrase"]}"'
+        )
+    for name, value in f["inputs"].items():
+        if value is not None:
+            out += _told(4, f"{name.replace('_', ' ')}: {_figure(name, value)}")
+    return out
+
+
+def _figure(name: str, value: Any) -> str:
+    """A figure for a reader: amounts in dollars, basis points in percent, the rest as it is."""
+    if name.endswith(("_amount", "_remaining")) and isinstance(value, int):
+        return money(value)
+    if name.endswith("_basis_points") and isinstance(value, int):
+        return f"{value // 100}.{value % 100:02d} %"
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def _figures(inputs: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name.removesuffix('_amount').removesuffix('_basis_points').replace('_', ' ')} "
+        f"{_figure(name, value)}"
+        for name, value in inputs.items()
+        if value not in (None, "", False)
+    )
 
 
 def _line(row: dict[str, Any], adjustments: list[dict[str, Any]]) -> list[str]:
     code = row["procedure_code"] or row["revenue_code"] or ""
     modifiers = f":{row['modifier_codes']}" if row["modifier_codes"] else ""
-    units = (row["unit_quantity"] or 0) / 1000
-    out = [
-        f"  {row['line_number']}  {code}{modifiers}  {row['service_from_date'] or '-'}  "
-        f"units {units:g}  charge {money(row['charge_amount'])}  {row['line_disposition']}"
-    ]
+    quantity = row["unit_quantity"] or 0
+    units = f"{quantity // 1000}" + (
+        f".{quantity % 1000:03d}".rstrip("0") if quantity % 1000 else ""
+    )
+    out = _told(
+        2,
+        f"line {row['line_number']}: {code}{modifiers} on {row['service_from_date'] or '-'}, "
+        f"units {units}, {row['line_disposition']}",
+    )
     if row["plan_code"]:
-        out.append(
-            f"     plan {row['plan_code']}, {row['network_code']} of network, "
-            f"{row['benefit_category'] or 'no benefit category'}"
-        )
+        category = f", {row['benefit_category']}" if row["benefit_category"] else ""
+        out += _told(6, f"plan {row['plan_code']}, {row['network_code']} of network{category}")
     if row["allowed_amount"] is not None:
-        figures = ", ".join(f"{k} {v}" for k, v in row["pricing_inputs"].items() if v is not None)
-        out.append(f"     allowed {money(row['allowed_amount'])} by {row['pricing_method_code']}")
-        out += _wrapped(figures)
-        share = ", ".join(f"{k} {v}" for k, v in row["benefit_inputs"].items() if v is not None)
-        out += _wrapped(share)
-    if adjustments:
-        out.append(f"     {money(row['charge_amount'])} charged")
+        out += _told(6, f"allowed {money(row['allowed_amount'])} by {row['pricing_method_code']}: "
+                        f"{_figures(row['pricing_inputs'])}")  # fmt: skip
+        if row["benefit_inputs"]:
+            out += _told(6, f"member's share: {_figures(row['benefit_inputs'])}")
+    if row["line_disposition"] in ("paid", "denied"):
+        out.append(f"      {money(row['charge_amount']):>14} charged")
         out += [
-            f"     {money(-a['adjustment_amount'])}  {a['group_code']}-{a['carc']}"
-            f"{' ' + a['rarc'] if a['rarc'] else ''}  {a['reason']}"
+            f"      {money(-a['adjustment_amount']):>14} {a['group_code']}-{a['carc']}"
+            f"{' ' + a['rarc'] if a['rarc'] else ''} {a['reason'].replace('_', ' ')}"
             for a in adjustments
         ]
-    if row["line_disposition"] in ("paid", "denied"):
-        out.append(f"     {money(row['paid_amount'])} paid")
+        out.append(f"      {money(row['paid_amount']):>14} paid")
     return out
-
-
-def _wrapped(text: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, 72, initial_indent="       ", subsequent_indent="       ")

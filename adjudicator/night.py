@@ -114,8 +114,12 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
     """
     os.umask(0o077)
     engine = store.open_store(order.config.db)
-    with _lock(order.config.db), _frozen_out(order.config.out) as out:
-        return _Night(engine, order, out, step).run()
+    try:
+        with _lock(order.config.db):
+            _make_folder(order.config.out)
+            return _Night(engine, order, order.config.out, step).run()
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -129,13 +133,11 @@ def _lock(url: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _frozen_out(out: Path) -> Iterator[Path]:
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NightError(f"{out}: can't be made: {error.strerror}; give another --out") from error
-    yield out
 
 
 @dataclass

@@ -6,6 +6,7 @@ is confined to the smallest piece it can be pinned to. Nothing is decoded but co
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ WINDOW = 1 << 25  # bytes looked at together: a file of any size needs only this
 ISA_ELEMENTS = 16
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
+# an ISA with elements of the lengths that it must have
+_WHOLE_ISA = re.compile(
+    rb"ISA([^A-Za-z0-9\s])..\1.{10}\1..\1.{10}\1..\1.{15}\1..\1.{15}\1.{6}\1.{4}\1.\1", re.DOTALL
+)
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF"}
 
 
@@ -111,10 +116,12 @@ def read_envelope(data: bytes | memoryview) -> Envelope:
     if position >= len(bytes_):
         envelope.problems.append(Problem("file", "", 0, "the file is empty"))
         return envelope
+    heads = [match.start() for match in _WHOLE_ISA.finditer(data)]
+    first = position
     while position < len(bytes_):
         head = bytes(data[position : position + 400])
         if head[:3] != b"ISA":
-            envelope.problems.append(_not_an_interchange(head, position))
+            envelope.problems.append(_not_an_interchange(head, position, position == first))
             position = _next_isa(data, position)
             continue
         interchange = _read_isa(head, position)
@@ -123,7 +130,10 @@ def read_envelope(data: bytes | memoryview) -> Envelope:
             position = _next_isa(data, position + 3)
             continue
         envelope.interchanges.append(interchange)
-        end = _read_segments(data, bytes_, interchange)
+        # another ISA ends an interchange, even in the midst of a segment that was torn off
+        following = bisect.bisect_right(heads, position)
+        limit = heads[following] if following < len(heads) else len(bytes_)
+        end = _read_segments(data, bytes_[:limit], interchange)
         position = _skip_padding(bytes_, end)
     return envelope
 
@@ -140,9 +150,9 @@ def _next_isa(data: bytes | memoryview, position: int) -> int:
     return match.start() if match else len(data)
 
 
-def _not_an_interchange(head: bytes, position: int) -> Problem:
+def _not_an_interchange(head: bytes, position: int, is_first: bool) -> Problem:
     kind = next((k for magic, k in _ARCHIVES.items() if head.startswith(magic)), None)
-    if position == 0 or kind:
+    if is_first or kind:
         cause = f"this is {kind}" if kind else "the file does not begin with ISA"
         return Problem("file", "", position, f"not an X12 interchange: {cause}")
     return Problem("file", "022", position, "text outside of any interchange is left unread")
@@ -171,7 +181,7 @@ def _read_isa(head: bytes, position: int) -> Interchange | Problem:
     length = sum(len(p) for p in pieces[:ISA_ELEMENTS]) + ISA_ELEMENTS + 2
     if length != ISA_LENGTH:
         interchange.problems.append(
-            Problem("interchange", "024", position, f"ISA has {length} bytes, not {ISA_LENGTH}")
+            Problem("interchange", "022", position, f"ISA has {length} bytes, not {ISA_LENGTH}")
         )
     if header[12] != "00501":
         version = header[12] if re.fullmatch("[0-9]{5}", header[12]) else "unreadable"

@@ -27,7 +27,7 @@ from edi.syntax import Integers, Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
-REFUSING = {"interchange": {"017", "024", "027"}, "group": {"19"}}
+REFUSING = {"interchange": {"017", "022", "027"}, "group": {"19"}}
 
 SETS = {
     "set_index": pl.Int64, "interchange_number": pl.String, "group_number": pl.String,

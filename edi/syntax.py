@@ -268,7 +268,12 @@ def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]
 
 
 def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
-    """HL02 must name the HL it stands under, LX01 count the claim's lines from 1."""
+    """HL01 must rise within its set, HL02 name the HL it stands under, LX01 count the claim's
+    lines from 1.
+
+    HL01 needn't begin with 1, nor leave no gap: some files count on from set to set, and of a
+    large set only a piece may be at hand.
+    """
     nodes = segments.guide.nodes
 
     def rows(loop: str, segment: str) -> Integers:
@@ -290,6 +295,16 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
             (int(below[at]), "HL", child, "HL02", "8", "7", "HL02 does not name the HL above it")
             for at in wrong.arg_true().to_list()
         )
+    levels = np.sort(np.concatenate([rows(loop, "HL") for loop in ("2000A", "2000B", "2000C")]))
+    if len(levels):
+        numbers = element(levels, 1).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+        set_ = np.searchsorted(rows("ST_LOOP", "ST"), levels, side="right")
+        falls = (numbers[1:] <= numbers[:-1]) & (set_[1:] == set_[:-1])
+        found.extend(
+            (int(levels[at]), "HL", nodes[segments.node[levels[at]]].loop, "HL01", "8", "7",
+             "HL01 does not rise")
+            for at in np.flatnonzero(np.concatenate(([numbers[0] < 0], falls))).tolist()
+        )  # fmt: skip
     lines, claims = rows("2400", "LX"), rows("2300", "CLM")
     if len(lines) and len(claims):
         claim = np.searchsorted(claims, lines, side="right") - 1

@@ -90,7 +90,7 @@ def find_file(connection: Connection, digest: str) -> KnownFile | None:
         .where(claim.c.file_id == row[0])
         .group_by(claim.c.disposition)
     )
-    counts = {disposition: count for disposition, count in fates.tuples()}  # noqa: C416
+    counts: dict[str | None, int] = {fate: int(count) for fate, count in fates}
     return KnownFile(
         int(row[1]), str(row[2]), (row[3] or "").splitlines(), sum(counts.values()),
         counts.get("rejected", 0),

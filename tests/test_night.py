@@ -1,0 +1,445 @@
+"""A whole night, in process and as a command: what it writes, what it refuses, what it survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import adjudicator.night as night
+from adjudicator import store
+from adjudicator.explain import UnknownClaimError, as_text, explain
+from adjudicator.load import load_reference
+from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night
+from edi.balance import check_835
+from schemas.config import Config
+from tests.pyx12_check import pyx12_errors
+from tests.synthetic import generate
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+DAY = date(2025, 11, 15)
+NEXT = date(2025, 11, 16)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic night of 200 claims and a store that has its reference data."""
+    folder = tmp_path_factory.mktemp("night")
+    generate(folder, 200, seed=7)
+    load(folder / "loaded.db", folder / "reference")
+    return folder
+
+
+def load(database: Path, reference: Path) -> None:
+    engine = store.open_store(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        load_reference(connection, reference)
+    engine.dispose()  # the write-ahead log goes into the file, which is then copied
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Path:
+    """A folder with that night's inbox and a store of its own."""
+    shutil.copytree(made / "inbox", tmp_path / "inbox")
+    shutil.copy(made / "loaded.db", tmp_path / "a.db")
+    return tmp_path
+
+
+def order(place: Path, *inputs: Path, day: date = DAY, **more: Any) -> Order:
+    config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out")
+    return Order(inputs or (place / "inbox",), config, day, day, **more)
+
+
+def published(place: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(place / "out").as_posix(): p.read_bytes()
+        for p in sorted((place / "out").rglob("*"))
+        if p.is_file()
+    }
+
+
+def rows(place: Path, table: str) -> int:
+    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
+def by_fate(summary: Summary) -> dict[str, int]:
+    return {name: figures["count"] for name, figures in summary.counts.items()}
+
+
+def test_the_night_balances_and_everything_published_can_be_read_again(place: Path) -> None:
+    summary = run_night(order(place))
+    fates = by_fate(summary)
+    assert fates["received"] == 200
+    assert fates["brought_forward"] == 0
+    # tests/synthetic.py means 1 in 200 to be rejected, 3 denied late or uncovered, ...
+    assert sum(fates[f] for f in night.DISPOSITIONS) == 200
+    assert min(fates["rejected"], fates["denied"], fates["carried_forward"]) > 0
+    assert fates["paid"] >= 140
+    documents = [b for n, b in published(place).items() if n.endswith(".835")]
+    assert documents
+    for document in documents:
+        assert check_835(document) == []
+        assert pyx12_errors(document) == []
+
+
+def test_what_is_published_is_for_its_owner_alone(place: Path) -> None:
+    run_night(order(place))
+    for path in (place / "out").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_every_line_of_every_final_claim_adds_up_in_the_store(place: Path) -> None:
+    run_night(order(place))
+    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+        wrong = connection.exec_driver_sql(
+            "SELECT l.claim_id FROM line l LEFT JOIN (SELECT claim_id, line_number, "
+            "sum(adjustment_amount) AS taken FROM adjustment GROUP BY 1, 2) a "
+            "ON a.claim_id = l.claim_id AND a.line_number = l.line_number "
+            "WHERE l.line_disposition <> 'pended' "
+            "AND l.charge_amount - coalesce(a.taken, 0) <> l.paid_amount"
+        ).fetchall()
+        paid, posted = (
+            connection.exec_driver_sql(text).scalar_one()
+            for text in (
+                "SELECT sum(payment_amount) FROM payment",
+                "SELECT sum(entry_amount) FROM ledger_entry",
+            )
+        )
+    assert wrong == []
+    assert paid == posted
+
+
+def test_a_finished_night_asked_for_again_writes_nothing(place: Path) -> None:
+    first = run_night(order(place))
+    before, ledger = published(place), rows(place, "ledger_entry")
+    again = run_night(order(place))
+    assert again == first
+    assert published(place) == before
+    assert rows(place, "ledger_entry") == ledger
+    assert rows(place, "run") == 1
+
+
+def test_pended_claims_come_forward_and_are_read_again_from_their_bytes(place: Path) -> None:
+    first = by_fate(run_night(order(place)))
+    empty = place / "empty"
+    empty.mkdir()
+    second = by_fate(run_night(order(place, empty, day=NEXT)))
+    assert second["brought_forward"] == first["carried_forward"] == second["carried_forward"]
+    assert second["received"] == second["paid"] == second["denied"] == 0
+
+
+def test_a_pended_claim_is_paid_once_what_it_waits_for_is_loaded(place: Path, made: Path) -> None:
+    """Load fees for the codes that have none: those claims leave, nothing else changes."""
+    first = by_fate(run_night(order(place)))
+    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+        codes = connection.exec_driver_sql(
+            "SELECT DISTINCT l.procedure_code FROM line l JOIN finding f "
+            "ON f.claim_id = l.claim_id AND f.line_number = l.line_number "
+            "WHERE f.pend_code = 'REFERENCE'"
+        ).fetchall()
+    assert codes
+    fees = pl.read_csv(made / "reference" / "fees.csv", infer_schema=False)
+    one = fees.filter(pl.col("end_date").is_null()).head(1)
+    tables = fees["fee_table_code"].unique().sort()
+    extra = pl.concat(
+        one.with_columns(
+            fee_table_code=pl.lit(table), procedure_code=pl.lit(code), fee_amount=pl.lit("5.00"),
+            modifier_code=pl.lit(None, dtype=pl.String),
+        )
+        for (code,) in codes
+        for table in tables
+    )  # fmt: skip
+    more = place / "more"
+    more.mkdir()
+    pl.concat([fees, extra]).write_csv(more / "fees.csv")
+    load(place / "a.db", more)
+    empty = place / "empty"
+    empty.mkdir()
+    second = by_fate(run_night(order(place, empty, day=NEXT)))
+    assert second["paid"] > 0
+    assert second["paid"] + second["carried_forward"] == first["carried_forward"]
+
+
+def test_the_same_bytes_again_have_no_effect(place: Path) -> None:
+    run_night(order(place))
+    copied = place / "copied"
+    shutil.copytree(place / "inbox", copied)
+    for path in copied.iterdir():
+        path.rename(path.with_name(f"again-{path.name}"))
+    summary = run_night(order(place, copied, day=NEXT))
+    assert {f.verdict for f in summary.files} == {"repeated"}
+    assert by_fate(summary)["received"] == 0
+
+
+def test_one_file_or_its_sets_in_several_decide_alike(
+    place: Path, made: Path, tmp_path: Path
+) -> None:
+    """The same claims in the same receipt order: the same decisions, to the cent."""
+    whole = run_night(order(place))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(made / "loaded.db", elsewhere / "a.db")
+    smaller = Config(db=f"sqlite:///{elsewhere / 'a.db'}", out=elsewhere / "out", chunk_bytes=5_000)
+    parts = run_night(Order((place / "inbox",), smaller, DAY, DAY))
+    assert parts.counts == whole.counts
+    assert published(elsewhere) == published(place)
+
+
+def test_a_test_file_is_not_adjudicated_unless_asked(place: Path) -> None:
+    for path in (place / "inbox").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"*0*P*:", b"*0*T*:", 1))
+    summary = run_night(order(place))
+    assert {f.verdict for f in summary.files} == {"refused"}
+    assert all("ISA15 is T" in f.reasons[0] for f in summary.files)
+    assert by_fate(summary)["received"] == 0
+
+
+def test_accept_test_adjudicates_it(place: Path) -> None:
+    for path in (place / "inbox").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"*0*P*:", b"*0*T*:", 1))
+    assert by_fate(run_night(order(place, accept_test=True)))["received"] == 200
+
+
+def test_a_file_for_another_payer_is_refused(place: Path) -> None:
+    for path in (place / "inbox").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"CPCT1", b"OTHER"))
+    summary = run_night(order(place))
+    assert all("another receiver" in f.reasons[0] for f in summary.files)
+
+
+def test_an_unreadable_file_costs_only_itself(place: Path) -> None:
+    (place / "inbox" / "000-not-x12.837").write_bytes(b"PK\x03\x04 nothing of ours")
+    (place / "inbox" / "001-empty.837").write_bytes(b"")
+    summary = run_night(order(place))
+    assert summary.files[0].reasons == ["byte 0: not an X12 interchange: this is a zip archive"]
+    assert summary.files[1].reasons == ["byte 0: the file is empty"]
+    assert by_fate(summary)["received"] == 200
+
+
+def test_another_run_at_work_is_told_by_a_locked_error(place: Path) -> None:
+    with night._lock(f"sqlite:///{place / 'a.db'}"), pytest.raises(LockedError):
+        run_night(order(place))
+    assert not (place / "out").exists() or not published(place)
+
+
+@pytest.mark.parametrize("step", ["decide", "commit", "publish"])
+def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
+    place: Path, made: Path, step: str
+) -> None:
+    undisturbed = place / "undisturbed"
+    undisturbed.mkdir()
+    shutil.copy(made / "loaded.db", undisturbed / "a.db")
+    run_night(Order((place / "inbox",), Config(db=f"sqlite:///{undisturbed / 'a.db'}",
+                                               out=undisturbed / "out"), DAY, DAY))  # fmt: skip
+
+    class Killed(BaseException):
+        pass
+
+    def kill(at: str) -> None:
+        if at == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_night(order(place), kill)
+    summary = run_night(order(place))
+    assert by_fate(summary)["received"] == 200
+    assert published(place) == published(undisturbed)
+
+
+def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_notice(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = night.STAGES
+
+    def fragile(batch: Any, reference: Any) -> Any:
+        if (batch.claims["claim_id"] == 17).any():
+            raise ZeroDivisionError
+        return stages[4](batch, reference)
+
+    plain = place / "plain"
+    plain.mkdir()
+    shutil.copy(place / "a.db", plain / "a.db")
+    shutil.copytree(place / "inbox", plain / "inbox")
+    run_night(order(plain))
+    monkeypatch.setattr(night, "STAGES", (*stages[:4], fragile, *stages[5:]))
+    run_night(order(place))
+    name = f"run-000001-{DAY}/claims.csv"
+    before = pl.read_csv(published(plain)[name], infer_schema=False)
+    after = pl.read_csv(published(place)[name], infer_schema=False)
+    broken = after.filter(pl.col("submission") == "17")
+    assert broken["disposition"].to_list() == ["pended"]
+    assert broken["reasons"].to_list() == ["system"]
+    others = pl.col("submission") != "17"
+    assert after.filter(others).equals(before.filter(others))
+
+
+def test_a_failure_that_no_claim_shows_alone_stops_the_night(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = night.STAGES
+
+    def crowded(batch: Any, reference: Any) -> Any:
+        if batch.claims.height > 150:
+            raise ZeroDivisionError
+        return stages[4](batch, reference)
+
+    monkeypatch.setattr(night, "STAGES", (*stages[:4], crowded, *stages[5:]))
+    with pytest.raises(NightError, match="on no claim alone"):
+        run_night(order(place))
+    assert rows(place, "payment") == 0
+    assert not published(place)
+
+
+# ---- the command -----------------------------------------------------------------------------
+
+
+def command(place: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+RUN = ("run", "inbox", "--db", "sqlite:///a.db", "--out", "out", "--business-date", "2025-11-15")
+
+
+def test_threads_and_hash_seed_do_not_change_a_byte(
+    place: Path, made: Path, tmp_path: Path
+) -> None:
+    results = []
+    for threads, seed, zone in (("1", "1", "UTC"), ("2", "999", "Asia/Tokyo")):
+        here = tmp_path / f"threads{threads}"
+        here.mkdir()
+        shutil.copytree(made / "inbox", here / "inbox")
+        shutil.copy(made / "loaded.db", here / "a.db")
+        done = command(
+            here, *RUN, "--json", POLARS_MAX_THREADS=threads, PYTHONHASHSEED=seed, TZ=zone
+        )
+        assert done.returncode == 0, done.stderr
+        results.append((done.stdout, published(here)))
+    assert results[0] == results[1]
+
+
+def test_json_holds_the_equation(place: Path) -> None:
+    done = command(place, *RUN, "--json")
+    told = json.loads(done.stdout)
+    for unit in ("count", "charge_amount"):
+        came = told["received"][unit] + told["brought_forward"][unit]
+        assert came == sum(told[d][unit] for d in night.DISPOSITIONS)
+    assert done.stderr == ""
+
+
+def test_the_exit_code_tells_a_lock_from_a_failure_and_from_bad_usage(place: Path) -> None:
+    with night._lock(f"sqlite:///{place / 'a.db'}"):
+        assert command(place, *RUN).returncode == 75
+    assert command(place, *RUN[:-1], "2025-13-45").returncode == 2
+    missing = command(place, "run", "nowhere", "--db", "sqlite:///a.db")
+    assert missing.returncode == 1
+    assert missing.stderr == "adjudicate: nowhere: no such file or folder; check the name\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "inbox", "--db", "mysql://x"),
+        ("run", "inbox", "--db", "sqlite:///nowhere/deep/a.db"),
+        ("run", "inbox", "--config", "absent.yaml"),
+        ("run", "inbox", "--db", "sqlite:///fresh.db"),
+        ("explain", "123", "--db", "sqlite:///a.db"),
+        ("explain", "12x", "--db", "sqlite:///a.db"),
+        ("explain", "1", "--db", "sqlite:///absent.db"),
+        ("reference", "load", "inbox", "--db", "sqlite:///a.db"),
+        ("check", "absent.837"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_never_a_traceback(
+    place: Path, arguments: tuple[str, ...]
+) -> None:
+    done = command(place, *arguments)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("adjudicate: ")
+
+
+# ---- explain ---------------------------------------------------------------------------------
+
+
+def test_every_claim_can_be_explained_and_its_figures_add_up(place: Path) -> None:
+    run_night(order(place))
+    listed = pl.read_csv(published(place)[f"run-000001-{DAY}/claims.csv"], infer_schema=False)
+    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+        for number, submission, disposition in listed.select(
+            "claim_number", "submission", "disposition"
+        ).iter_rows():
+            told = explain(connection, number or f"S{submission}")
+            text = as_text(told)
+            assert told.claim["disposition"] == disposition
+            assert max(map(len, text.splitlines())) <= 80
+            if disposition in ("denied", "pended", "rejected"):
+                assert told.findings
+            if disposition == "denied":
+                assert any(f["cites"] for f in told.findings if f["disposition"] == "deny")
+            for line in told.lines:
+                taken = sum(
+                    a["adjustment_amount"]
+                    for a in told.adjustments
+                    if a["line_number"] == line["line_number"]
+                )
+                if disposition in ("paid", "denied"):
+                    assert line["charge_amount"] - taken == line["paid_amount"]
+        with pytest.raises(UnknownClaimError):
+            explain(connection, "999999999999")
+
+
+def test_a_verdict_can_be_told_again() -> None:
+    told = FileVerdict("a.837", "read", 3, 1, ["x"])
+    assert FileVerdict(**vars(told)) == told
+
+
+# ---- the corpus ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is absent: no corpus to read")
+def test_the_corpus_is_read_or_refused_and_what_is_read_is_priced(tmp_path: Path) -> None:
+    from tests.corpus_reference import write_reference
+
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    files = [p for p in sorted((SHARED / "corpus").rglob("*837*")) if p.is_file()]
+    for path in files:
+        shutil.copy(path, inbox / f"{path.parent.name}-{path.name}")
+    write_reference(tmp_path / "reference", sorted(inbox.iterdir()))
+    load(tmp_path / "a.db", tmp_path / "reference")
+    config = Config(
+        db=f"sqlite:///{tmp_path / 'a.db'}", out=tmp_path / "out",
+        programs=tmp_path / "reference" / "config" / "programs",
+    )  # fmt: skip
+    summary = run_night(Order((inbox,), config, DAY, DAY, accept_test=True))
+    assert len(summary.files) == len(files)
+    for f in summary.files:
+        assert f.verdict == "read" or f.reasons, f.name
+    fates = by_fate(summary)
+    assert sum(fates[d] for d in night.DISPOSITIONS) == fates["received"]
+    readable = fates["received"] - fates["rejected"]
+    assert readable >= 13
+    assert summary.priced_count >= 0.6 * readable
+    for name, document in published(tmp_path).items():
+        if name.endswith(".835"):
+            assert check_835(document) == []
+            assert pyx12_errors(document) == []
