@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
+TRACE = "ADJUDICATE_TRACE"
 
 app = typer.Typer(
     name="adjudicate",
@@ -41,6 +42,24 @@ def main() -> None:
         app()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FAILED) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as fault:
+        if os.environ.get(TRACE):
+            raise
+        # the fault's own words may hold a member's data: only its kind and place are told
+        last = fault.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        place = (
+            f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else ""
+        )
+        typer.echo(
+            f"adjudicate: a fault of the program ({type(fault).__name__}{place}); nothing more was "
+            f"written. Run again with {TRACE}=1 to see it whole, and report it",
+            err=True,
+        )
         raise SystemExit(FAILED) from None
 
 
@@ -173,10 +192,18 @@ def _print_summary(summary: Summary, out: Path) -> None:
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
         typer.echo(f"  {f.verdict:<9} {f.name}: {f.claim_count:,} claims{extra}")
         for reason in f.reasons:
-            typer.echo(f"            {reason}")
+            typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
-        typer.echo(f"  note      {plan} has illustrative figures: the source gives none")
+        typer.echo(_wrapped(f"{plan} has illustrative figures: the source gives none", "  note"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
+
+
+def _wrapped(text: str, lead: str = "") -> str:
+    import textwrap
+
+    return textwrap.fill(
+        text, 80, initial_indent=f"{lead:<12}", subsequent_indent=" " * 12, break_on_hyphens=False
+    )
 
 
 @app.command()
@@ -228,18 +255,30 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import ReferenceDataError
-    from adjudicator.load import load_reference
-
+    from adjudicator.load import (
+        ReferenceDataError,
+        check_reference,
+        load_reference,
+        read_reference,
+        unread_files,
+    )
     from adjudicator.store import StoreError, open_store
 
     settings = _config(config, db)
     try:
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
+            _, tables = read_reference(connection, version)
     except (ReferenceDataError, StoreError) as error:
         _fail(str(error))
-    typer.echo(f"reference version {version[:12]} is in force")
+    except OSError as error:
+        _fail(f"{error.filename}: can't be read: {error.strerror}")
+    for name in unread_files(folder):
+        typer.echo(f"note: {name} is no reference table and was not read", err=True)
+    for problem in check_reference(tables):
+        typer.echo(f"note: {problem}", err=True)
+    rows = sum(table.height for table in tables.values())
+    typer.echo(f"reference version {version[:12]} is in force: {rows:,} rows")
 
 
 @db_app.command("upgrade")
