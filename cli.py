@@ -147,7 +147,6 @@ def run(
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
     from adjudicator.load import ReferenceDataError
-
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
     from adjudicator.store import StoreError

@@ -434,7 +434,7 @@ def read_claims(segments: Segments) -> ReadClaims:
         "people": person,
         "claim_providers": _conform(parties, frames.ClaimProviders),
         **_hi(reader),
-        **_row_frames(reader),
+        **_row_frames(reader, of_provider, of_subscriber, of_patient),
         **_other_payers(reader),
     }
     codes = tables.pop("drg")
@@ -688,17 +688,26 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         present_on_admission_code="c9",
     )
     procedures = of(_PROCEDURES).with_columns(procedure_code="c2")
-    procedures = procedures.with_columns(procedure_date=_day(procedures["c4"]))
+    first, _ = _days(procedures)
+    procedures = procedures.with_columns(procedure_date=first)
     occurrences = of(_OCCURRENCES).with_columns(code="c2")
+    first, last = _days(occurrences)
     occurrences = occurrences.with_columns(
-        from_date=_day(occurrences["c4"]),
-        through_date=_day(
-            pl.DataFrame({"x": occurrences["c4"], "f": occurrences["c3"]}).select(
-                pl.when(pl.col("f") == "RD8").then(pl.col("x").str.slice(9, 8)).alias("x")
-            )["x"]
-        ),
+        from_date=first,
+        through_date=last,
         value_amount=_scaled(occurrences["c5"], 2, CENTS_LIMIT),
     )
+    # pyx12 takes any text as the date of a composite
+    for found, column, read, kind in (
+        (procedures, "c4", "procedure_date", "date"),
+        (occurrences, "c4", "from_date", "date"),
+        (occurrences, "c5", "value_amount", "amount"),
+    ):
+        bad = found.filter(pl.col(column).is_not_null() & pl.col(read).is_null())
+        reader.problems.extend(
+            (row, "2300", f"HI{place:02d}-0{column[1]}", _UNREADABLE[kind])
+            for row, place in bad.select("_row", "_place").iter_rows()
+        )
     drg = composites.filter(pl.col("c1") == "DR").unique(
         "claim_id", keep="first", maintain_order=True
     )
@@ -708,6 +717,20 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         "occurrences": _conform(occurrences, frames.Occurrences),
         "drg": drg.select("claim_id", diagnosis_related_group_code="c2"),
     }
+
+
+def _days(composites: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """First and last day of HI composites (c3 the format, c4 the date); both null where either
+    is no date. The last day is null where no range is given."""
+    whole = composites.select(
+        pl.when(pl.col("c3") == "RD8", pl.col("c4").str.contains("^[0-9]{8}-[0-9]{8}$"))
+        .then(pl.col("c4"))
+        .when(pl.col("c3") == "D8", pl.col("c4").str.contains("^[0-9]{8}$"))
+        .then(pl.col("c4"))
+    )["c4"]
+    first, last = _day(whole), _day(whole.str.slice(9, 8))
+    torn = (last.is_null() & (whole.str.len_bytes() > 8)).fill_null(False)
+    return first.set(torn, None), last.set(first.is_null(), None)
 
 
 def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataFrame:
@@ -738,7 +761,9 @@ def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataF
     )
 
 
-def _row_frames(reader: _Reader) -> dict[str, pl.DataFrame]:
+def _row_frames(
+    reader: _Reader, of_provider: Integers, of_subscriber: Integers, of_patient: Integers
+) -> dict[str, pl.DataFrame]:
     schemas_ = {
         "dates": frames.Dates,
         "references": frames.References,
@@ -750,44 +775,63 @@ def _row_frames(reader: _Reader) -> dict[str, pl.DataFrame]:
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in schemas_}
     loops = np.array([n.loop for n in reader.guide.nodes], dtype=object)
     line_numbers = _within(reader.instance("claim", reader.starts["line"]))
+    below = pl.concat(
+        pl.DataFrame({"claim_id": np.arange(len(of), dtype=np.int64), "_above": of}).with_columns(
+            _scope=pl.lit(scope)
+        )
+        for scope, of in (
+            ("provider", of_provider),
+            ("subscriber", of_subscriber),
+            ("patient", of_patient),
+        )
+    )
     for row in ROWS:
         rows = reader.rows(row.loops, row.segment)
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        width = max(f.element + (4 if f.kind == "elements5" else 0) for f in fields)
-        elements = reader.elements(rows, max(width, 2))
-        loop = loops[reader.segments.node[rows]]
-        claim, line = _claim_and_line(reader, rows, loop, line_numbers)
+        width = max(2, *(f.element for f in fields))
+        elements = reader.elements(rows, width + 4 if row.frame == "certifications" else width)
+        loop = pl.Series("loop", loops[reader.segments.node[rows]].tolist(), dtype=pl.String)
+        on_line = loop.str.starts_with("24").to_numpy()
+        line = np.where(on_line, reader.instance("line", rows), -1)
+        numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
         values = {
             f.column: reader.value(elements, f.element, f.component, f.kind, rows) for f in fields
         }
         frame = pl.DataFrame(values).with_columns(
-            claim, line, loop=pl.Series(loop.tolist(), dtype=pl.String), _row=pl.Series(rows)
+            loop,
+            claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64),
+            line_number=numbers.set(numbers < 0, None),
+            _row=pl.Series(rows),
+            _scope=loop.replace_strict(_ABOVE, default=None, return_dtype=pl.String),
         )
         if row.segment == "K3":
             frame = frame.with_columns(qualifier_code=pl.lit("K3"))
-        parts[row.frame].append(frame.filter(pl.col("claim_id") >= 0))
+        own = frame.filter(pl.col("_scope").is_null() & (pl.col("claim_id") >= 0))
+        parts[row.frame].append(own)
+        for scope in ("provider", "subscriber", "patient"):
+            # what stands above claims is every claim's below it
+            shared = frame.filter(pl.col("_scope") == scope)
+            if not shared.height:
+                continue
+            above = reader.instance(scope, shared["_row"].to_numpy())
+            of_all = shared.drop("claim_id").with_columns(_above=pl.Series(above, dtype=pl.Int64))
+            of_all = of_all.join(below, on=("_scope", "_above"), how="inner")
+            parts[row.frame].append(of_all.select(own.columns))
     return {
-        name: _conform(pl.concat(found, how="diagonal").sort("_row"), schemas_[name])
+        name: _conform(pl.concat(found, how="diagonal").sort("claim_id", "_row"), schemas_[name])
         if found
         else frames.empty(schemas_[name])
         for name, found in parts.items()
     }
 
 
-def _claim_and_line(
-    reader: _Reader, rows: Integers, loop: np.ndarray, line_numbers: Integers
-) -> tuple[pl.Series, pl.Series]:
-    """The claim and line of rows of a claim; of rows above it, the first claim below them."""
-    claim = reader.instance("claim", rows)
-    above = np.isin(loop, ("2010AA", "2010AB", "2010AC", "2000B", "2010BA", "2010BB", "2010CA"))
-    claim = np.where(above, claim + 1, claim)
-    claim = np.where(claim < len(reader.starts["claim"]), claim, -1)
-    on_line = np.array([str(x).startswith("24") for x in loop])
-    line = np.where(on_line, reader.instance("line", rows), -1)
-    numbers = pl.Series("line_number", _at(line_numbers, line), dtype=pl.Int64)
-    return pl.Series("claim_id", claim, dtype=pl.Int64), numbers.set(numbers < 0, None)
+# loops above the claim, and whose they are
+_ABOVE = {
+    "2010AA": "provider", "2010AB": "provider", "2010AC": "provider",
+    "2000B": "subscriber", "2010BA": "subscriber", "2010BB": "subscriber", "2010CA": "patient",
+}  # fmt: skip
 
 
 def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:

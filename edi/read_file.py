@@ -120,7 +120,7 @@ def read_file(data: bytes | memoryview, chunk_bytes: int = CHUNK_BYTES) -> FileR
     reading.objections = pl.DataFrame(objections, schema=OBJECTIONS)
     if parts:
         names = parts[0].keys()
-        whole = {n: pl.concat([p[n] for p in parts]) for n in names}
+        whole = {n: pl.concat([p[n] for p in parts], rechunk=True) for n in names}
         reading.frames = _without_refused_sets(whole, reading.sets)
     return reading
 

@@ -14,8 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-import adjudicator.night as night
-from adjudicator import store
+from adjudicator import night, store
 from adjudicator.explain import UnknownClaimError, as_text, explain
 from adjudicator.load import load_reference
 from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night

@@ -23,7 +23,7 @@ CORRECTING_FREQUENCIES = ("7", "8")
 
 _INPATIENT = pl.col("facility_code").is_in(INPATIENT_BILL_TYPES)
 PREDICATES: dict[str, pl.Expr] = {
-    "always": pl.lit(True),
+    "always": pl.col("claim_id").is_not_null(),
     "inpatient": _INPATIENT,
     "outpatient": ~_INPATIENT.fill_null(False),
 }
