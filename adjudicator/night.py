@@ -462,7 +462,7 @@ def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
 
 
 def _read(data: bytes | mmap.mmap, chunk_bytes: int) -> FileReading:
-    return read_file(data, chunk_bytes)  # type: ignore[arg-type]
+    return read_file(data, chunk_bytes)
 
 
 def _reference(engine: Engine, order: Order) -> Reference:

@@ -7,6 +7,7 @@ is confined to the smallest piece it can be pinned to. Nothing is decoded but co
 from __future__ import annotations
 
 import bisect
+import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class Envelope:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_envelope(data: bytes | memoryview) -> Envelope:
+def read_envelope(data: bytes | mmap.mmap) -> Envelope:
     """Every interchange of ``data``, with what is wrong at each level. Never raises for bad bytes.
 
     A file that is no X12 at all has no interchange and one problem of level ``file``.
@@ -144,7 +145,7 @@ def _skip_padding(bytes_: npt.NDArray[np.uint8], position: int) -> int:
     return position
 
 
-def _next_isa(data: bytes | memoryview, position: int) -> int:
+def _next_isa(data: bytes | mmap.mmap, position: int) -> int:
     """Where the next thing that can be an ISA begins, or the end of the file."""
     match = re.compile(rb"ISA([^A-Za-z0-9\s])[^\x00]{2}\1").search(data, position)
     return match.start() if match else len(data)
@@ -203,65 +204,53 @@ class _Control:
 
 
 def _control_segments(
-    data: bytes | memoryview, bytes_: npt.NDArray[np.uint8], interchange: Interchange
+    data: bytes | mmap.mmap, bytes_: npt.NDArray[np.uint8], interchange: Interchange
 ) -> Iterator[_Control]:
-    """The control segments after the ISA, window by window; last one named "" at the end.
+    """The control segments after the ISA; last one named "" where reading ended.
 
-    Stops after IEA or before another ISA. The closing marker's ``start`` is where reading ended;
-    its elements tell whether an unterminated tail was left.
+    Stops after IEA or before another ISA. The closing marker's elements tell whether an
+    unterminated tail was left.
     """
-    separator, terminator = (
-        ord(interchange.delimiters.element),
-        ord(interchange.delimiters.terminator),
+    element, terminator = (
+        c.encode("latin-1")
+        for c in (interchange.delimiters.element, interchange.delimiters.terminator)
+    )
+    pattern = re.compile(
+        re.escape(terminator) + rb"[\r\n]*(ISA|IEA|GS|GE|ST|SE)" + re.escape(element)
     )
     size = len(bytes_)
-    start = interchange.start
-    ordinal = -1
-    while start < size:
-        window_end = min(start + WINDOW, size)
-        ends = np.flatnonzero(bytes_[start:window_end] == terminator) + start
-        while not len(ends) and window_end < size:
-            window_end = min(window_end + WINDOW, size)
-            ends = np.flatnonzero(bytes_[start:window_end] == terminator) + start
-        if not len(ends):
+    counted_to, ordinal = interchange.start, 0
+    for match in pattern.finditer(data, interchange.start):
+        start = match.start(1)
+        ordinal += _count(bytes_, terminator[0], counted_to, start)
+        counted_to = start
+        name = match.group(1).decode("ascii")
+        if name == "ISA":
+            yield _Control("", start, start, ordinal, [])
+            return
+        end = data.find(terminator, start)
+        if end < 0:
             break
-        starts = np.empty_like(ends)
-        starts[0] = start
-        starts[1:] = ends[:-1] + 1
-        padded = np.isin(bytes_[starts], PADDING)  # CR and LF after a terminator are padding
-        if padded.any():
-            rest = bytes_[start : int(ends[-1]) + 1]
-            solid = np.flatnonzero(~np.isin(rest, PADDING) | (rest == terminator)) + start
-            starts[padded] = solid[np.searchsorted(solid, starts[padded])]
-        first, second, third = (bytes_[np.minimum(starts + k, size - 1)] for k in range(3))
-        is_control = (third == separator) & (
-            ((first == 0x53) & ((second == 0x54) | (second == 0x45)))  # ST SE
-            | ((first == 0x47) & ((second == 0x53) | (second == 0x45)))  # GS GE
-        ) | (
-            (first == 0x49)
-            & (((second == 0x45) & (third == 0x41)) | ((second == 0x53) & (third == 0x41)))
-        )
-        for k in np.flatnonzero(is_control):
-            a, b = int(starts[k]), int(ends[k])
-            text = bytes(data[a:b]).decode("latin-1")
-            elements = text.split(interchange.delimiters.element)
-            here = ordinal + 1 + int(k)
-            if elements[0] == "ISA" and here > 0:
-                yield _Control("", a, a, here, [])
-                return
-            if elements[0] not in ("ISA", "IEA", "GS", "GE", "ST", "SE"):
-                continue
-            yield _Control(elements[0], a, b + 1, here, elements)
-            if elements[0] == "IEA":
-                return
-        ordinal += len(ends)
-        start = int(ends[-1]) + 1
-    tail = _skip_padding(bytes_, start)
-    yield _Control("", size, size, ordinal + 1, ["tail"] if tail < size else [])
+        text = data[start:end].decode("latin-1")
+        elements = text.split(interchange.delimiters.element)
+        yield _Control(name, start, end + 1, ordinal, elements)
+        if name == "IEA":
+            return
+    last = data.rfind(terminator, interchange.start) + 1
+    tail = _skip_padding(bytes_, last)
+    yield _Control("", size, size, ordinal, ["tail"] if tail < size else [])
+
+
+def _count(bytes_: npt.NDArray[np.uint8], value: int, start: int, stop: int) -> int:
+    """How often a byte stands in a range, without a copy of all of it."""
+    return sum(
+        int(np.count_nonzero(bytes_[a : min(a + WINDOW, stop)] == value))
+        for a in range(start, stop, WINDOW)
+    )
 
 
 def _read_segments(
-    data: bytes | memoryview, bytes_: npt.NDArray[np.uint8], interchange: Interchange
+    data: bytes | mmap.mmap, bytes_: npt.NDArray[np.uint8], interchange: Interchange
 ) -> int:
     """Fill the interchange's groups and sets; returns where it ends in the file."""
     group: Group | None = None

@@ -7,14 +7,16 @@ float. A value that can't be read as its column's type is reported, never droppe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 
+from edi.guide import Guide
 from edi.syntax import Integers, Segments
 from schemas import frames
 from schemas.frames import CENTS_LIMIT
@@ -182,33 +184,47 @@ class ReadClaims:
     problems: list[tuple[int, str, str, str]] = field(default_factory=list)
 
 
+@cache
+def _nodes(guide: Guide, loops: str, segment: str) -> tuple[int, ...]:
+    wanted = set(loops.split(" "))
+    return tuple(n.index for n in guide.nodes if n.segment == segment and n.loop in wanted)
+
+
 class _Reader:
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
         self.guide = segments.guide
         self.starts = {s: self.rows(*place) for s, place in SCOPES.items()}
         self.problems: list[tuple[int, str, str, str]] = []
+        self._split: dict[tuple[str, str], tuple[Integers, pl.DataFrame]] = {}
 
     def rows(self, loops: str, segment: str) -> Integers:
-        wanted = set(loops.split(" "))
-        return self.segments.rows_of(
-            [n.index for n in self.guide.nodes if n.segment == segment and n.loop in wanted]
-        )
+        return self.segments.rows_of(_nodes(self.guide, loops, segment))
 
     def instance(self, scope: str, rows: Integers) -> Integers:
         """Which instance of the scope each row stands in; −1 before the first."""
         return np.searchsorted(self.starts[scope], rows, side="right") - 1
 
-    def elements(self, rows: Integers, count: int) -> pl.DataFrame:
-        """Elements 1 to ``count`` of the rows' segments; null where absent or empty."""
+    def elements(self, rows: Integers, wanted: Iterable[int]) -> pl.DataFrame:
+        """The wanted elements of the rows' segments as e1, e2 …; null where absent or empty."""
         raw = self.segments.raw.gather(rows)
-        split = raw.str.split_exact(self.segments.delimiters.element, count).struct.unnest()
+        places = sorted({1, 2, *wanted})  # a qualifier and a format stand in the first two
+        split = raw.str.split_exact(self.segments.delimiters.element, places[-1]).struct.unnest()
         return split.select(
             pl.when(pl.col(f"field_{i}").str.len_bytes() > 0)
             .then(pl.col(f"field_{i}"))
             .alias(f"e{i}")
-            for i in range(1, count + 1)
+            for i in places
         )
+
+    def segment_elements(self, loops: str, segment: str) -> tuple[Integers, pl.DataFrame]:
+        """Rows of a segment and all its elements that FIELDS ask for, split once."""
+        key = (loops, segment)
+        if key not in self._split:
+            rows = self.rows(loops, segment)
+            wanted = {f.element for f in FIELDS if (f.loops, f.segment) == key}
+            self._split[key] = rows, self.elements(rows, wanted)
+        return self._split[key]
 
     def value(
         self, elements: pl.DataFrame, element: int, component: int, kind: str, rows: Integers
@@ -267,9 +283,7 @@ class _Reader:
             if f.scope == scope:
                 groups.setdefault((f.loops, f.segment, f.codes), []).append(f)
         for (loops, segment, codes), fields in groups.items():
-            rows = self.rows(loops, segment)
-            width = max(f.element for f in fields)
-            elements = self.elements(rows, max(width, 2))
+            rows, elements = self.segment_elements(loops, segment)
             if codes:
                 keep = elements["e1"].is_in(codes.split(" ")).fill_null(False)
                 rows, elements = rows[keep.to_numpy()], elements.filter(keep)
@@ -532,7 +546,7 @@ def _death_dates(reader: _Reader) -> pl.DataFrame:
     empty = pl.DataFrame(schema={"claim_id": pl.Int64, "role": pl.String, "death_date": pl.Date})
     if not len(rows):
         return empty
-    elements = reader.elements(rows, 6)
+    elements = reader.elements(rows, (6,))
     dead = elements["e6"].is_not_null().to_numpy()
     if not dead.any():
         return empty
@@ -653,7 +667,7 @@ def _slim_providers(
 def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     """Diagnoses, procedures, occurrences and the DRG of every HI composite, by qualifier."""
     rows = reader.rows("2300", "HI")
-    elements = reader.elements(rows, 12).with_columns(
+    elements = reader.elements(rows, range(1, 13)).with_columns(
         claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64), _row=pl.Series(rows)
     )
     separator = reader.segments.delimiters.component
@@ -735,7 +749,7 @@ def _days(composites: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
 
 def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataFrame:
     rows = reader.starts["claim"]
-    causes = reader.elements(rows, 11)["e11"]
+    causes = reader.elements(rows, (11,))["e11"]
     has = causes.is_not_null()
     if not has.any():
         return occurrences
@@ -773,7 +787,7 @@ def _row_frames(
         "certifications": frames.Certifications,
     }
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in schemas_}
-    loops = np.array([n.loop for n in reader.guide.nodes], dtype=object)
+    loops = pl.Series([n.loop for n in reader.guide.nodes], dtype=pl.String)
     line_numbers = _within(reader.instance("claim", reader.starts["line"]))
     below = pl.concat(
         pl.DataFrame({"claim_id": np.arange(len(of), dtype=np.int64), "_above": of}).with_columns(
@@ -790,9 +804,9 @@ def _row_frames(
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        width = max(2, *(f.element for f in fields))
-        elements = reader.elements(rows, width + 4 if row.frame == "certifications" else width)
-        loop = pl.Series("loop", loops[reader.segments.node[rows]].tolist(), dtype=pl.String)
+        wanted = {f.element + k for f in fields for k in range(5 if f.kind == "elements5" else 1)}
+        elements = reader.elements(rows, wanted)
+        loop = loops.gather(reader.segments.node[rows]).alias("loop")
         on_line = loop.str.starts_with("24").to_numpy()
         line = np.where(on_line, reader.instance("line", rows), -1)
         numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
@@ -855,7 +869,7 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         rows = reader.rows(loop, "CAS")
         if not len(rows):
             continue
-        elements = reader.elements(rows, 19)
+        elements = reader.elements(rows, range(1, 20))
         at = reader.instance(scope, rows)
         line_level = scope == "adjudication"
         base: dict[str, pl.Series | pl.Expr] = {

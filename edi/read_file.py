@@ -5,6 +5,7 @@ A mistake costs the smallest piece it can be pinned to: a claim, a set, a group,
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,8 +48,8 @@ class FileReading:
 
     ``frames``: the frames of schemas/frames.py; ``claim_id`` counts the file's claims from 0.
     ``sets``: one row a transaction set with its verdict. ``objections``: one row a fault, its
-    level (file, interchange, group, set or claim) and place. ``sources`` is among the frames,
-    without the file's number.
+    level (file, interchange, group, set or claim) and place, in file order. ``sources`` is among
+    the frames, without the file's number.
     """
 
     envelope: Envelope
@@ -69,7 +70,7 @@ class _Chunk:
     sets: list[int]
 
 
-def read_file(data: bytes | memoryview, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
+def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
     """Read an X12 file. Never raises for what is in it: every fault is an objection."""
     envelope = read_envelope(data)
     reading = FileReading(envelope)
@@ -113,11 +114,14 @@ def read_file(data: bytes | memoryview, chunk_bytes: int = CHUNK_BYTES) -> FileR
                 found, refused = _pinned(data, set_starts, segments, read, chunk, claim_count)
                 objections += found
                 for index, why in refused.items():
-                    sets[index].update(verdict="refused", reason=why)
+                    if sets[index]["verdict"] == "read":
+                        sets[index].update(verdict="refused", reason=why)
                 parts.append(_placed(read, interchange, group, chunk, segments, claim_count, sets))
                 claim_count += len(read.claim_rows)
     reading.sets = pl.DataFrame(sets, schema=SETS)
-    reading.objections = pl.DataFrame(objections, schema=OBJECTIONS)
+    # what stands above claims is read with each chunk of them, and its faults found again
+    found_ = pl.DataFrame(objections, schema=OBJECTIONS).unique(maintain_order=True)
+    reading.objections = found_.sort("offset", "claim_id", maintain_order=True)
     if parts:
         names = parts[0].keys()
         whole = {n: pl.concat([p[n] for p in parts], rechunk=True) for n in names}
@@ -166,7 +170,7 @@ def _code(text: str) -> str:
 
 
 def _chunks(
-    data: bytes | memoryview,
+    data: bytes | mmap.mmap,
     sets: Sequence[tuple[int, TransactionSet]],
     delimiters: Delimiters,
     chunk_bytes: int,
@@ -196,7 +200,7 @@ def _chunks(
 
 
 def _pieces(
-    data: bytes | memoryview, set_: TransactionSet, delimiters: Delimiters, chunk_bytes: int
+    data: bytes | mmap.mmap, set_: TransactionSet, delimiters: Delimiters, chunk_bytes: int
 ) -> Iterator[list[tuple[int, int]]]:
     e, t = (re.escape(c.encode("latin-1")) for c in (delimiters.element, delimiters.terminator))
     level = re.compile(
@@ -218,32 +222,29 @@ def _pieces(
         + t
         + rb"])"
     )
-    first = level.search(data, set_.start, set_.end)
-    if first is None:
+    begins = [(m.end(), m.group(1) == b"20") for m in level.finditer(data, set_.start, set_.end)]
+    if not begins:
         yield [(set_.start, set_.end)]
         return
-    header = (set_.start, first.end())
-    start, above = first.end(), first.end()  # above: where the billing provider's loop began
+    header = (set_.start, begins[0][0])
+    start = begins[0][0]
     prefix: list[tuple[int, int]] = []
-    while start < set_.end:
-        cut = level.search(data, min(start + chunk_bytes, set_.end), set_.end)
-        stop = cut.end() if cut else set_.end
-        yield [header, *prefix, (start, stop)]
-        for match in level.finditer(data, start, stop):
-            if match.group(1) == b"20":
-                above = match.end()
-        prefix = []
-        if cut is not None and cut.group(1) == b"22":
-            following = level.search(data, above, set_.end)
-            assert following is not None
-            prefix = [(above, following.end())]
-        elif cut is not None:
-            above = stop
-        start = stop
+    provider: tuple[int, int] | None = None  # the billing provider's loop before this level
+    for at, (position, is_provider) in enumerate(begins):
+        if is_provider:
+            end = begins[at + 1][0] if at + 1 < len(begins) else set_.end
+            provider = (position, end)
+        # a provider cut off from its first subscriber would seem to have none
+        whole = is_provider or provider is None or provider[1] < position
+        if position - start >= chunk_bytes and whole:
+            yield [header, *prefix, (start, position)]
+            start = position
+            prefix = [provider] if provider and not is_provider else []
+    yield [header, *prefix, (start, set_.end)]
 
 
 def _pinned(
-    data: bytes | memoryview,
+    data: bytes | mmap.mmap,
     set_starts: dict[int, int],
     segments: Segments,
     read: ReadClaims,
@@ -303,7 +304,7 @@ def _pinned(
 class _Position:
     """Segments counted from a set's ST to a byte, going forward only once over the file."""
 
-    def __init__(self, data: bytes | memoryview, delimiters: Delimiters) -> None:
+    def __init__(self, data: bytes | mmap.mmap, delimiters: Delimiters) -> None:
         self._bytes = np.frombuffer(data, dtype=np.uint8)
         self._terminator = ord(delimiters.terminator)
         self._from, self._to, self._count = -1, -1, 0

@@ -7,6 +7,7 @@ by pyx12's own validator, segment by segment, so that the verdict is always pyx1
 from __future__ import annotations
 
 import io
+import mmap
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Segments:
 
 
 def read_segments(
-    data: bytes | memoryview, spans: Sequence[tuple[int, int]], guide: Guide, delimiters: Delimiters
+    data: bytes | mmap.mmap, spans: Sequence[tuple[int, int]], guide: Guide, delimiters: Delimiters
 ) -> Segments:
     """The segments of ``spans`` (byte ranges that end with a terminator), walked through the guide.
 
