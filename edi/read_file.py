@@ -26,7 +26,7 @@ from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import ReadClaims, read_claims
 from edi.syntax import Integers, Segments, read_segments, screen
 
-CHUNK_BYTES = 8_000_000
+CHUNK_BYTES = 16_000_000
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
 REFUSING = {"interchange": {"017", "022", "027"}, "group": {"19"}}
 

@@ -35,7 +35,7 @@ def cost_share(category: str = "office", network: str = "in", **given: Any) -> R
 
 
 def terms(*shares: Row, deductible: Row, maximum: Row, **changed: Any) -> Row:
-    """Terms of 2025 and after with the same limits in and out of network."""
+    """Terms from 2024 on with the same limits in and out of network."""
     return {
         "start_date": date(2024, 1, 1),
         "deductible": {"in": deductible, "out": deductible},
@@ -140,7 +140,7 @@ def test_copays_reach_the_maximum_and_earlier_nights_count() -> None:
             "out_of_pocket_amount": 2_000,
         }
     ]
-    batch = night([{}, {}, {}], accumulators=before)
+    batch = night([{"claim_id": c} for c in (1, 2, 3)], accumulators=before)
     # 40.00 - 20.00 before tonight: 15.00, then the last 5.00, then nothing
     assert [c for _, _, c in shares_of(benefits(batch, plan))] == [1_500, 500, 0]
 
@@ -199,6 +199,25 @@ def test_each_plan_counts_for_itself() -> None:
     batch = night([{"plan_code": "a"}, {"plan_code": "b"}, {"plan_code": "a"}])
     shared = benefits(batch, reference(a=[plan], b=[plan]))
     assert shares_of(shared) == [(8_000, 0, 0), (8_000, 0, 0), (0, 0, 0)]
+
+
+def test_one_visit_owes_one_copay_and_a_small_line_leaves_the_rest_to_the_next() -> None:
+    # allowed 4.00, 9.00, 100.00 on one day: 15.00 = 4.00 + 9.00 + 2.00
+    lines = [{"charge_amount": a} for a in (400, 900, 10_000)]
+    assert [c for _, _, c in shares_of(benefits(night(lines), COPAY_15))] == [400, 900, 200]
+
+
+def test_another_day_or_another_claim_is_another_visit() -> None:
+    lines = [{}, {"decision_date": date(2025, 3, 15)}, {}, {"claim_id": 2}]
+    shared = benefits(night(lines), COPAY_15)
+    assert [c for _, _, c in shares_of(shared)] == [1_500, 1_500, 0, 1_500]
+
+
+def test_a_copay_the_maximum_stopped_is_not_made_up_later() -> None:
+    plan = reference(
+        terms(cost_share(copay_amount=1_500), deductible=NO_LIMITS, maximum=limits(1_000, None))
+    )
+    assert [c for _, _, c in shares_of(benefits(night([{}, {}]), plan))] == [1_000, 0]
 
 
 @pytest.mark.parametrize(("allowed", "copay"), [(1_499, 1_499), (1_500, 1_500), (1_501, 1_500)])
@@ -267,7 +286,9 @@ def test_an_unnamed_category_shares_as_other_and_a_free_one_counts_nothing() -> 
             maximum=NO_LIMITS,
         )
     )
-    lines = [{"benefit_category": c} for c in ("office", "surgery", None)]
+    lines = [
+        {"claim_id": n, "benefit_category": c} for n, c in enumerate(("office", "surgery", None))
+    ]
     shared = benefits(night(lines), plan)
     assert [copay for _, _, copay in shares_of(shared)] == [0, 700, 700]
     assert json.loads(shared.lines["benefit_inputs"][0])["category"] == "office"

@@ -261,9 +261,10 @@ def test_output_is_ordered_by_claim_and_line_whatever_came_in() -> None:
             {"claim_id": 1, "line_number": 1},
         ]
     )
+    # claim 2 is one visit: its copay is taken on line 1, so line 2 is paid in full
     done = decided(batch)
     assert done.decisions["claim_id"].to_list() == [1, 2]
-    assert done.adjustments.select("claim_id", "line_number").rows() == [(1, 1), (2, 1), (2, 2)]
+    assert done.adjustments.select("claim_id", "line_number").rows() == [(1, 1), (2, 1)]
     assert done.lines.select("claim_id", "line_number").rows() == [(2, 2), (2, 1), (1, 1)]
 
 

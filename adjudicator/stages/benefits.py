@@ -22,6 +22,9 @@ UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within 
 
 MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
 FAMILY_COUNTER = ["family_id", "plan_code", "network_code", "benefit_year_start_date"]
+# One visit, one copay: the lines of a claim on one day under one cost share. No source says how
+# often a copay is taken; a copay a line would charge one visit several times [j].
+VISIT = ["claim_id", "share_id", "decision_date"]
 # what the count tells of a line, and what was left before it
 OWED = {
     "deductible_amount": pl.Int64,
@@ -92,7 +95,7 @@ class Tables(NamedTuple):
 def benefits(batch: Batch, reference: Reference) -> Batch:
     """PricedLines → SharedLines: deductible, coinsurance, copay and what they counted; cents.
 
-    Copay, or deductible and then coinsurance; never above the allowed amount; the deductible
+    Copay (one a visit), or deductible and then coinsurance; never above the allowed amount; the deductible
     ends at the member's or the family's, whichever comes first, the whole share likewise at the
     out-of-pocket maximum, to which the deductible counts (000:74-106). In and out of network are
     counted apart, by the plan year of the line's date. Lines are counted in receipt order;
@@ -137,9 +140,12 @@ def count(
     families: Counters,
     allowed_amounts: Sequence[int],
     share_ids: Sequence[int],
+    visits: Sequence[int],
     shares: Sequence[Share],
 ) -> dict[str, list[int]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
+
+    A copay is one visit's: what one line is too small for, the visit's next lines owe.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
     of the deductible and of the member's and the family's out-of-pocket maximum.
@@ -148,11 +154,12 @@ def count(
     member_out_of_pocket = list(members.out_of_pocket)
     family_deductible = list(families.deductible)
     family_out_of_pocket = list(families.out_of_pocket)
+    copay_left: dict[int, int] = {}
     columns: dict[str, list[int]] = {name: [] for name in OWED}
     append = [column.append for column in columns.values()]
     add_deductible, add_coinsurance, add_copay, add_left, add_member_left, add_family_left = append
-    for member, family, allowed, share_id in zip(
-        members.number, families.number, allowed_amounts, share_ids, strict=True
+    for member, family, allowed, share_id, visit in zip(
+        members.number, families.number, allowed_amounts, share_ids, visits, strict=True
     ):
         copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
             share_id
@@ -162,7 +169,9 @@ def count(
         most = min(allowed, member_left, family_left)
         deductible = coinsurance = left = 0
         if copay:
-            copay = min(copay, most)
+            due = copay_left.get(visit, copay)
+            copay = min(due, most)
+            copay_left[visit] = due - copay
         else:
             left = min(
                 member_limit - member_deductible[member], family_limit - family_deductible[family]
@@ -433,6 +442,10 @@ def _count(
         _counters(counted, accumulators, FAMILY_COUNTER),
         counted["allowed_amount"].to_list(),
         counted["share_id"].to_list(),
+        counted.select(pl.int_range(pl.len()).alias("row"), *VISIT)
+        .select(pl.col("row").first().over(VISIT))
+        .to_series()
+        .to_list(),
         shares,
     )
     return pl.DataFrame(owed, schema=OWED)

@@ -76,6 +76,7 @@ def benefits(
             deductible_used[at] = deductible_used.get(at, 0) + row["deductible_amount"]
             pocket_used[at] = pocket_used.get(at, 0) + row["out_of_pocket_amount"]
 
+    copays_due: dict[Any, int] = {}  # one copay a claim, day and cost share
     shares: dict[Any, Any] = {}
     fates: dict[int, str] = {}
     added: dict[Any, Any] = {}
@@ -106,7 +107,10 @@ def benefits(
             pocket = left(terms[plan]["maximum"][network], pocket_used, mine, ours)
             deductible = coinsurance = copay = 0
             if share["copay"] > 0:
-                copay = int(min(share["copay"], allowed, pocket))
+                visit = (line["claim_id"], plan, id(share), line["decision_date"])
+                due = copays_due.get(visit, share["copay"])
+                copay = int(min(due, allowed, pocket))
+                copays_due[visit] = due - copay
             else:
                 if share["deductible"] and limits != (None, None):
                     deductible = int(

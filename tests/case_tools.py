@@ -1,0 +1,220 @@
+"""The fixture cases: what each is meant to come to, and what a night makes of it.
+
+    python -m tests.case_tools
+
+writes fixtures/claims/*/expected anew, for a person to read the difference. A case that doesn't
+come to what its case.yaml says keeps what it has and is named: a golden blesses no error.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from adjudicator import store
+from adjudicator.explain import explain
+from adjudicator.load import load_reference
+from adjudicator.night import Order, Summary, run_night
+from schemas.config import Config
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+CLAIMS, REFERENCE = FIXTURES / "claims", FIXTURES / "reference"
+FIRST_NIGHT = date(2025, 11, 15)
+AMOUNTS = ("charge", "allowed", "deductible", "coinsurance", "copay", "member", "paid")
+LISTS = ("findings", "pends", "adjustments")
+HEADINGS = ("## Totals", "## Totals of the second night")
+
+# A claim's fate: amounts in cents; edits that fired; pend codes; "line group-CARC [RARC] amount"
+Fate = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night of a case: its file, and each claim's fate by patient control number."""
+
+    claims_file: Path
+    business_date: date
+    expected: Path  # the folder of its golden files
+    fates: Mapping[str, Fate]
+
+
+class Outcome(NamedTuple):
+    """What a night made of some files."""
+
+    summary: Summary
+    fates: dict[str, Fate]
+    files: dict[str, str]  # golden text by name: the 835s, a segment a line, and claims.csv
+
+
+def cases() -> list[str]:
+    return sorted(folder.name for folder in CLAIMS.iterdir() if folder.is_dir())
+
+
+def nights(case: str) -> list[Night]:
+    """The nights of a case.yaml; what a claim's entry doesn't name is 0 or none."""
+    folder = CLAIMS / case
+    # all values as text: an amount is never a float
+    facts = yaml.load((folder / "case.yaml").read_text("utf-8"), yaml.BaseLoader)
+    told = [
+        Night(
+            folder / "claim.837",
+            FIRST_NIGHT,
+            folder / "expected",
+            {number: _fate(case, number, fate) for number, fate in facts.pop("claims").items()},
+        )
+    ]
+    if second := facts.pop("second_night", None):
+        told.append(
+            Night(
+                folder / "second-night.837",
+                date.fromisoformat(second["business_date"]),
+                folder / "expected" / "second-night",
+                {number: _fate(case, number, fate) for number, fate in second["claims"].items()},
+            )
+        )
+    if facts:
+        raise ValueError(f"{case}/case.yaml: no such keys: {sorted(facts)}")
+    return told
+
+
+def _fate(case: str, number: str, told: dict[str, Any]) -> Fate:
+    if unknown := set(told) - {"disposition", *AMOUNTS, *LISTS}:
+        raise ValueError(f"{case}/case.yaml, {number}: no such keys: {sorted(unknown)}")
+    return {
+        "disposition": told["disposition"],
+        **{name: cents(told.get(name, "0.00")) for name in AMOUNTS},
+        **{name: told.get(name, []) for name in LISTS},
+    }
+
+
+def cents(text: str) -> int:
+    """Dollars and cents, 1,234.50, as cents."""
+    dollars, _, part = text.replace(",", "").partition(".")
+    if len(part) != 2:
+        raise ValueError(f"{text!r}: write an amount with two decimals")
+    return int(dollars) * 100 + int(part)
+
+
+def dollars(amount: int) -> str:
+    """Cents as 1234.50."""
+    return f"{'-' * (amount < 0)}{abs(amount) // 100}.{abs(amount) % 100:02d}"
+
+
+def totals(case: str, heading: str) -> Iterator[tuple[str, str, list[int]]]:
+    """The rows of a README's table: claim, fate, and charge, allowed, member and paid in cents."""
+    text = (CLAIMS / case / "README.md").read_text("utf-8")
+    section = text.split(f"{heading}\n", 1)[1].split("\n#", 1)[0]
+    for row in section.strip().splitlines()[2:]:
+        claim, fate, *amounts = (cell.strip() for cell in row.strip("|").split("|"))
+        yield claim, fate, [cents(amount) for amount in amounts]
+
+
+def load_store(database: Path) -> None:
+    """A store that has the cases' reference data and nothing else."""
+    engine = store.open_store(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        load_reference(connection, REFERENCE)
+    engine.dispose()  # the write-ahead log goes into the file, which is then copied
+
+
+def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
+    """A night over ``inputs`` with the store ``folder``/a.db."""
+    config = Config(db=f"sqlite:///{folder / 'a.db'}", out=folder / "out")
+    summary = run_night(Order(tuple(inputs), config, business_date, business_date))
+    published = config.out / summary.folder
+    files = {p.name: _line_by_line(p) for p in sorted((published / "835").glob("*.835"))}
+    files["claims.csv"] = (published / "claims.csv").read_text("utf-8")
+    fates = {}
+    with store.reading(store.open_store(config.db, create=False)) as connection:
+        for row in csv.DictReader(files["claims.csv"].splitlines()):
+            number = row["claim_number"] or f"S{row['submission']}"
+            fates[row["patient_control_number"]] = _decided(explain(connection, number).as_json())
+    return Outcome(summary, fates, files)
+
+
+def _line_by_line(path: Path) -> str:
+    text = path.read_text("ascii")
+    return text.replace(text[105], f"{text[105]}\n")
+
+
+def _decided(told: dict[str, Any]) -> Fate:
+    claim, lines = told["claim"], told["lines"]
+    return {
+        "disposition": claim["disposition"],
+        **{name: claim[f"{name}_amount"] or 0 for name in ("charge", "allowed", "member", "paid")},
+        **{
+            name: sum(line[f"{name}_amount"] or 0 for line in lines)
+            for name in ("deductible", "coinsurance", "copay")
+        },
+        "findings": list(dict.fromkeys(f["edit"] for f in told["findings"])),
+        "pends": (claim["pend_codes"] or "").split(",") if claim["pend_codes"] else [],
+        "adjustments": [
+            f"{a['line_number']} {a['group_code']}-{a['carc']}"
+            f"{' ' + a['rarc'] if a['rarc'] else ''} {dollars(a['adjustment_amount'])}"
+            for a in told["adjustments"]
+        ],
+    }
+
+
+def differences(expected: Mapping[str, Fate], found: Mapping[str, Fate]) -> list[str]:
+    """What came out otherwise than worked by hand: claim, what, both values."""
+    told = [f"{n}: decided, not expected" for n in found if n not in expected]
+    for number, fate in expected.items():
+        if number not in found:
+            told.append(f"{number}: expected, not decided")
+            continue
+        for name, by_hand in fate.items():
+            if (out := found[number][name]) != by_hand:
+                show = dollars if name in AMOUNTS else str
+                told.append(f"{number}: {name} by hand {show(by_hand)}, decided {show(out)}")
+    return told
+
+
+def golden(night: Night) -> dict[str, str]:
+    """The files of a night as they were last read by a person."""
+    paths = sorted(p for p in night.expected.glob("*") if p.is_file())
+    return {p.name: p.read_text("utf-8") for p in paths}
+
+
+def main() -> int:
+    wrong = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        template = Path(temporary) / "loaded.db"
+        load_store(template)
+        for case in cases():
+            folder = Path(temporary) / case
+            folder.mkdir()
+            shutil.copy(template, folder / "a.db")
+            for night in nights(case):
+                outcome = run([night.claims_file], folder, night.business_date)
+                told = differences(night.fates, outcome.fates)
+                for each in told:
+                    print(f"{case}: {each}")
+                wrong += bool(told)
+                if not told:
+                    _write(night.expected, outcome.files)
+    if wrong:
+        print("not written: these come out otherwise than case.yaml says")
+    return int(wrong > 0)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*"):
+        if path.is_file() and path.name not in files:
+            path.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
