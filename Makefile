@@ -20,13 +20,17 @@ $(STAMP): requirements-dev.txt pyproject.toml
 
 demo: $(STAMP) ## Adjudicate the sample night into build/demo
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)/inbox
-	@cp fixtures/demo/inbox/* $(DEMO)/inbox/
-	@$(BIN)/adjudicate reference load fixtures/demo/reference --db sqlite:///$(DEMO)/adjudicator.db
+	@for case in fixtures/claims/*/; do \
+		cp $$case/claim.837 $(DEMO)/inbox/$$(basename $$case).837; done
+	@$(BIN)/adjudicate reference load fixtures/reference --db sqlite:///$(DEMO)/adjudicator.db
 	@$(BIN)/adjudicate run $(DEMO)/inbox --db sqlite:///$(DEMO)/adjudicator.db --out $(DEMO)/out \
 		--business-date 2025-11-15
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+golden: $(STAMP) ## Write the cases' expected files anew; read the difference
+	$(BIN)/python -m tests.case_tools
 
 check: $(STAMP) ## Lint, types, format
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Engine
 
 from adjudicator import store
 from adjudicator.claims_list import claims_list
+from adjudicator.contracts import READ, held, hold
 from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch
@@ -237,7 +238,8 @@ class _Night:
         batch = batch.with_(
             findings=objections.with_columns(claim_id="_new").select(frames.Findings.column_names())
         )
-        batch = STAGES[0](batch, self.reference)
+        hold(batch, READ, "reading", whole=True)
+        batch = held(STAGES[0](batch, self.reference), STAGES[0].__name__)
         rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
         is_rejected = pl.col("claim_id").is_in(rejected.implode())
         accepted_ids = batch.claims.filter(~is_rejected)["claim_id"]
@@ -600,7 +602,7 @@ def _decide(batch: Batch, reference: Reference, limit: int) -> Batch:
 
 def _walk(batch: Batch, reference: Reference) -> Batch:
     for stage in STAGES[1:]:
-        batch = stage(batch, reference)
+        batch = held(stage(batch, reference), stage.__name__)
     return batch
 
 

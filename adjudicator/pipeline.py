@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
@@ -13,7 +12,13 @@ from schemas import frames
 if TYPE_CHECKING:
     from adjudicator.reference import Reference
 
-Stage = Callable[["Batch", "Reference"], "Batch"]
+
+class Stage(Protocol):
+    """A pure function of the batch and the reference data."""
+
+    __name__: str
+
+    def __call__(self, batch: Batch, reference: Reference, /) -> Batch: ...
 
 
 @dataclass(frozen=True)

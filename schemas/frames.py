@@ -171,7 +171,7 @@ class People(dy.Schema):
 class ClaimProviders(dy.Schema):
     """One row a provider named on a claim or line, in every role."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     role_code = text(
         "NM101: 85 billing, 87 pay-to, PE pay-to plan, 82 rendering, DN/P3 referring, 77 facility, "
@@ -240,7 +240,7 @@ class Occurrences(dy.Schema):
 class Dates(dy.Schema):
     """One row a DTP of a claim, line or other payer, whatever its qualifier."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     loop = text("2300, 2330B, 2400 or 2430", required=True)
     qualifier_code = text("DTP01", required=True)
@@ -253,7 +253,7 @@ class Dates(dy.Schema):
 class References(dy.Schema):
     """One row a REF of a claim, line or party, whatever its qualifier."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     loop = text("the loop it stood in", required=True)
     qualifier_code = text("REF01", required=True)
@@ -263,7 +263,7 @@ class References(dy.Schema):
 class Amounts(dy.Schema):
     """One row an AMT of a claim or line."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     loop = text("the loop it stood in", required=True)
     qualifier_code = text("AMT01", required=True)
@@ -273,7 +273,7 @@ class Amounts(dy.Schema):
 class Notes(dy.Schema):
     """One row a NTE or K3."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     qualifier_code = text("NTE01, or K3", required=True)
     note = text("NTE02, K301")
@@ -282,7 +282,7 @@ class Notes(dy.Schema):
 class Attachments(dy.Schema):
     """One row a PWK, or a paper record's attachment."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     report_type_code = text("PWK01", required=True)
     transmission_code = text("PWK02")
@@ -292,7 +292,7 @@ class Attachments(dy.Schema):
 class Certifications(dy.Schema):
     """One row a CRC condition of a claim or line."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     category_code = text("CRC01", required=True)
     response_code = text("CRC02")
@@ -339,7 +339,7 @@ class OtherPayerLines(dy.Schema):
 class OtherPayerAdjustments(dy.Schema):
     """One row an adjustment triple of another payer's CAS."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     payer_sequence = number("which 2320 loop (claim level), else null")
     adjudication_sequence = number("which 2430 loop of the line (line level), else null")
@@ -446,7 +446,7 @@ class Accumulators(dy.Schema):
 class Findings(dy.Schema):
     """One row what a validation or an edit reported."""
 
-    claim_id = key(CLAIM)
+    claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
     edit = text("the edit or check that fired", required=True)
     edit_rank = number("its place in the written order", required=True)
@@ -613,11 +613,11 @@ class RemittanceLines(dy.Schema):
 class RemittanceAdjustments(dy.Schema):
     """One row a CAS triple."""
 
-    payment_id = key("the payment it is in")
-    claim_id = key(CLAIM)
-    reversal_code = dy.String(primary_key=True, regex="^[NY]$", description="Y: of a reversal")
+    payment_id = number("the payment it is in", required=True)
+    claim_id = number(CLAIM, required=True)
+    reversal_code = dy.String(regex="^[NY]$", description="Y: of a reversal")
     line_number = number("the line, or null for a claim-level CAS")
-    sequence_number = key("order within its line, from 1")
+    sequence_number = number("order within its line, from 1", required=True)
     group_code = text("CAS01", required=True)
     carc = text("CAS02", required=True)
     adjustment_amount = amount("CAS03", required=True)
