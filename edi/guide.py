@@ -4,14 +4,23 @@ pyx12's walker chooses the next node from the current node, the segment id and i
 alone. So a guide is a transition table: rows of rows, filled by asking pyx12's own walker the
 first time a pair occurs, and walking a file is ``itertools.accumulate(tokens, getitem)``.
 Each segment node carries one pattern that clears what is surely valid; the rest goes to pyx12.
+What pyx12 answered is kept in the user's cache folder, so that a later process needs pyx12 only
+for what it hasn't met before.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from edi.envelope import Delimiters
@@ -31,6 +40,46 @@ HERE = -1  # key of a row's own state, beside its transitions
 NO_QUALIFIER = ""
 
 
+class _Map:
+    """pyx12's map of a guide, loaded only when something must be asked of it.
+
+    ``segments``: its segment nodes below ST, depth first: a node's ``index`` counts them.
+    """
+
+    def __init__(self, map_file: str, codes: tuple[str, ...]) -> None:
+        self.map_file, self.codes = map_file, codes
+
+    @cached_property
+    def top(self) -> Any:
+        from pyx12.map_if import load_map_file
+        from pyx12.params import params
+
+        root = load_map_file(self.map_file, params())
+        top = root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
+        _allow(root.getnodebypath("/ISA_LOOP/GS_LOOP/GS").children[7], self.codes)
+        _allow(top.get_first_node().children[2], self.codes)
+        return top
+
+    @cached_property
+    def segments(self) -> list[Any]:
+        return [segment for segment, _ in _walk(self.top, ())]
+
+    @cached_property
+    def index(self) -> dict[int, int]:
+        """Which segment a pyx12 node is, by its identity: pyx12's own equality is by name."""
+        return {id(segment): i for i, segment in enumerate(self.segments)}
+
+
+def _walk(loop: Any, above: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Every segment node below a loop with the loops it stands in, outermost first."""
+    here = (*above, loop.id)
+    for child in loop.childIterator():
+        if child.is_loop():
+            yield from _walk(child, here)
+        else:
+            yield child, here
+
+
 @dataclass(frozen=True)
 class Node:
     """A segment of the guide, at one place. ``index`` is its state in the transition table."""
@@ -38,9 +87,17 @@ class Node:
     index: int
     path: str
     segment: str
-    loop: str
     loops: tuple[str, ...]
-    map_node: Any = field(repr=False, compare=False)
+    map: _Map = field(repr=False, compare=False)
+
+    @property
+    def loop(self) -> str:
+        return self.loops[-1]
+
+    @property
+    def map_node(self) -> Any:
+        """pyx12's node of it."""
+        return self.map.segments[self.index]
 
 
 @dataclass(frozen=True)
@@ -77,25 +134,24 @@ class Guide:
     reading goes on from node i, as pyx12 does.
     """
 
-    def __init__(self, name: str, map_file: str, codes: tuple[str, ...]) -> None:
-        from pyx12.map_if import load_map_file
-        from pyx12.params import params
-
+    def __init__(self, name: str, map_: _Map, learnt: dict[str, Any] | None = None) -> None:
         self.name = name
-        root = load_map_file(map_file, params())
-        top = root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
-        _allow(root.getnodebypath("/ISA_LOOP/GS_LOOP/GS").children[7], codes)
-        self.nodes: list[Node] = []
-        self._by_identity: dict[int, Node] = {}
-        self.qualified: dict[str, str] = {}
-        self._codes: dict[str, set[str]] = {}
-        self._rules: list[Rule] = []
-        self._collect(top, ())
-        _allow(self.nodes[0].map_node.children[2], codes)
+        self.map = map_
+        facts = learnt or _facts(name, map_)
+        self.nodes = [
+            Node(i, path, segment, tuple(loops), map_)
+            for i, (path, segment, loops) in enumerate(facts["nodes"])
+        ]
+        self.qualified: dict[str, str] = facts["qualified"]
+        self._codes: dict[str, list[str]] = facts["codes"]
+        self.rules = tuple(
+            Rule(parent, tuple(children), required, most, rule, code)
+            for parent, children, required, most, rule, code in facts["rules"]
+        )
         self.tokens: dict[str, int] = {}
         self._token_samples: list[str] = []
         for segment in sorted({n.segment for n in self.nodes} | {"GE", "IEA", "GS", "ISA"}):
-            for qualifier in [NO_QUALIFIER, *sorted(self._codes.get(segment, ()))]:
+            for qualifier in [NO_QUALIFIER, *self._codes.get(segment, ())]:
                 self.tokens[_token(segment, qualifier)] = len(self.tokens)
                 self._token_samples.append(_sample(segment, qualifier, self.qualified.get(segment)))
         self.unknown_token = len(self.tokens)
@@ -104,86 +160,65 @@ class Guide:
         self._rows = [_Row(self, n, n.index) for n in self.nodes]
         self._lost = [_Row(self, n, count + n.index) for n in self.nodes]
         self.start = self._rows[0]
-        self._walker: Any = None
-        self.rules = self._counting_rules(top)
-
-    def _collect(self, loop: Any, above: tuple[str, ...]) -> None:
-        here = (*above, loop.id)
-        for child in loop.childIterator():
-            if child.is_loop():
-                self._collect(child, here)
-                continue
-            node = Node(len(self.nodes), child.get_path(), child.id, loop.id, here, child)
-            self.nodes.append(node)
-            self._by_identity[id(child)] = node
-            key = child._resolve_unique_key_field(child.id, with_qual=False)
-            if key is not None:
-                element, position, component = key
-                kind = "hl" if position == 3 else "component" if component else "element"
-                known = self.qualified.setdefault(child.id, kind)
-                if known != kind:
-                    raise ValueError(f"{child.id} is qualified in two ways in {self.name}")
-                self._codes.setdefault(child.id, set()).update(element._valid_codes_set)
+        self._patterns: dict[str, dict[str, NodePattern]] = {}
+        states = [*self._rows, *self._lost]
+        for state, steps in facts.get("steps", {}).items():
+            row = states[int(state)]
+            row.update((int(token), states[reached]) for token, reached in steps.items())
+        for delimiters, patterns in facts.get("patterns", {}).items():
+            self._patterns[delimiters] = {
+                index: NodePattern(clear, tuple(broken), padding)
+                for index, (clear, broken, padding) in patterns.items()
+            }
+        self._has_learnt = False
 
     def _step(self, node: Node, token: int) -> _Row:
         from pyx12.map_walker import walk_tree
         from pyx12.segment import Segment
 
+        self._has_learnt = True
         segment = Segment(self._token_samples[token], "~", "*", ":")
         found = walk_tree().walk_errors(node.map_node, segment, 1, 1, None)[0]
-        reached = self._by_identity.get(id(found))
-        return self._lost[node.index] if reached is None else self._rows[reached.index]
+        reached = self.map.index.get(id(found))
+        return self._lost[node.index] if reached is None else self._rows[reached]
 
     def node_of(self, state: int) -> tuple[Node, bool]:
         """The node of a state, and whether the segment fitted there."""
         count = len(self.nodes)
         return self.nodes[state % count], state < count
 
-    def _counting_rules(self, top: Any) -> tuple[Rule, ...]:
-        rules: list[Rule] = []
-
-        def first_nodes(item: Any) -> tuple[int, ...]:
-            """The nodes that begin an instance: of a loop without a segment of its own, any of
-            its children's."""
-            if item.is_segment():
-                return (self._by_identity[id(item)].index,)
-            first = item.get_first_node()
-            if first.is_segment():
-                return (self._by_identity[id(first)].index,)
-            loops = (c for c in item.childIterator() if c.is_loop() and len(c))
-            return tuple(i for c in loops for i in first_nodes(c))
-
-        def visit(loop: Any, parent: int) -> None:
-            own = loop.get_first_node()
-            begins = self._by_identity[id(own)].index if own.is_segment() else parent
-            for child in loop.childIterator():
-                if child.id == "SE" or (child.is_loop() and len(child) == 0):
-                    continue  # SE is the envelope's to count
-                most = child.get_max_repeat()
-                bound = None if most >= 2**31 - 1 else most
-                required = child.usage == "R"
-                wrapper = child.is_loop() and not child.get_first_node().is_segment()
-                if child is not own and not wrapper and (required or bound is not None):
-                    rules.append(
-                        Rule(
-                            begins,
-                            first_nodes(child),
-                            required,
-                            bound,
-                            child.id,
-                            "4" if child.is_loop() else "5",
-                        )
-                    )
-                if child.is_loop():
-                    visit(child, begins)
-
-        visit(top, self.nodes[0].index)
-        return tuple(rules)
-
-    @cache  # noqa: B019  a guide lives as long as the process
     def pattern(self, node: Node, delimiters: Delimiters) -> NodePattern:
         """The node's pattern for these delimiters."""
-        return _node_pattern(node, delimiters)
+        known = self._patterns.setdefault("".join(delimiters.__dict__.values()), {})
+        found = known.get(str(node.index))
+        if found is None:
+            self._has_learnt = True
+            found = known[str(node.index)] = _node_pattern(node, delimiters)
+        return found
+
+    def remember(self) -> None:
+        """Keep what was asked of pyx12 for the next process; where that fails, nothing is lost."""
+        if not self._has_learnt:
+            return
+        self._has_learnt = False
+        facts = {
+            "nodes": [(n.path, n.segment, n.loops) for n in self.nodes],
+            "qualified": self.qualified,
+            "codes": self._codes,
+            "rules": [
+                (r.parent, r.children, r.required, r.most, r.name, r.code) for r in self.rules
+            ],
+            "steps": {
+                state: steps
+                for state, row in enumerate([*self._rows, *self._lost])
+                if (steps := {t: r[HERE] for t, r in row.items() if t != HERE})
+            },
+            "patterns": {
+                d: {i: (p.clear, p.broken, p.padding) for i, p in patterns.items()}
+                for d, patterns in self._patterns.items()
+            },
+        }
+        _keep(_cache_file(self.name, self.map), facts)
 
     def token_expression(self, delimiters: Delimiters) -> str:
         """A pattern whose first group is a segment's token, but for HL."""
@@ -232,7 +267,113 @@ def guide_for(code: str) -> Guide | None:
 
 @cache
 def _compiled(name: str, map_file: str) -> Guide:
-    return Guide(name, map_file, tuple(c for c, g in GUIDES.items() if g[1] == map_file))
+    map_ = _Map(map_file, tuple(c for c, g in GUIDES.items() if g[1] == map_file))
+    return Guide(name, map_, _kept(_cache_file(name, map_)))
+
+
+def _facts(name: str, map_: _Map) -> dict[str, Any]:
+    """What pyx12's map says once and for all of a guide."""
+    qualified: dict[str, str] = {}
+    codes: dict[str, set[str]] = {}
+    nodes = []
+    for segment, loops in _walk(map_.top, ()):
+        nodes.append((segment.get_path(), segment.id, loops))
+        key = segment._resolve_unique_key_field(segment.id, with_qual=False)
+        if key is not None:
+            element, position, component = key
+            kind = "hl" if position == 3 else "component" if component else "element"
+            if qualified.setdefault(segment.id, kind) != kind:
+                raise ValueError(f"{segment.id} is qualified in two ways in {name}")
+            codes.setdefault(segment.id, set()).update(element._valid_codes_set)
+    return {
+        "nodes": nodes,
+        "qualified": qualified,
+        "codes": {segment: sorted(found) for segment, found in codes.items()},
+        "rules": _counting_rules(map_),
+    }
+
+
+def _counting_rules(map_: _Map) -> list[tuple[int, tuple[int, ...], bool, int | None, str, str]]:
+    """Rule's fields for every segment and loop that must stand, or may not stand too often."""
+    rules: list[tuple[int, tuple[int, ...], bool, int | None, str, str]] = []
+
+    def first_nodes(item: Any) -> tuple[int, ...]:
+        """The nodes that begin an instance: of a loop without a segment of its own, any of its
+        children's."""
+        if item.is_segment():
+            return (map_.index[id(item)],)
+        first = item.get_first_node()
+        if first.is_segment():
+            return (map_.index[id(first)],)
+        loops = (c for c in item.childIterator() if c.is_loop() and len(c))
+        return tuple(i for c in loops for i in first_nodes(c))
+
+    def visit(loop: Any, parent: int) -> None:
+        own = loop.get_first_node()
+        begins = map_.index[id(own)] if own.is_segment() else parent
+        for child in loop.childIterator():
+            if child.id == "SE" or (child.is_loop() and len(child) == 0):
+                continue  # SE is the envelope's to count
+            most = child.get_max_repeat()
+            bound = None if most >= 2**31 - 1 else most
+            required = child.usage == "R"
+            wrapper = child.is_loop() and not child.get_first_node().is_segment()
+            if child is not own and not wrapper and (required or bound is not None):
+                code = "4" if child.is_loop() else "5"
+                rules.append((begins, first_nodes(child), required, bound, child.id, code))
+            if child.is_loop():
+                visit(child, begins)
+
+    visit(map_.top, 0)
+    return rules
+
+
+# ---- what is kept between processes ----------------------------------------------------------
+
+
+def _cache_file(name: str, map_: _Map) -> Path | None:
+    """Where a compiled guide is kept: under a name that changes with pyx12, its map and codes,
+    and this file. None where there is no folder for it."""
+    folder = os.environ.get("XDG_CACHE_HOME") or (
+        Path(os.environ["HOME"]) / ".cache" if os.environ.get("HOME") else None
+    )
+    if folder is None:
+        return None
+    maps = files("pyx12") / "map"
+    sources = [maps / map_.map_file, maps / "codes.xml", maps / "dataele.xml"]
+    told = hashlib.sha256(repr((version("pyx12"), map_.codes)).encode())
+    for source in [*sources, Path(__file__)]:
+        told.update(source.read_bytes())
+    return Path(folder) / "adjudicator" / f"{name}-{told.hexdigest()[:24]}.json"
+
+
+def _kept(file: Path | None) -> dict[str, Any] | None:
+    """The facts of a kept guide, or None where there is none that is whole."""
+    if file is None:
+        return None
+    try:
+        digest, _, text = file.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if hashlib.sha256(text).hexdigest().encode() != digest:
+        return None
+    facts: dict[str, Any] = json.loads(text)
+    return facts
+
+
+def _keep(file: Path | None, facts: dict[str, Any]) -> None:
+    if file is None:
+        return
+    text = json.dumps(facts, separators=(",", ":")).encode()
+    content = hashlib.sha256(text).hexdigest().encode() + b"\n" + text
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(file)
+    except OSError:  # a cache is only ever a help
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _allow(element: Any, codes: tuple[str, ...]) -> None:

@@ -283,6 +283,12 @@ class _Reader:
             if f.scope == scope:
                 groups.setdefault((f.loops, f.segment, f.codes), []).append(f)
         for (loops, segment, codes), fields in groups.items():
+            if not len(self.rows(loops, segment)):
+                for f in fields:
+                    columns.setdefault(
+                        f.column, pl.Series(f.column, [None] * count, dtype=_DTYPE[f.kind])
+                    )
+                continue
             rows, elements = self.segment_elements(loops, segment)
             if codes:
                 keep = elements["e1"].is_in(codes.split(" ")).fill_null(False)

@@ -118,6 +118,10 @@ def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileRe
                         sets[index].update(verdict="refused", reason=why)
                 parts.append(_placed(read, interchange, group, chunk, segments, claim_count, sets))
                 claim_count += len(read.claim_rows)
+    for code in {g.guide_code for i in envelope.interchanges for g in i.groups}:
+        used = guide_for(code)
+        if used is not None:
+            used.remember()
     reading.sets = pl.DataFrame(sets, schema=SETS)
     # what stands above claims is read with each chunk of them, and its faults found again
     found_ = pl.DataFrame(objections, schema=OBJECTIONS).unique(maintain_order=True)

@@ -21,8 +21,10 @@ from tests.case_tools import (
     FIXTURES,
     HEADINGS,
     REFERENCE,
+    Fate,
     Outcome,
     cases,
+    cents,
     differences,
     dollars,
     golden,
@@ -35,8 +37,17 @@ from tests.pyx12_check import pyx12_errors
 from tests.synthetic import luhn_npi
 
 CMS = Path(__file__).parents[1].parent / "shared" / "reference" / "cms"
-# where a claim of it stands in the night's summary
-SUMMARY = {"rejected": "rejected", "denied": "denied", "paid": "paid", "pended": "carried_forward"}
+DEMO = (FIXTURES / "demo" / "README.md").read_text("utf-8")
+# a night's summary, and the fate of the claims it counts there
+SUMMARY = {
+    "received": "all",
+    "brought_forward": "none",
+    "rejected": "rejected",
+    "denied": "denied",
+    "paid": "paid",
+    "voided": "none",
+    "carried_forward": "pended",
+}
 
 
 @pytest.fixture(scope="session")
@@ -112,14 +123,25 @@ def test_case_yaml_adds_up() -> None:
 
 
 def test_each_as_alone_in_one_night(demo: tuple[Outcome, Path]) -> None:
-    """No case touches another: all in one night they come to what they come to alone."""
-    outcome, folder = demo
-    by_hand = {n: fate for case in cases() for n, fate in nights(case)[0].fates.items()}
-    assert {n: fate["disposition"] for n, fate in outcome.fates.items()} == {
-        n: fate["disposition"] for n, fate in by_hand.items()
+    """No case touches another: all in one night they have the fates that they have alone."""
+    assert {n: fate["disposition"] for n, fate in demo[0].fates.items()} == {
+        n: fate["disposition"] for n, fate in by_hand().items()
     }
-    assert differences(by_hand, outcome.fates) == []
-    sound_835s(folder / "out" / outcome.summary.folder)
+
+
+def test_to_the_cent_in_one_night(demo: tuple[Outcome, Path]) -> None:
+    assert differences(by_hand(), demo[0].fates) == []
+
+
+def test_the_demos_835s_are_sound(demo: tuple[Outcome, Path]) -> None:
+    outcome, folder = demo
+    published = folder / "out" / outcome.summary.folder
+    assert len(list(published.glob("835/*.835"))) == len(outcome.files) - 1 > 1
+    sound_835s(published)
+
+
+def by_hand() -> dict[str, Fate]:
+    return {n: fate for case in cases() for n, fate in nights(case)[0].fates.items()}
 
 
 def test_the_demo_is_the_sum_of_the_readmes(demo: tuple[Outcome, Path]) -> None:
@@ -128,21 +150,25 @@ def test_the_demo_is_the_sum_of_the_readmes(demo: tuple[Outcome, Path]) -> None:
     paid_amount = 0
     for case in cases():
         for _, fate, (charge, _, _, paid) in list(totals(case, HEADINGS[0]))[:-1]:
-            for name in ("received", SUMMARY[fate]):
+            for name in ("all", fate):
                 counts[name] += 1
                 charges[name] += charge
             paid_amount += paid
-    told = demo[0].summary
-    assert {n: (f["count"], f["charge_amount"]) for n, f in told.counts.items()} == {
-        n: (counts[n], charges[n]) for n in told.counts
+    summary = demo[0].summary
+    assert {n: (f["count"], f["charge_amount"]) for n, f in summary.counts.items()} == {
+        name: (counts[fate], charges[fate]) for name, fate in SUMMARY.items()
     }
-    assert dollars(told.paid_amount) == dollars(paid_amount)
-    assert {f.verdict for f in told.files} == {"read"}
+    assert dollars(summary.paid_amount) == dollars(paid_amount)
+    assert {f.verdict for f in summary.files} == {"read"}
+    told = re.findall(r"^\| (\w+) \| (\d+) \| ([\d,.]+) \|$", DEMO, re.M)
+    assert {fate: (int(count), cents(charge)) for fate, count, charge in told} == {
+        fate: (counts[fate], charges[fate]) for fate in counts
+    }
+    assert f"\nPaid to providers: {paid_amount // 100:,}.{paid_amount % 100:02d}.\n" in DEMO
 
 
 def test_the_demo_tells_every_claims_story() -> None:
-    text = (FIXTURES / "demo" / "README.md").read_text("utf-8")
-    told = re.findall(r"^\| ([A-Z0-9-]+) \| \[([a-z-]+)\]\(\.\./claims/\2/\) \|", text, re.M)
+    told = re.findall(r"^\| ([A-Z0-9-]+) \| \[([a-z-]+)\]\(\.\./claims/\2/\) \|", DEMO, re.M)
     assert told == [(number, case) for case in in_order() for number in nights(case)[0].fates]
 
 

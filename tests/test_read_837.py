@@ -66,7 +66,7 @@ def put(old: str, new: str, claims: Sequence[Sequence[str]], **how: Any) -> File
 
 
 def told(frame: pl.DataFrame) -> Rows:
-    """The rows without their nulls and without ``claim_id``, which is 0 where there is one claim."""
+    """The rows without their nulls and without ``claim_id``."""
     return [
         {k: v for k, v in row.items() if v is not None and k != "claim_id"}
         for row in frame.to_dicts()
