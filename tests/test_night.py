@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from datetime import date
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,7 @@ def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_not
 ) -> None:
     stages = night.STAGES
 
+    @wraps(stages[4])
     def fragile(batch: Any, reference: Any) -> Any:
         if (batch.claims["claim_id"] == 17).any():
             raise ZeroDivisionError
@@ -287,6 +289,7 @@ def test_a_failure_that_no_claim_shows_alone_stops_the_night(
 ) -> None:
     stages = night.STAGES
 
+    @wraps(stages[4])
     def crowded(batch: Any, reference: Any) -> Any:
         if batch.claims.height > 150:
             raise ZeroDivisionError

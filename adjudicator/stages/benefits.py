@@ -274,14 +274,18 @@ def _facts(terms: PlanTerms, share: CostShare) -> dict[str, object]:
         lacking = "out-of-pocket limits"
     elif _has_deductible(share) and share.network_code not in terms.deductible:
         lacking = "deductible limits"
+    # what is nothing is left out: rows are what a night costs
     inputs = {
         "category": share.category,
-        "network": share.network_code,
         "terms_start_date": terms.start_date.isoformat(),
-        "illustrative": terms.illustrative,
-        "copay_amount": share.copay_amount,
-        "coinsurance_basis_points": share.coinsurance_basis_points,
-        "deductible_applies": share.deductible_applies,
+        **({"illustrative": True} if terms.illustrative else {}),
+        **({"copay_amount": share.copay_amount} if share.copay_amount else {}),
+        **(
+            {"coinsurance_basis_points": share.coinsurance_basis_points}
+            if share.coinsurance_basis_points
+            else {}
+        ),
+        **({"deductible_applies": True} if share.deductible_applies else {}),
     }
     return {
         "covered": share.covered,
@@ -471,13 +475,13 @@ def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str])
 
 
 def _inputs() -> pl.Expr:
-    """Terms, and beside them the counters before the line where it was counted; null: no limit."""
+    """Terms, and beside them the counters before the line where it was counted and limited."""
 
-    def left(column: str) -> pl.Expr:
+    def left(name: str, column: str) -> pl.Expr:
         return (
             pl.when(pl.col(column) < UNLIMITED // 2)
-            .then(pl.col(column).cast(pl.String))
-            .otherwise(pl.lit("null"))
+            .then(pl.concat_str(pl.lit(f',"{name}":'), pl.col(column).cast(pl.String)))
+            .otherwise(pl.lit(""))
         )
 
     return pl.concat_str(
@@ -487,12 +491,10 @@ def _inputs() -> pl.Expr:
         .otherwise(
             pl.concat_str(
                 pl.when("has_deductible")
-                .then(pl.concat_str(pl.lit(',"deductible_remaining":'), left("deductible_left")))
+                .then(left("deductible_remaining", "deductible_left"))
                 .otherwise(pl.lit("")),
-                pl.lit(',"member_out_of_pocket_remaining":'),
-                left("member_left"),
-                pl.lit(',"family_out_of_pocket_remaining":'),
-                left("family_left"),
+                left("member_out_of_pocket_remaining", "member_left"),
+                left("family_out_of_pocket_remaining", "family_left"),
                 pl.lit("}"),
             )
         ),
