@@ -128,6 +128,13 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
     patient = batch.people.filter(pl.col("role") == "patient").select(
         "claim_id", patient_middle_name="middle_name"
     )
+    insured = batch.people.filter(pl.col("role") == "subscriber").select(
+        "claim_id",
+        insured_last_name="last_name",
+        insured_first_name="first_name",
+        insured_entity_type_code="entity_type_code",
+    )
+    patients_own = pl.col("relationship_code") == "18"
     rendering = (
         batch.claim_providers.filter(
             (pl.col("role_code") == "82") & pl.col("line_number").is_null()
@@ -147,6 +154,7 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
     unknown = pl.col("member_match_code") == "none"
     return (
         claims.join(patient, on="claim_id", how="left", maintain_order="left")
+        .join(insured, on="claim_id", how="left", maintain_order="left")
         .join(rendering, on="claim_id", how="left", maintain_order="left")
         .join(days, on="claim_id", how="left", maintain_order="left")
         .with_columns(
@@ -162,6 +170,7 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
                 filing, return_dtype=pl.String
             ),
             member_number="subscriber_number",
+            insured_last_name=pl.when(~patients_own).then("insured_last_name"),
             rendering_npi=pl.when(pl.col("rendering_npi") != pl.col("payee_npi").fill_null(""))
             .then("rendering_npi"),
             statement_from_date=pl.coalesce("statement_from_date", "_first"),

@@ -79,6 +79,8 @@ CLAIM_TEXT = {
     "patient_first_name": (1, 35),
     "patient_middle_name": (1, 25),
     "member_number": (2, 80),
+    "insured_last_name": (1, 60),
+    "insured_first_name": (1, 35),
     "rendering_last_name": (1, 60),
     "rendering_first_name": (1, 35),
     "rendering_npi": (2, 80),
@@ -306,6 +308,21 @@ def _claim_tail() -> pl.Expr:
             "",
             pl.when(member.is_not_null()).then(pl.lit("MI")),
             member,
+        ),
+        _where(
+            "insured_last_name",
+            _segment(
+                "NM1",
+                "IL",
+                pl.when(pl.col("insured_entity_type_code") == "2")
+                .then(pl.lit("2"))
+                .otherwise(pl.lit("1")),
+                pl.col("insured_last_name"),
+                pl.col("insured_first_name"),
+                *[""] * 3,
+                pl.when(member.is_not_null()).then(pl.lit("MI")),
+                member,
+            ),
         ),
         _where(
             "rendering_npi",

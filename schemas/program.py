@@ -109,6 +109,11 @@ class OutOfNetworkPricing(Strict):
     pricing_method_code: Literal["percent_of_medicare"] = "percent_of_medicare"
     rate_basis_points: PositiveInt = 10_000
     citation: Citation | None = None
+    balance_group_code: Literal["CO", "PR"] = Field(
+        default="CO",
+        description="who owes what is charged above the price: PR the member, beside every limit",
+    )
+    balance_citation: Citation | None = None
 
 
 class Program(Strict):

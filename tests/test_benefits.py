@@ -88,15 +88,10 @@ def test_the_inputs_tell_terms_and_counters_before_the_line() -> None:
     told = [json.loads(x) for x in benefits(batch, DEDUCTIBLE_300).lines["benefit_inputs"]]
     assert told[1] == {
         "category": "office",
-        "network": "in",
         "terms_start_date": "2024-01-01",
-        "illustrative": False,
-        "copay_amount": 0,
         "coinsurance_basis_points": 2_500,
         "deductible_applies": True,
         "deductible_remaining": 5_000,  # 300.00 - 250.00
-        "member_out_of_pocket_remaining": None,
-        "family_out_of_pocket_remaining": None,
     }
     assert told[0]["deductible_remaining"] == 30_000
 
@@ -204,7 +199,10 @@ def test_each_plan_counts_for_itself() -> None:
 def test_one_visit_owes_one_copay_and_a_small_line_leaves_the_rest_to_the_next() -> None:
     # allowed 4.00, 9.00, 100.00 on one day: 15.00 = 4.00 + 9.00 + 2.00
     lines = [{"charge_amount": a} for a in (400, 900, 10_000)]
-    assert [c for _, _, c in shares_of(benefits(night(lines), COPAY_15))] == [400, 900, 200]
+    shared = benefits(night(lines), COPAY_15)
+    assert [c for _, _, c in shares_of(shared)] == [400, 900, 200]
+    told = [json.loads(x).get("visit_copay_remaining") for x in shared.lines["benefit_inputs"]]
+    assert told == [None, 1_100, 200]
 
 
 def test_another_day_or_another_claim_is_another_visit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from adjudicator.edits import EDITS
-from adjudicator.programs import load_programs
+from adjudicator.programs import load_forms, load_programs
+from schemas.form import FormField
 from schemas.program import Citation
 
 SEEDS = Path(__file__).parents[1].parent / "shared" / "seeds"
@@ -33,6 +35,25 @@ def citations_in(value: Any, place: str) -> Iterator[tuple[str, Citation]]:
 CITATIONS = [(edit.name, edit.cites) for edit in EDITS] + [
     found for code, program in load_programs().items() for found in citations_in(program, code)
 ]
+CITATIONS += [(form.form, form.citation) for form in load_forms()]
+
+
+BOXES = [
+    (form.form, form.citation.document, field) for form in load_forms() for field in form.fields
+]
+
+
+@pytest.mark.parametrize(("form", "document", "field"), BOXES)
+def test_a_box_stands_in_its_lines(form: str, document: str, field: FormField) -> None:
+    """The first of a field's lines begins with its box; 33 stands for 33a, 67a-q for 67."""
+    found = sorted(SEEDS.glob(f"{document}_*.txt"))
+    if not found:
+        pytest.skip(f"source document {document} is not here (../shared/seeds)")
+    lines = found[0].read_text(encoding="utf-8").split("\n")
+    first = lines[field.lines[0] - 1].strip()
+    box = field.box.rstrip("a") if field.box == "33a" else field.box
+    assert re.match(rf"{box}\b|{box}[a-z:,]", first), f"{form} {field.box}"
+    assert not any(re.match(rf"{box}\d", line.strip()) for line in [first])
 
 
 def plain(words: str) -> str:

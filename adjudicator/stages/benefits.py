@@ -30,6 +30,7 @@ OWED = {
     "deductible_amount": pl.Int64,
     "coinsurance_amount": pl.Int64,
     "copay_amount": pl.Int64,
+    "copay_left": pl.Int64,
     "deductible_left": pl.Int64,
     "member_left": pl.Int64,
     "family_left": pl.Int64,
@@ -148,7 +149,7 @@ def count(
     A copay is one visit's: what one line is too small for, the visit's next lines owe.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
-    of the deductible and of the member's and the family's out-of-pocket maximum.
+    of the visit's copay (where some was taken), of the deductible and of the member's and the family's out-of-pocket maximum.
     """
     member_deductible = list(members.deductible)
     member_out_of_pocket = list(members.out_of_pocket)
@@ -157,7 +158,15 @@ def count(
     copay_left: dict[int, int] = {}
     columns: dict[str, list[int]] = {name: [] for name in OWED}
     append = [column.append for column in columns.values()]
-    add_deductible, add_coinsurance, add_copay, add_left, add_member_left, add_family_left = append
+    (
+        add_deductible,
+        add_coinsurance,
+        add_copay,
+        add_copay_left,
+        add_left,
+        add_member_left,
+        add_family_left,
+    ) = append
     for member, family, allowed, share_id, visit in zip(
         members.number, families.number, allowed_amounts, share_ids, visits, strict=True
     ):
@@ -168,10 +177,13 @@ def count(
         family_left = max(family_maximum - family_out_of_pocket[family], 0)
         most = min(allowed, member_left, family_left)
         deductible = coinsurance = left = 0
+        due = UNLIMITED
         if copay:
             due = copay_left.get(visit, copay)
             copay = min(due, most)
             copay_left[visit] = due - copay
+            if due == shares[share_id].copay:
+                due = UNLIMITED  # nothing of it taken yet: no more to tell than the copay itself
         else:
             left = min(
                 member_limit - member_deductible[member], family_limit - family_deductible[family]
@@ -191,6 +203,7 @@ def count(
         add_deductible(deductible)
         add_coinsurance(coinsurance)
         add_copay(copay)
+        add_copay_left(due)
         add_left(left)
         add_member_left(member_left)
         add_family_left(family_left)
@@ -333,7 +346,12 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
         .with_row_index("row")
         .join(
             batch.claims.select(
-                "claim_id", "receipt_number", "member_id", "family_id", "program_code"
+                "claim_id",
+                "receipt_number",
+                "member_id",
+                "family_id",
+                "program_code",
+                pl.col("payee_id").is_not_null().alias("has_payee"),
             ),
             on="claim_id",
             how="left",
@@ -375,7 +393,10 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
 
 
 def _told_by_terms(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
-    """Lines that no edit denies, pended ones too, to which the plan's terms do not give a share."""
+    """Lines that no edit denies, pended ones too, to which the plan's terms do not give a share.
+
+    Where no payee is known, neither is the network: the terms can't be asked yet.
+    """
     undenied = (
         fate.lines["line_disposition"].is_in(["paid", "pended"]) & fate.lines["edit"].is_null()
     )
@@ -385,7 +406,11 @@ def _told_by_terms(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
         pl.when(~pl.col("covered")).then(pl.lit("not covered")),
         "lacking",
     )
-    known = pl.col("plan_code").is_not_null() & pl.col("decision_date").is_not_null()
+    known = (
+        pl.col("plan_code").is_not_null()
+        & pl.col("decision_date").is_not_null()
+        & pl.col("has_payee")
+    )
     return lines.filter(undenied & known & problem.is_not_null()).with_columns(problem=problem)
 
 
@@ -493,6 +518,7 @@ def _inputs() -> pl.Expr:
                 pl.when("has_deductible")
                 .then(left("deductible_remaining", "deductible_left"))
                 .otherwise(pl.lit("")),
+                left("visit_copay_remaining", "copay_left"),
                 left("member_out_of_pocket_remaining", "member_left"),
                 left("family_out_of_pocket_remaining", "family_left"),
                 pl.lit("}"),

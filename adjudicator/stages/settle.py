@@ -20,6 +20,7 @@ SHARES = ["deductible_amount", "coinsurance_amount", "copay_amount"]
 CAS = [
     ("denied_amount", None, None, None),
     ("contractual_amount", "CO", "45", "price"),
+    ("balance_amount", "PR", "45", "above_usual_charge"),
     ("above_charge_amount", "OA", "94", "price"),
     ("deductible_amount", "PR", "1", "deductible"),
     ("coinsurance_amount", "PR", "2", "coinsurance"),
@@ -35,8 +36,9 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     """SharedLines → DecidedLines, with Adjustments and one DecidedClaims row a claim; cents.
 
     A denied line's whole charge goes to its first denier's group, CARC and RARC. A paid line:
-    CO-45 from charge down to allowed (without a contract too: the price is Medicare's and the
-    member owes no balance, 001:3306-3309), or OA-94 negative up to it; then PR-1, PR-2, PR-3.
+    CO-45 from charge down to allowed (PR-45 where nothing is contracted and the program leaves
+    the balance to the member, 000:219; it counts to no limit), or OA-94 negative up to it; then
+    PR-1, PR-2, PR-3.
     A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
     paid. Lines of rejected claims leave here: they were never adjudicated.
     A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
@@ -54,6 +56,9 @@ def settle(batch: Batch, reference: Reference) -> Batch:
         pl.when(fate.lines["line_disposition"] != "denied")
         .then("allowed_amount")
         .alias("allowed_amount"),
+        (pl.col("contract_id").is_null() & _of_balancing_program(batch, reference)).alias(
+            "member_owes_balance"
+        ),
     ).hstack(
         fate.lines.select("line_disposition", *(pl.col(c).name.prefix("denial_") for c in DENIAL))
     )
@@ -76,10 +81,25 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     )
 
 
+def _of_balancing_program(batch: Batch, reference: Reference) -> pl.Series:
+    """Whether a line's program leaves the member what is charged above an uncontracted price."""
+    leaves = [
+        c for c, p in reference.programs.items() if p.out_of_network.balance_group_code == "PR"
+    ]
+    programs = batch.lines.select("claim_id").join(
+        batch.claims.select("claim_id", "program_code").unique("claim_id"),
+        on="claim_id",
+        how="left",
+        maintain_order="left",
+    )
+    return programs["program_code"].is_in(leaves).fill_null(value=False)
+
+
 def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
     """Every CAS of the lines that are not pended; nothing where it would be 0."""
     paid = pl.col("line_disposition") == "paid"
     over = pl.col("charge_amount") - pl.col("allowed_amount")
+    balance = pl.col("member_owes_balance")
     amounts = (
         lines.filter(pl.col("line_disposition") != "pended")
         .sort(LINE)
@@ -87,7 +107,8 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
             *LINE,
             "^denial_.*$",
             pl.when(~paid).then("charge_amount").alias("denied_amount"),
-            pl.when(paid & (over > 0)).then(over).alias("contractual_amount"),
+            pl.when(paid & (over > 0) & ~balance).then(over).alias("contractual_amount"),
+            pl.when(paid & (over > 0) & balance).then(over).alias("balance_amount"),
             pl.when(paid & (over < 0)).then(over).alias("above_charge_amount"),
             *(pl.when(paid).then(share).alias(share) for share in SHARES),
         )
