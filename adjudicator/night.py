@@ -14,8 +14,9 @@ import json
 import mmap
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -37,7 +38,7 @@ from adjudicator.remittance import remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
-from edi.balance import check_835
+from edi.balance import check_files
 from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
 from edi.read_file import FileReading, read_file, reread
@@ -46,6 +47,7 @@ from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
+CHECKED_APART_BYTES = 4_000_000  # of 835s; below it a process costs more than it saves
 DISPOSITIONS = ("rejected", "denied", "paid", "voided", "carried_forward")
 Step = Callable[[str], None]
 
@@ -273,14 +275,13 @@ class _Night:
         """Everything that waits for a decision, in receipt order, with what the store knows."""
         with store.reading(self.engine) as connection:
             self.ledger_head = store.ledger_head(connection)
-            self.open = store.open_claims(connection)
             known = [i.frames for i in self.taken_in]
-            in_memory = (
-                pl.concat([f["claims"]["claim_id"] for f in known])
-                if known
-                else pl.Series([], dtype=pl.Int64)
+            # numbers only grow: what waited before is below what came in just now
+            first = min(
+                (int(f["claims"]["claim_id"][0]) for f in known if f["claims"].height), default=None
             )
-            waiting = self.open.filter(~pl.col("claim_id").is_in(in_memory.implode()))
+            waiting = store.open_claims(connection, below=first)
+            self.open = waiting
             known += list(_read_again(connection, waiting))
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
@@ -319,10 +320,12 @@ class _Night:
                     remittance.payments, remittance.claims, remittance.lines,
                     remittance.adjustments, remittance.provider_adjustments,
                 )  # fmt: skip
-                names = _publishable(documents, remittance.payments)
-                store.insert_decisions(connection, self.run_id, batch, remittance, names)
+                names = _file_names(remittance.payments)
                 for name, payment in names.items():
                     _write(partial / name, documents[payment])
+                with _checked(partial, names) as refuse_unbalanced:
+                    store.insert_decisions(connection, self.run_id, batch, remittance, names)
+                    refuse_unbalanced()
             summary = self._summary(connection, batch)
             _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
@@ -658,19 +661,52 @@ def _payment_count(batch: Batch) -> int:
     return payees_to_pay(batch).height
 
 
-def _publishable(documents: dict[int, bytes], payments: pl.DataFrame) -> dict[str, int]:
-    """File names of the 835s, after independent code has recomputed every total of each."""
-    for payment, document in documents.items():
-        wrong = check_835(document)
-        if wrong:
-            raise NightError(
-                f"the 835 of payment {payment} does not balance ({wrong[0]}); nothing is "
-                "committed. This is a fault of the program: keep the store and report it"
-            )
+def _file_names(payments: pl.DataFrame) -> dict[str, int]:
     return {
         f"835/{program}-{payment:09d}.835": payment
         for payment, program in payments.select("payment_id", "program_code").iter_rows()
     }
+
+
+@contextmanager
+def _checked(folder: Path, names: Iterable[str]) -> Iterator[Callable[[], None]]:
+    """Every total of the written 835s recomputed by independent code, in a process of its own
+    beside the store's work where the night is large. Calling what is given waits for the answer
+    and raises NightError where something does not add up."""
+    files = [folder / name for name in names]
+    if sum(file.stat().st_size for file in files) < CHECKED_APART_BYTES:
+        yield lambda: _refuse_unbalanced(check_files(files))
+        return
+    root = str(Path(__file__).parents[1])
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
+    with subprocess.Popen(
+        [sys.executable, "-m", "edi.balance"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path},
+        text=True,
+    ) as apart:  # fmt: skip
+        assert apart.stdin is not None
+        apart.stdin.write("\n".join(map(str, files)))
+        apart.stdin.close()
+        apart.stdin = None
+
+        def answer() -> None:
+            told, _ = apart.communicate()
+            if apart.returncode not in (0, 1):
+                raise NightError("the check of the 835s did not run; nothing is committed")
+            _refuse_unbalanced(json.loads(told))
+
+        try:
+            yield answer
+        finally:
+            apart.kill()
+
+
+def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:
+    for name, found in wrong.items():
+        raise NightError(
+            f"{name} does not balance ({found[0]}); nothing is committed. "
+            "This is a fault of the program: keep the store and report it"
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

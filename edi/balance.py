@@ -6,8 +6,12 @@ stand in both. Delimiters are read from each ISA, money is integer cents parsed 
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 GROUPS = {"CO", "PR", "OA", "PI"}
 AMOUNT = re.compile(r"(-?)([0-9]*)(?:\.([0-9]{1,2}))?")
@@ -35,6 +39,12 @@ class Imbalance:
     what: str
     expected: str
     found: str
+
+
+def check_files(files: Iterable[Path]) -> dict[str, list[str]]:
+    """By name, the 835 files in which something does not add up, and what doesn't."""
+    checked = ((file.name, check_835(file.read_bytes())) for file in files)
+    return {name: [str(imbalance) for imbalance in found] for name, found in checked if found}
 
 
 def check_835(data: bytes) -> list[Imbalance]:
@@ -386,3 +396,9 @@ class _Reader:
                 level.contractual,
                 level.segment,
             )
+
+
+if __name__ == "__main__":  # files by name, a line each; exit 1: something does not add up
+    WRONG = check_files(Path(line) for line in sys.stdin.read().splitlines())
+    print(json.dumps(WRONG))
+    sys.exit(1 if WRONG else 0)

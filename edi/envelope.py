@@ -220,7 +220,7 @@ def _control_segments(
     )
     size = len(bytes_)
     counted_to, ordinal = interchange.start, 0
-    for match in pattern.finditer(data, interchange.start):
+    for match in pattern.finditer(data, interchange.start, size):
         start = match.start(1)
         ordinal += _count(bytes_, terminator[0], counted_to, start)
         counted_to = start
@@ -228,7 +228,7 @@ def _control_segments(
         if name == "ISA":
             yield _Control("", start, start, ordinal, [])
             return
-        end = data.find(terminator, start)
+        end = data.find(terminator, start, size)
         if end < 0:
             break
         text = data[start:end].decode("latin-1")
@@ -236,7 +236,7 @@ def _control_segments(
         yield _Control(name, start, end + 1, ordinal, elements)
         if name == "IEA":
             return
-    last = data.rfind(terminator, interchange.start) + 1
+    last = data.rfind(terminator, interchange.start, size) + 1
     tail = _skip_padding(bytes_, last)
     yield _Control("", size, size, ordinal, ["tail"] if tail < size else [])
 

@@ -5,8 +5,10 @@ FUZZ_BYTES=1 reads every prefix and every deletion of a byte; unset, a part of t
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -351,7 +353,17 @@ def test_the_window_does_not_matter(window: int, monkeypatch: pytest.MonkeyPatch
     assert len(whole.interchanges) == 4
     monkeypatch.setattr(envelope, "WINDOW", window)
     assert shape(read_envelope(data)) == shape(whole)
-    assert shape(read_envelope(memoryview(data))) == shape(whole)
+
+
+def test_a_mapped_file_is_read_as_its_bytes(tmp_path: Path) -> None:
+    data = _mixed()
+    path = tmp_path / "mixed.837"
+    path.write_bytes(data)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert shape(read_envelope(mapped)) == shape(read_envelope(data))
+        one, two = read_file(mapped), read_file(data)
+    assert one.objections.equals(two.objections) and one.sets.equals(two.sets)
+    assert all(frame.equals(two.frames[name]) for name, frame in one.frames.items())
 
 
 def test_a_segment_of_ten_megabytes() -> None:

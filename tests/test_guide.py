@@ -98,7 +98,7 @@ def test_every_node_stands_where_pyx12_puts_it(kind: str) -> None:
 
 def test_a_wrong_transition_would_be_seen() -> None:
     """The comparison can fail: one planted transition is enough."""
-    guide = Guide("837P", GUIDES[PROFESSIONAL][1], (PROFESSIONAL,))
+    guide = Guide("837P", the_guide(PROFESSIONAL).map)
     set_ = transaction(body([claim("A1")]))
     assert places(guide, set_) == expected(walk(guide, set_))
     lines = [n.index for n in guide.nodes if n.path.endswith("2300/2400/LX")]

@@ -96,8 +96,8 @@ class Tables(NamedTuple):
 def benefits(batch: Batch, reference: Reference) -> Batch:
     """PricedLines → SharedLines: deductible, coinsurance, copay and what they counted; cents.
 
-    Copay (one a visit), or deductible and then coinsurance; never above the allowed amount; the deductible
-    ends at the member's or the family's, whichever comes first, the whole share likewise at the
+    Copay (one a visit), or deductible and then coinsurance; never above the allowed amount; the
+    deductible ends at the member's or the family's, whichever comes first, the whole share likewise at the
     out-of-pocket maximum, to which the deductible counts (000:74-106). In and out of network are
     counted apart, by the plan year of the line's date. Lines are counted in receipt order;
     denied lines and lines of pended claims owe and consume nothing.
@@ -149,7 +149,8 @@ def count(
     A copay is one visit's: what one line is too small for, the visit's next lines owe.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
-    of the visit's copay (where some was taken), of the deductible and of the member's and the family's out-of-pocket maximum.
+    of the visit's copay (where some was taken), of the deductible and of the member's and the
+    family's out-of-pocket maximum.
     """
     member_deductible = list(members.deductible)
     member_out_of_pocket = list(members.out_of_pocket)

@@ -36,17 +36,20 @@ OPEN_CLAIMS: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def open_claims(connection: Connection) -> pl.DataFrame:
+def open_claims(connection: Connection, *, below: int | None = None) -> pl.DataFrame:
     """One row an accepted claim not decided yet or pended, in receipt order.
 
-    Holds the claim's ClaimSources, its numbers, and why it waits (OPEN_CLAIMS).
+    With ``below``, only claims numbered below it. Holds the claim's ClaimSources, its numbers, and
+    why it waits (OPEN_CLAIMS).
     """
     # in the words of the partial index claim_open; with a word more, SQLite takes another index
     return (
         read_frame(
             connection,
             f"SELECT {', '.join(OPEN_CLAIMS)} FROM claim "
-            "WHERE disposition IS NULL OR disposition = 'pended'",
+            "WHERE (disposition IS NULL OR disposition = 'pended')"
+            # the plus keeps SQLite from taking the key's index for the partial one
+            + ("" if below is None else f" AND +claim_id < {int(below)}"),
             OPEN_CLAIMS,
         )
         .filter(pl.col("claim_number").is_not_null())
