@@ -3,8 +3,8 @@
     python -m tests.corpus_reference FOLDER FILE...
 
 writes FOLDER/<table>.csv so that the claims of those files find their member, payee and a fee:
-a made-up payer to which all of them belong. FOLDER/config/config.yaml names programs whose terms hold
-from 1990, since most such files are old.
+a made-up payer to which all of them belong. FOLDER/config/config.yaml names programs whose terms
+hold from 1990: most such files are old.
 """
 
 from __future__ import annotations
