@@ -189,12 +189,16 @@ def _print_summary(summary: Summary, out: Path) -> None:
     typer.echo(f"\n  paid to providers {money(summary.paid_amount):>28}\n")
     for f in summary.files:
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
-        typer.echo(f"  {f.verdict:<9} {f.name}: {f.claim_count:,} claims{extra}")
+        typer.echo(f"  {f.verdict:<9} {f.name}: {_claims(f.claim_count)}{extra}")
         for reason in f.reasons:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
         typer.echo(_wrapped(f"{plan} has illustrative figures: the source gives none", "  note"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
+
+
+def _claims(count: int) -> str:
+    return f"{count:,} claim" if count == 1 else f"{count:,} claims"
 
 
 def _wrapped(text: str, lead: str = "") -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
+from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import validate
 from edi.read_file import read_file
@@ -80,7 +80,7 @@ def _faults(data: bytes, name: str, checked: Checked) -> list[dict[str, Any]]:
     if reading.claim_count:
         batch = Batch(**{n: reading.frames[n] for n in AS_READ})
         sets = dict(reading.frames["sources"].select("claim_id", "set_number").iter_rows())
-        nothing = Reference("", {}, {}, (), date.min)
+        nothing = Reference("", {}, {}, forms=load_forms())
         for f in validate(batch, nothing).findings.iter_rows(named=True):
             inputs = json.loads(f["inputs"])
             where = f" line {f['line_number']}" if f["line_number"] else ""

@@ -32,7 +32,7 @@ from adjudicator.contracts import READ, held, hold
 from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch
-from adjudicator.programs import load_benefit_categories, load_programs
+from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
 from adjudicator.remittance import remit
 from adjudicator.stages import STAGES
@@ -474,15 +474,17 @@ def _reference(engine: Engine, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
     programs = load_programs(order.config.programs)
-    categories = load_benefit_categories()
+    categories, forms = load_benefit_categories(), load_forms()
     whole = hashlib.sha256(version.encode())
     for program in programs.values():
         whole.update(program.model_dump_json().encode())
-    for rule in categories:
+    for rule in (*categories, *forms):
         whole.update(rule.model_dump_json().encode())
     for e in EDITS:
         whole.update(repr(e.name).encode())
-    return Reference(whole.hexdigest(), tables, programs, categories, order.business_date)
+    return Reference(
+        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date
+    )
 
 
 def _reasons(reading: FileReading) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import date
 
 import polars as pl
 
+from schemas.form import Form
 from schemas.program import BenefitCategoryRule, Program
 
 
@@ -16,13 +17,15 @@ class Reference:
     """Everything decisions rest on besides the claims: one immutable version.
 
     ``tables`` holds a frame for every name in ``schemas.reference.TABLES`` (empty where nothing
-    was loaded); ``programs`` the programs by code; ``version`` the digest of all of it.
+    was loaded); ``programs`` the programs by code; ``forms`` the field tables of the claim forms;
+    ``version`` the digest of all of it.
     """
 
     version: str
     tables: Mapping[str, pl.DataFrame]
     programs: Mapping[str, Program]
     benefit_categories: tuple[BenefitCategoryRule, ...] = ()
+    forms: tuple[Form, ...] = ()
     business_date: date = field(default=date.min)
 
 

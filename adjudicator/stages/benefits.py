@@ -98,9 +98,9 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
 
     Copay (one a visit), or deductible and then coinsurance; never above the allowed amount; the
     deductible ends at the member's or the family's, whichever comes first, the whole share
-    likewise at the out-of-pocket maximum, to which the deductible counts (000:74-106). In and out of network are
-    counted apart, by the plan year of the line's date. Lines are counted in receipt order;
-    denied lines and lines of pended claims owe and consume nothing.
+    likewise at the out-of-pocket maximum, to which the deductible counts (000:74-106). In and
+    out of network are counted apart, by the plan year of the line's date. Lines are counted in
+    receipt order; denied lines and lines of pended claims owe and consume nothing.
 
     Adds findings, all of them before the count: no terms, cost share, limits or allowed amount
     pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price of nothing for

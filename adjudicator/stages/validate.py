@@ -10,7 +10,6 @@ from functools import reduce
 import polars as pl
 
 from adjudicator.pipeline import Batch
-from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
 from schemas import frames
 from schemas.form import Form, FormField
@@ -34,8 +33,7 @@ def validate(batch: Batch, reference: Reference) -> Batch:
 
     Reads claims, lines and diagnoses as read; adds to ``findings`` and changes nothing else.
     """
-    del reference  # the forms are the same for every payer
-    found = [_missing(batch, form, field) for form in load_forms() for field in form.fields]
+    found = [_missing(batch, form, field) for form in reference.forms for field in form.fields]
     found += [_frequency(batch), _no_lines(batch), _total(batch), _negative(batch)]
     findings = pl.concat([batch.findings, *found]).sort(
         "claim_id", "edit_rank", "line_number", "edit", nulls_last=False, maintain_order=True
