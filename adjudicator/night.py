@@ -14,7 +14,6 @@ import json
 import mmap
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from adjudicator.remittance import remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
+from edi.apart import Apart
 from edi.balance import check_files
 from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
@@ -204,7 +204,7 @@ class _Night:
                     verdict.rejected_count = known.rejected_count
                 return
             with _bytes_of(path, self.order.config.file_bytes_limit) as data:
-                reading = _read(data, self.order.config.chunk_bytes)
+                reading = read_file(data, self.order.config.chunk_bytes)
                 refused = _not_for_us(reading, self.reference, self.order.accept_test)
                 if refused:
                     reading.frames = {}
@@ -466,10 +466,6 @@ def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
             yield mapped
 
 
-def _read(data: bytes | mmap.mmap, chunk_bytes: int) -> FileReading:
-    return read_file(data, chunk_bytes)
-
-
 def _reference(engine: Engine, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
@@ -679,28 +675,8 @@ def _checked(folder: Path, names: Iterable[str]) -> Iterator[Callable[[], None]]
     if sum(file.stat().st_size for file in files) < CHECKED_APART_BYTES:
         yield lambda: _refuse_unbalanced(check_files(files))
         return
-    root = str(Path(__file__).parents[1])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
-    with subprocess.Popen(
-        [sys.executable, "-m", "edi.balance"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path},
-        text=True,
-    ) as apart:  # fmt: skip
-        assert apart.stdin is not None
-        apart.stdin.write("\n".join(map(str, files)))
-        apart.stdin.close()
-        apart.stdin = None
-
-        def answer() -> None:
-            told, _ = apart.communicate()
-            if apart.returncode not in (0, 1):
-                raise NightError("the check of the 835s did not run; nothing is committed")
-            _refuse_unbalanced(json.loads(told))
-
-        try:
-            yield answer
-        finally:
-            apart.kill()
+    with Apart(check_files, [file.resolve() for file in files]) as apart:
+        yield lambda: _refuse_unbalanced(apart.result())
 
 
 def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:

@@ -6,9 +6,7 @@ stand in both. Delimiters are read from each ISA, money is integer cents parsed 
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -396,9 +394,3 @@ class _Reader:
                 level.contractual,
                 level.segment,
             )
-
-
-if __name__ == "__main__":  # files by name, a line each; exit 1: something does not add up
-    WRONG = check_files(Path(line) for line in sys.stdin.read().splitlines())
-    print(json.dumps(WRONG))
-    sys.exit(1 if WRONG else 0)

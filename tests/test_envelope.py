@@ -8,12 +8,15 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from edi import envelope
 from edi.envelope import Delimiters, Envelope, Problem, read_envelope
+from edi.guide import Guide
 from edi.read_file import FileReading, read_file
 from tests.samples import (
     INSTITUTIONAL,
@@ -30,6 +33,12 @@ from tests.samples import (
 
 EVERY_BYTE = os.environ.get("FUZZ_BYTES") == "1"
 SET = transaction(body([claim("A1")]))
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What damaged files teach of a guide isn't kept in the user's cache folder."""
+    monkeypatch.setattr(Guide, "remember", lambda _: None)
 
 
 def problems(found: Envelope) -> list[tuple[str, str]]:
@@ -107,12 +116,16 @@ DELIMITERS = (
 )
 
 
-@pytest.mark.parametrize("d", DELIMITERS)
-@pytest.mark.parametrize("padding", ["", "\r\n", "\n\n\n\n\n\n\n"])
+@cache
+def usual_frames() -> dict[str, pl.DataFrame]:
+    return read_file(professional(2, full=True)).frames
+
+
+@pytest.mark.parametrize(
+    ("d", "padding"),
+    [*((d, "") for d in DELIMITERS), (STANDARD, "\r\n"), (DELIMITERS[1], "\n" * 7)],
+)
 def test_delimiters_are_read_from_the_isa(d: Delimiters, padding: str) -> None:
-    if d.terminator in "\r\n":
-        padding = ""
-    usual = professional(2, full=True)
     data = professional(2, full=True, delimiters=d, padding=padding)
     found = read_envelope(data)
     assert problems(found) == []
@@ -120,7 +133,7 @@ def test_delimiters_are_read_from_the_isa(d: Delimiters, padding: str) -> None:
     reading = read_file(data)
     assert reading.objections.is_empty() and reading.claim_count == 2
     # whatever the delimiters, the frames are the same but for the place of each claim
-    for name, frame in read_file(usual).frames.items():
+    for name, frame in usual_frames().items():
         if name == "sources":
             continue
         assert frame.equals(reading.frames[name]), name
@@ -213,11 +226,10 @@ def test_what_is_wrong_is_said_and_costs_only_its_piece(
     assert reading.claim_count == claims
     said = sorted(reading.objections.select("level", "code").rows())
     assert said == sorted(told)
-    # a neighbour in the file goes on, whichever side
-    for whole in (data + b"\n" + professional(1, number=7), professional(1, number=7) + data):
-        again = read_file(whole)
-        assert "P71" in again.frames["claims"]["patient_control_number"]
-        assert again.claim_count == claims + 1
+    # neighbours in the file go on, on both sides
+    again = read_file(professional(1, number=7) + data + b"\n" + professional(1, number=8))
+    numbers_ = again.frames["claims"]["patient_control_number"].to_list()
+    assert (numbers_[0], numbers_[-1], len(numbers_)) == ("P71", "P81", claims + 2)
 
 
 def test_the_same_numbers_twice() -> None:
@@ -412,7 +424,7 @@ DAMAGES: tuple[tuple[str, Callable[[int], bytes]], ...] = (
 
 @pytest.mark.parametrize("what", DAMAGES, ids=[d[0] for d in DAMAGES])
 def test_any_byte_may_be_wrong(what: tuple[str, Callable[[int], bytes]]) -> None:
-    for at in cuts(len(SMALL), 17 if what[0] == "a byte left out" else 41, 0, 3, 82, 104, 105):
+    for at in cuts(len(SMALL), 31 if what[0] == "a byte left out" else 83, 0, 3, 82, 104, 105):
         reading = read_or_fail(what[1](at))
         assert reading.claim_count in (0, 1, 2, 3)
 

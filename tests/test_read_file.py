@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import polars as pl
 import pytest
 
 from edi.envelope import Delimiters
-from edi.guide import guide_for
+from edi.guide import Guide, guide_for
 from edi.read_file import FileReading, read_file, reread
 from tests.samples import (
     INSTITUTIONAL,
@@ -26,6 +27,12 @@ from tests.samples import (
 )
 
 CODES = {"P": PROFESSIONAL, "I": INSTITUTIONAL}
+
+
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What damaged files teach of a guide isn't kept in the user's cache folder."""
+    monkeypatch.setattr(Guide, "remember", lambda _: None)
 
 
 def file_of(sets: Sequence[Sequence[str]], kind: str = "P", padding: str = "") -> bytes:
@@ -67,19 +74,24 @@ FAULTS: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "provider_every"), [("P", 0), ("P", 1), ("P", 3), ("I", 3)])
-@pytest.mark.parametrize("fault", FAULTS)
-def test_the_size_of_chunks_does_not_matter(kind: str, provider_every: int, fault: str) -> None:
+CUTS = [
+    *((fault, "P", 3) for fault in FAULTS),
+    *(
+        (fault, "P", every)
+        for fault in ("none", "a provider's address", "a level")
+        for every in (0, 1)
+    ),
+    *((fault, "I", 3) for fault in ("none", "a claim's segment", "a subscriber")),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "provider_every"), CUTS)
+def test_the_size_of_chunks_does_not_matter(fault: str, kind: str, provider_every: int) -> None:
     """One ST of six claims, cut at billing providers (HL 20) and at subscribers (HL 22)."""
     claims = [claim(f"A{n}", kind=kind, full=n == 1) for n in range(6)]
-    if kind == "I" and fault == "a claim's amount":
-        claims[2] = [s.replace("*1250*", "*1.234*") for s in claims[2]]
-        change = FAULTS["none"]
-    else:
-        change = FAULTS[fault]
     turns = [n % 2 == 1 for n in range(6)]
     made = body(claims, kind=kind, dependent=turns, provider_every=provider_every)
-    data = file_of([transaction(change(made), guide=CODES[kind])], kind)
+    data = file_of([transaction(FAULTS[fault](made), guide=CODES[kind])], kind)
     whole = read_file(data)
     assert whole.objections.is_empty() == (fault == "none")
     for chunk_bytes in (1, 1500):
@@ -109,7 +121,7 @@ def test_a_provider_is_not_cut_from_its_first_subscriber() -> None:
     """Wherever a cut falls, no loop seems to lack what stands after the cut."""
     made = body([claim(f"A{n}") for n in range(6)], provider_every=1)
     data = file_of([transaction(made)])
-    for chunk_bytes in range(300, 800, 60):
+    for chunk_bytes in range(330, 700, 90):
         reading = read_file(data, chunk_bytes=chunk_bytes)
         assert reading.objections.is_empty() and reading.claim_count == 6
 
@@ -201,6 +213,12 @@ BAD_CLAIMS: dict[str, Change] = {
 }  # fmt: skip
 
 
+@cache
+def good_claims(together: bool) -> FileReading:
+    good = [claim(f"G{n}", full=n == 2) for n in range(4)]
+    return read_file(file_of([transaction(body(good, together=together))]))
+
+
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("what", BAD_CLAIMS)
 def test_one_bad_claim_costs_no_other(what: str, together: bool) -> None:
@@ -212,7 +230,7 @@ def test_one_bad_claim_costs_no_other(what: str, together: bool) -> None:
     assert set(reading.objections["claim_id"]) == {2}
     assert set(reading.objections["level"]) == {"claim"}
 
-    without = read_file(file_of([transaction(body(good, together=together))]))
+    without = good_claims(together)
     assert without.objections.is_empty()
     # places move, and a card number is made from a claim's place: otherwise all is the same
     moved = ["subscriber_number", "member_number"]
@@ -274,19 +292,17 @@ def test_an_objection_names_its_place(padding: str) -> None:
 
 
 def test_objections_and_sets_never_show_a_member() -> None:
-    made = body([claim("A1", full=True)], dependent=[True])
-    canaries = ("TALLOWAY", "ORRIN", "PIPPA", "CP000000", "19710417", "20140930", "MRN0042")
+    made = body([claim("A1")], dependent=[True])
+    canaries = ("TALLOWAY", "ORRIN", "PIPPA", "CP000000", "19710417", "20140930")
     telling = [at for at, s in enumerate(made) if any(c in s for c in canaries)]
-    assert len(telling) == 7
+    assert len(telling) == 4
     for at in telling:
         whole = made[at]
         for torn in (
-            whole.replace("*", "", 1), whole + "*", whole[2:], whole + "\x07", whole.lower(),
-            whole.partition("*")[2], whole.replace("TALLOWAY", "TALLOWAY:X"),
-            whole.replace("1971", "9999"), whole.replace("*", "*" + "TALLOWAY" * 20, 1),
+            whole.replace("*", "", 1), whole + "*", whole[2:] + "\x07", whole.partition("*")[2],
+            whole.replace("*D8*", "*D8*X").replace("TALLOWAY", "TALLOWAY:X"),
+            whole.replace("*", "*" + "TALLOWAY" * 20, 1),
         ):  # fmt: skip
-            if torn == whole:
-                continue
             reading = read_file(file_of([transaction([*made[:at], torn, *made[at + 1 :]])]))
             said = [*reading.objections.rows(), *reading.sets.rows()]
             shown = " ".join(str(value) for row in said for value in row).upper()

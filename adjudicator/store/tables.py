@@ -197,7 +197,6 @@ line = Table(
     _number("coinsurance_amount"),
     _number("copay_amount"),
     _number("paid_amount"),
-    sqlite_with_rowid=False,
 )
 
 # One row what a validation or an edit reported in one run

@@ -178,7 +178,6 @@ def upgrade() -> None:
         number("paid_amount"),
         sa.PrimaryKeyConstraint("claim_id", "line_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "finding",
