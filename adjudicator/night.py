@@ -15,7 +15,8 @@ import mmap
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -33,7 +34,7 @@ from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
-from adjudicator.remittance import remit
+from adjudicator.remittance import Remittance, remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -203,8 +204,13 @@ class _Night:
                     verdict.claim_count = known.claim_count
                     verdict.rejected_count = known.rejected_count
                 return
-            with _bytes_of(path, self.order.config.file_bytes_limit) as data:
-                reading = read_file(data, self.order.config.chunk_bytes)
+            with (
+                _bytes_of(path, self.order.config.file_bytes_limit) as data,
+                ThreadPoolExecutor(1) as beside,
+            ):
+                parts = beside.submit(store.compressed, data)
+                at = None if str(path) == "-" else path
+                reading = read_file(data, self.order.config.chunk_bytes, at)
                 refused = _not_for_us(reading, self.reference, self.order.accept_test)
                 if refused:
                     reading.frames = {}
@@ -216,7 +222,7 @@ class _Night:
                     connection, file_id, self.run_id, position, name, digest, len(data),
                     self.order.received_date, verdict.verdict, "\n".join(verdict.reasons),
                 )  # fmt: skip
-                store.store_file(connection, file_id, data)  # type: ignore[arg-type]
+                store.store_parts(connection, file_id, parts.result())
             if reading.claim_count:
                 accepted = self._accept(connection, file_id, reading, verdict)
                 self.taken_in.append(_Intake(accepted))
@@ -227,8 +233,9 @@ class _Night:
         """Number the file's claims, reject those that can't be adjudicated, store all."""
         count = reading.claim_count
         first = store.take_numbers(connection, "submission", count)
-        numbers = reading.frames["claims"].select(
-            "claim_id", _new=pl.int_range(pl.len(), dtype=pl.Int64) + first
+        as_read = reading.frames["claims"]["claim_id"]
+        numbers = pl.DataFrame(
+            {"claim_id": as_read, "_new": pl.int_range(count, dtype=pl.Int64, eager=True) + first}
         )
         read = {n: _renumbered(f, numbers) for n, f in reading.frames.items()}
         read["claims"] = read["claims"].with_columns(received_date=pl.lit(self.order.received_date))
@@ -275,23 +282,24 @@ class _Night:
         """Everything that waits for a decision, in receipt order, with what the store knows."""
         with store.reading(self.engine) as connection:
             self.ledger_head = store.ledger_head(connection)
-            known = [i.frames for i in self.taken_in]
+            just_now = [i.frames for i in self.taken_in]
             # numbers only grow: what waited before is below what came in just now
             first = min(
-                (int(f["claims"]["claim_id"][0]) for f in known if f["claims"].height), default=None
+                (int(f["claims"]["claim_id"][0]) for f in just_now if f["claims"].height),
+                default=None,
             )
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
-            known += list(_read_again(connection, waiting))
+            # so these are in receipt order as they stand
+            known = [*_read_again(connection, waiting), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
             whole = {
-                n: pl.concat([f[n] for f in known], how="vertical_relaxed").sort(
-                    "claim_id", maintain_order=True
-                )
+                n: pl.concat([f[n] for f in known], how="vertical_relaxed", rechunk=True)
                 for n in names
             }
+            assert whole["claims"]["claim_id"].is_sorted()
             self.taken_in.clear()
             found = find_members(whole["claims"], self.reference.tables["members"])
             members = found["member_id"].drop_nulls().unique().sort()
@@ -316,16 +324,11 @@ class _Night:
             if decided:
                 first = store.take_numbers(connection, "payment", _payment_count(batch))
                 remittance = remit(batch, self.reference, first, self.order.business_date)
-                documents = write_835(
-                    remittance.payments, remittance.claims, remittance.lines,
-                    remittance.adjustments, remittance.provider_adjustments,
-                )  # fmt: skip
                 names = _file_names(remittance.payments)
-                for name, payment in names.items():
-                    _write(partial / name, documents[payment])
-                with _checked(partial, names) as refuse_unbalanced:
+                with ThreadPoolExecutor(1) as beside:
+                    wrong = beside.submit(_render, partial, remittance, names)
                     store.insert_decisions(connection, self.run_id, batch, remittance, names)
-                    refuse_unbalanced()
+                    _refuse_unbalanced(wrong.result())
             summary = self._summary(connection, batch)
             _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
@@ -524,6 +527,9 @@ def _not_for_us(reading: FileReading, reference: Reference, accept_test: bool) -
 
 def _renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     columns = frame.columns
+    shift = numbers["_new"][0] - numbers["claim_id"][0]
+    if (numbers["_new"] - numbers["claim_id"] == shift).all():  # no set was refused between
+        return frame.with_columns(pl.col("claim_id") + shift)
     return (
         frame.join(numbers, on="claim_id", maintain_order="left")
         .with_columns(claim_id="_new")
@@ -666,17 +672,22 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
     }
 
 
-@contextmanager
-def _checked(folder: Path, names: Iterable[str]) -> Iterator[Callable[[], None]]:
-    """Every total of the written 835s recomputed by independent code, in a process of its own
-    beside the store's work where the night is large. Calling what is given waits for the answer
-    and raises NightError where something does not add up."""
-    files = [folder / name for name in names]
-    if sum(file.stat().st_size for file in files) < CHECKED_APART_BYTES:
-        yield lambda: _refuse_unbalanced(check_files(files))
-        return
-    with Apart(check_files, [file.resolve() for file in files]) as apart:
-        yield lambda: _refuse_unbalanced(apart.result())
+def _render(
+    folder: Path, remittance: Remittance, names: Mapping[str, int]
+) -> Mapping[str, Sequence[str]]:
+    """Writes the 835s, then has every total of them recomputed from the written bytes by
+    independent code, in a process of its own where the night is large. Returns what is wrong."""
+    documents = write_835(
+        remittance.payments, remittance.claims, remittance.lines, remittance.adjustments,
+        remittance.provider_adjustments,
+    )  # fmt: skip
+    files = [(folder / name).resolve() for name in names]
+    for file, payment in zip(files, names.values(), strict=True):
+        _write(file, documents[payment])
+    if sum(map(len, documents.values())) < CHECKED_APART_BYTES:
+        return check_files(files)
+    with Apart(check_files, files) as apart:
+        return apart.result()
 
 
 def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:

@@ -9,10 +9,13 @@ import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from edi.apart import Apart, ApartError
 from edi.envelope import (
     Delimiters,
     Envelope,
@@ -26,7 +29,8 @@ from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import ReadClaims, read_claims
 from edi.syntax import Integers, Segments, read_segments, screen
 
-CHUNK_BYTES = 16_000_000
+CHUNK_BYTES = 8_000_000
+APART_BYTES = 16_000_000  # of claims; below it a second process costs more than it saves
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
 REFUSING = {"interchange": {"017", "022", "027"}, "group": {"19"}}
 
@@ -63,21 +67,46 @@ class FileReading:
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    """Byte ranges read together, the set each range belongs to, and where claims begin anew."""
+class Chunk:
+    """Byte ranges of one group read together, and whose they are.
+
+    ``sets`` names the set each range belongs to, by its place in the file; ``starts`` and
+    ``numbers`` give those sets' first byte and ST02.
+    """
 
     spans: list[tuple[int, int]]
     sets: list[int]
+    starts: dict[int, int]
+    numbers: dict[int, str]
+    guide_code: str
+    delimiters: Delimiters
+    interchange: tuple[int, str]
+    group: tuple[int, str]
 
 
-def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
-    """Read an X12 file. Never raises for what is in it: every fault is an objection."""
+@dataclass
+class Part:
+    """What a chunk held: claims are numbered from 0 in it. ``refused``: sets, and why."""
+
+    frames: dict[str, pl.DataFrame]
+    claim_count: int
+    objections: list[dict[str, Any]]
+    refused: dict[int, str]
+
+
+def read_file(
+    data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES, path: Path | None = None
+) -> FileReading:
+    """Read an X12 file. Never raises for what is in it: every fault is an objection.
+
+    ``path`` is where ``data`` stands, if it stands in a file: a large one is then read by two
+    processes, with the same result.
+    """
     envelope = read_envelope(data)
     reading = FileReading(envelope)
     sets: list[dict[str, object]] = []
-    objections: list[dict[str, object]] = [_objection(p) for p in envelope.problems]
-    parts: list[dict[str, pl.DataFrame]] = []
-    claim_count = 0
+    objections: list[dict[str, Any]] = [_objection(p) for p in envelope.problems]
+    chunks: list[Chunk] = []
     for interchange in envelope.interchanges:
         objections += [_objection(p) for p in interchange.problems]
         for group in interchange.groups:
@@ -103,37 +132,69 @@ def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileRe
                 )
                 if not why:
                     readable.append((index, set_))
-            if reason or not readable:
-                continue
-            guide = guide_for(group.guide_code)
-            assert guide is not None
-            set_starts = {index: set_.start for index, set_ in readable}
-            for chunk in _chunks(data, readable, interchange.delimiters, chunk_bytes):
-                segments = read_segments(data, chunk.spans, guide, interchange.delimiters)
-                read = read_claims(segments)
-                found, refused = _pinned(data, set_starts, segments, read, chunk, claim_count)
-                objections += found
-                for index, why in refused.items():
-                    if sets[index]["verdict"] == "read":
-                        sets[index].update(verdict="refused", reason=why)
-                parts.append(_placed(read, interchange, group, chunk, segments, claim_count, sets))
-                claim_count += len(read.claim_rows)
-    for code in {g.guide_code for i in envelope.interchanges for g in i.groups}:
-        used = guide_for(code)
-        if used is not None:
-            used.remember()
+            if readable:
+                chunks += _chunks(data, readable, interchange, group, chunk_bytes)
+    parts = _read_chunks(data, chunks, path)
+    claim_count = 0
+    for part in parts:
+        for objection in part.objections:
+            if objection["claim_id"] is not None:
+                objection["claim_id"] += claim_count
+        objections += part.objections
+        for index, why in part.refused.items():
+            if sets[index]["verdict"] == "read":
+                sets[index].update(verdict="refused", reason=why)
+        for name, frame in part.frames.items():
+            part.frames[name] = frame.with_columns(pl.col("claim_id") + claim_count)
+        claim_count += part.claim_count
     reading.sets = pl.DataFrame(sets, schema=SETS)
     # what stands above claims is read with each chunk of them, and its faults found again
     found_ = pl.DataFrame(objections, schema=OBJECTIONS).unique(maintain_order=True)
     reading.objections = found_.sort("offset", "claim_id", maintain_order=True)
     if parts:
-        names = parts[0].keys()
-        whole = {n: pl.concat([p[n] for p in parts], rechunk=True) for n in names}
+        names = parts[0].frames.keys()
+        whole = {n: pl.concat([p.frames[n] for p in parts], rechunk=True) for n in names}
         reading.frames = _without_refused_sets(whole, reading.sets)
     return reading
 
 
-def _objection(problem: Problem, set_index: int | None = None) -> dict[str, object]:
+def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
+    """The claims of a chunk, and the guide's objections to it."""
+    guide = guide_for(chunk.guide_code)
+    assert guide is not None
+    segments = read_segments(data, chunk.spans, guide, chunk.delimiters)
+    read = read_claims(segments)
+    objections, refused = _pinned(data, segments, read, chunk)
+    return Part(_placed(read, chunk, segments), len(read.claim_rows), objections, refused)
+
+
+def read_chunks(path: Path, chunks: Sequence[Chunk]) -> list[Part]:
+    """Chunks of a file by its name: what another process is asked for."""
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return [read_chunk(data, chunk) for chunk in chunks]
+
+
+def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk], path: Path | None) -> list[Part]:
+    """Each chunk's part, in order; the later ones read by another process where that pays."""
+    size = sum(b - a for chunk in chunks for a, b in chunk.spans)
+    if path is None or len(chunks) < 2 or size < APART_BYTES:
+        parts = [read_chunk(data, chunk) for chunk in chunks]
+    else:
+        half = (len(chunks) + 1) // 2  # the other process has yet to start
+        with Apart(read_chunks, path.resolve(), chunks[half:]) as apart:
+            parts = [read_chunk(data, chunk) for chunk in chunks[:half]]
+            try:
+                parts += apart.result()
+            except ApartError:
+                parts += [read_chunk(data, chunk) for chunk in chunks[half:]]
+    for code in {chunk.guide_code for chunk in chunks}:
+        guide = guide_for(code)
+        assert guide is not None
+        guide.remember()
+    return parts
+
+
+def _objection(problem: Problem, set_index: int | None = None) -> dict[str, Any]:
     return {
         "level": problem.level, "set_index": set_index, "claim_id": None,
         "segment_position": None, "offset": problem.offset, "loop": "", "segment": "",
@@ -176,31 +237,44 @@ def _code(text: str) -> str:
 def _chunks(
     data: bytes | mmap.mmap,
     sets: Sequence[tuple[int, TransactionSet]],
-    delimiters: Delimiters,
+    interchange: Interchange,
+    group: Group,
     chunk_bytes: int,
-) -> Iterator[_Chunk]:
+) -> Iterator[Chunk]:
     """Whole sets together up to ``chunk_bytes``; a larger set is cut where an HL 20, else 22,
     begins, what stands above it repeated before each piece."""
+    starts = {index: set_.start for index, set_ in sets}
+    numbers = {index: set_.number for index, set_ in sets}
+
+    def chunk(spans: list[tuple[int, int]], owners: list[int]) -> Chunk:
+        return Chunk(
+            spans,
+            owners,
+            {i: starts[i] for i in owners},
+            {i: numbers[i] for i in owners},
+            group.guide_code,
+            interchange.delimiters,
+            (interchange.start, interchange.number),
+            (group.start, group.number),
+        )
+
     spans: list[tuple[int, int]] = []
     owners: list[int] = []
     size = 0
     for index, set_ in sets:
         length = set_.end - set_.start
-        if length > chunk_bytes:
-            if spans:
-                yield _Chunk(spans, owners)
-                spans, owners, size = [], [], 0
-            for piece in _pieces(data, set_, delimiters, chunk_bytes):
-                yield _Chunk(piece, [index] * len(piece))
-            continue
-        if size + length > chunk_bytes and spans:
-            yield _Chunk(spans, owners)
+        if spans and size + length > chunk_bytes:
+            yield chunk(spans, owners)
             spans, owners, size = [], [], 0
+        if length > chunk_bytes:
+            for piece in _pieces(data, set_, interchange.delimiters, chunk_bytes):
+                yield chunk(piece, [index] * len(piece))
+            continue
         spans.append((set_.start, set_.end))
         owners.append(index)
         size += length
     if spans:
-        yield _Chunk(spans, owners)
+        yield chunk(spans, owners)
 
 
 def _pieces(
@@ -248,13 +322,8 @@ def _pieces(
 
 
 def _pinned(
-    data: bytes | mmap.mmap,
-    set_starts: dict[int, int],
-    segments: Segments,
-    read: ReadClaims,
-    chunk: _Chunk,
-    base: int,
-) -> tuple[list[dict[str, object]], dict[int, str]]:
+    data: bytes | mmap.mmap, segments: Segments, read: ReadClaims, chunk: Chunk
+) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """The objections of a chunk, each at its claims or its set; and the sets refused by them."""
     found = screen(segments)
     rows = [
@@ -268,7 +337,7 @@ def _pinned(
         (row, nodes[segments.node[row]].segment, loop, ref, "6", text)
         for row, loop, ref, text in read.problems
     ]
-    objections: list[dict[str, object]] = []
+    objections: list[dict[str, Any]] = []
     refused: dict[int, str] = {}
     if not rows:
         return objections, refused
@@ -288,7 +357,7 @@ def _pinned(
         owner = int(owners[np.flatnonzero((starts <= offset) & (offset < stops))[0]])
         above = guide.nodes[segments.node[row]].loops
         claims = _claims_under(read.claim_rows, levels, above, row, len(segments.raw))
-        position = counted.within(set_starts[owner], offset)
+        position = counted.within(chunk.starts[owner], offset)
         whole_set = segment == "HL" or not len(claims)
         base_row = {
             "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
@@ -299,9 +368,7 @@ def _pinned(
             refused.setdefault(owner, f"{place} in {loop}: {text}")
             objections.append({"level": "set", "claim_id": None, **base_row})
         else:
-            objections += [
-                {"level": "claim", "claim_id": base + int(c), **base_row} for c in claims
-            ]
+            objections += [{"level": "claim", "claim_id": int(c), **base_row} for c in claims]
     return objections, refused
 
 
@@ -344,30 +411,22 @@ def _claims_under(
     )
 
 
-def _placed(
-    read: ReadClaims,
-    interchange: Interchange,
-    group: Group,
-    chunk: _Chunk,
-    segments: Segments,
-    base: int,
-    sets: list[dict[str, object]],
-) -> dict[str, pl.DataFrame]:
-    """A chunk's frames with the file's claim numbers, and each claim's place in the envelope."""
-    out = {
-        name: frame.with_columns(pl.col("claim_id") + base) for name, frame in read.frames.items()
-    }
+def _placed(read: ReadClaims, chunk: Chunk, segments: Segments) -> dict[str, pl.DataFrame]:
+    """A chunk's frames, with each claim's place in the envelope."""
+    out = dict(read.frames)
     starts = np.array([a for a, _ in chunk.spans], dtype=np.int64)
     order = np.argsort(starts, kind="stable")
     at = np.searchsorted(starts[order], segments.offset[read.claim_rows], side="right") - 1
     owner = np.array(chunk.sets, dtype=np.int64)[order][at] if len(at) else at
+    isa_offset, interchange_number = chunk.interchange
+    gs_offset, group_number = chunk.group
     out["sources"] = out["sources"].with_columns(
-        isa_offset=pl.lit(interchange.start, dtype=pl.Int64),
-        gs_offset=pl.lit(group.start, dtype=pl.Int64),
-        interchange_number=pl.lit(interchange.number),
-        group_number=pl.lit(group.number),
+        isa_offset=pl.lit(isa_offset, dtype=pl.Int64),
+        gs_offset=pl.lit(gs_offset, dtype=pl.Int64),
+        interchange_number=pl.lit(interchange_number),
+        group_number=pl.lit(group_number),
         set_index=pl.Series(owner, dtype=pl.Int64),
-        set_number=pl.Series([sets[i]["set_number"] for i in owner.tolist()], dtype=pl.String),
+        set_number=pl.Series([chunk.numbers[i] for i in owner.tolist()], dtype=pl.String),
     )
     return out
 

@@ -342,7 +342,7 @@ REPEATS: tuple[tuple[str, str, list[tuple[str, str, str, str]]], ...] = (
     ("HI*", "HI*ABK:E119\nSMITHSON*1", [("", "2300", "", "E")]),  # an id never shows a name
     ("HI*", "HI*ABK:E119\nhi*ABK:E119", [("", "2300", "", "E")]),
     ("LX*2", "LX*3", [("LX", "2400", "LX01", "7")]),
-    ("LX*2", "LX*02", []),
+    ("LX*2", "LX*02", []),  # the same number; pyx12 compares the text
     ("HL*2*1", "HL*2*9*22*0", [("HL", "2000B", "HL02", "7")]),
     ("HL*2*1", "HL*7*1*22*0", []),
     ("HL*2*1", "HL*1*1*22*0", [("HL", "2000B", "HL01", "7")]),

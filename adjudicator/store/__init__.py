@@ -20,7 +20,13 @@ from adjudicator.store.books import (
     set_run_state,
 )
 from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
-from adjudicator.store.files import read_file, read_file_ranges, store_file
+from adjudicator.store.files import (
+    compressed,
+    read_file,
+    read_file_ranges,
+    store_file,
+    store_parts,
+)
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
@@ -41,6 +47,7 @@ __all__ = [
     "audit_head",
     "broken_audit",
     "check_revision",
+    "compressed",
     "connect",
     "current",
     "delete_lines",
@@ -65,6 +72,7 @@ __all__ = [
     "rejected_claims",
     "set_run_state",
     "store_file",
+    "store_parts",
     "take_numbers",
     "update_claims",
     "upgrade",

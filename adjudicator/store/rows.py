@@ -32,7 +32,7 @@ FrameSchema = Mapping[str, pl.DataType | type[pl.DataType]] | type[dy.Schema]
 def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
     """Tuples as the tables hold them: dates as ISO text, booleans as 0 and 1."""
     return frame.with_columns(
-        pl.col(pl.Date).dt.strftime("%Y-%m-%d"), pl.col(pl.Boolean).cast(pl.Int64)
+        pl.col(pl.Date).cast(pl.String), pl.col(pl.Boolean).cast(pl.Int64)
     ).rows()
 
 
