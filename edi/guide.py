@@ -445,7 +445,9 @@ def _node_pattern(node: Node, delimiters: Delimiters) -> NodePattern:
         pattern = _dated(segment, delimiters)
     count = len(segment.children)
     broken = [p for note in segment.syntax for p in _broken_note(note, count, delimiters)]
-    return NodePattern(f"^{node.segment}{pattern}$", tuple(broken), delimiters.element * count)
+    # one alternation: the automaton reads each segment once, however many notes there are
+    joined = ("|".join(f"(?:{p})" for p in broken),) if broken else ()
+    return NodePattern(f"^{node.segment}{pattern}$", joined, delimiters.element * count)
 
 
 def _date_after_format(node: Node, position: int) -> str | None:

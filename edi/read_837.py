@@ -7,7 +7,7 @@ float. A value that can't be read as its column's type is reported, never droppe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import dataframely as dy
 import numpy as np
 import polars as pl
 
+from edi.envelope import Delimiters
 from edi.guide import Guide
 from edi.syntax import Integers, Segments
 from schemas import frames
@@ -205,16 +206,25 @@ class _Reader:
         """Which instance of the scope each row stands in; −1 before the first."""
         return np.searchsorted(self.starts[scope], rows, side="right") - 1
 
-    def elements(self, rows: Integers, wanted: Iterable[int]) -> pl.DataFrame:
-        """The wanted elements of the rows' segments as e1, e2 …; null where absent or empty."""
+    def elements(self, rows: Integers, fields: Sequence[Field]) -> pl.DataFrame:
+        """The elements that fields ask for as e1, e2 …, null where absent or empty, and as c1,
+        c2 … those whose components are asked for, split. A qualifier and a format stand in the
+        first two, which are always there."""
+        delimiters = self.segments.delimiters
+        places = sorted({1, 2}.union(*(_places(f) for f in fields)))
+        composites: dict[int, int] = {}
+        for f in fields:
+            if f.component:
+                last = f.component + (3 if f.kind == "join4" else 0)
+                composites[f.element] = max(last, composites.get(f.element, 0))
         raw = self.segments.raw.gather(rows)
-        places = sorted({1, 2, *wanted})  # a qualifier and a format stand in the first two
-        split = raw.str.split_exact(self.segments.delimiters.element, places[-1]).struct.unnest()
+        split = raw.str.split_exact(delimiters.element, places[-1]).struct.unnest()
         return split.select(
-            pl.when(pl.col(f"field_{i}").str.len_bytes() > 0)
-            .then(pl.col(f"field_{i}"))
-            .alias(f"e{i}")
-            for i in places
+            *(_nonempty(pl.col(f"field_{i}")).alias(f"e{i}") for i in places),
+            *(
+                pl.col(f"field_{i}").str.split_exact(delimiters.component, last).alias(f"c{i}")
+                for i, last in composites.items()
+            ),
         )
 
     def segment_elements(self, loops: str, segment: str) -> tuple[Integers, pl.DataFrame]:
@@ -222,57 +232,30 @@ class _Reader:
         key = (loops, segment)
         if key not in self._split:
             rows = self.rows(loops, segment)
-            wanted = {f.element for f in FIELDS if (f.loops, f.segment) == key}
+            wanted = [f for f in FIELDS if (f.loops, f.segment) == key]
             self._split[key] = rows, self.elements(rows, wanted)
         return self._split[key]
 
-    def value(
-        self, elements: pl.DataFrame, element: int, component: int, kind: str, rows: Integers
-    ) -> pl.Series:
-        """A column's values, converted; problems are noted with their row."""
-        series = elements[f"e{element}"]
-        separator = self.segments.delimiters.component
-        if kind == "join4":
-            parts = series.str.split_exact(separator, component + 3).struct.unnest()
-            names = [f"field_{component - 1 + k}" for k in range(4)]
-            joined = parts.select(
-                pl.concat_str(
-                    [pl.when(pl.col(n).str.len_bytes() > 0).then(pl.col(n)) for n in names],
-                    separator=":",
-                    ignore_nulls=True,
-                ).alias("x")
-            )["x"]
-            return _nonempty(joined)
-        if kind == "colons":
-            return (
-                series if separator == ":" else series.str.replace_all(separator, ":", literal=True)
-            )
-        if component:
-            parts = series.str.split_exact(separator, component).struct.unnest()
-            series = _nonempty(parts[f"field_{component - 1}"])
-        if kind == "text":
-            return series
-        if kind == "elements5":
-            names = [f"e{element + k}" for k in range(5)]
-            return _nonempty(
-                elements.select(pl.concat_str(names, separator=":", ignore_nulls=True).alias("x"))[
-                    "x"
-                ]
-            )
-        if kind == "hour":
-            return _hour(series, elements)
-        converted = _CONVERT[kind](series, elements)
-        bad = (converted.is_null() & series.is_not_null()).arg_true().to_list()
-        if kind in ("from", "through"):
-            timed = elements["e2"].is_in(["TM"]).to_list()
-            bad = [i for i in bad if not timed[i]]
-        for at in bad:
-            row = int(rows[at])
-            node = self.guide.nodes[self.segments.node[row]]
-            self.problems.append(
-                (row, node.loop, f"{node.segment}{element:02d}", _UNREADABLE[kind])
-            )
-        return converted
+    def values(
+        self, elements: pl.DataFrame, fields: Sequence[Field], rows: Integers
+    ) -> pl.DataFrame:
+        """The fields' columns, converted, all in one pass; what can't be read is noted with its
+        row."""
+        columns = [_value(f, self.segments.delimiters).alias(f.column) for f in fields]
+        judged = [(f, _unread(f, value)) for f, value in zip(fields, columns, strict=True)]
+        flags = {f"!{f.column}": (f, flag) for f, flag in judged if flag is not None}
+        frame = elements.select(*columns, *(flag.alias(name) for name, (_, flag) in flags.items()))
+        if not flags:
+            return frame
+        wrong = frame.select(pl.col(list(flags)).any()).row(0, named=True)
+        for name, (f, _) in flags.items():
+            if wrong[name]:
+                for at in frame[name].arg_true().to_list():
+                    row = int(rows[at])
+                    node = self.guide.nodes[self.segments.node[row]]
+                    place = f"{node.segment}{f.element:02d}"
+                    self.problems.append((row, node.loop, place, _UNREADABLE[f.kind]))
+        return frame.drop(list(flags))
 
     def scope_frame(self, scope: str) -> pl.DataFrame:
         """One row an instance of the scope, with every column of FIELDS."""
@@ -309,75 +292,99 @@ class _Reader:
                 if (place < 0).any()
                 else pl.Series(place)
             )
+            placed = self.values(elements, fields, rows).select(pl.all().gather(index))
             for f in fields:
-                values = self.value(elements, f.element, f.component, f.kind, rows)
                 # an institutional and a professional segment may fill the same column
-                placed = values.gather(index).alias(f.column) if len(values) else values
                 earlier = columns.get(f.column)
-                columns[f.column] = placed if earlier is None else earlier.fill_null(placed)
+                columns[f.column] = (
+                    placed[f.column] if earlier is None else earlier.fill_null(placed[f.column])
+                )
         if not columns:
             return pl.DataFrame({"_": [None] * count}).drop("_")
         return pl.DataFrame(columns)
 
 
-def _nonempty(series: pl.Series) -> pl.Series:
-    return series.set(series.str.len_bytes() == 0, None)
+def _plain(*elements: int) -> tuple[Field, ...]:
+    """Whole elements as text, whatever column they are for."""
+    return tuple(Field("", "", "", "", element, 0, "") for element in elements)
 
 
-def _scaled(series: pl.Series, digits: int, limit: int) -> pl.Series:
+def _places(f: Field) -> range:
+    return range(f.element, f.element + (5 if f.kind == "elements5" else 1))
+
+
+def _nonempty(text: pl.Expr) -> pl.Expr:
+    return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def _text(f: Field) -> pl.Expr:
+    """The element or component a field is read from; null where absent or empty."""
+    if not f.component:
+        return pl.col(f"e{f.element}")
+    return _nonempty(pl.col(f"c{f.element}").struct.field(f"field_{f.component - 1}"))
+
+
+def _value(f: Field, delimiters: Delimiters) -> pl.Expr:
+    """A field's column, converted from the elements (_Reader.elements)."""
+    text = _text(f)
+    match f.kind:
+        case "join4":
+            parts = pl.col(f"c{f.element}").struct
+            first = f.component - 1
+            return _joined([_nonempty(parts.field(f"field_{first + k}")) for k in range(4)])
+        case "elements5":
+            return _joined([pl.col(f"e{i}") for i in _places(f)])
+        case "colons" if delimiters.component != ":":
+            return text.str.replace_all(delimiters.component, ":", literal=True)
+        case "amount":
+            return _scaled(text, 2, CENTS_LIMIT)
+        case "quantity":
+            return _scaled(text, 3, 10**13)
+        case "percent":
+            return _scaled(text, 2, 10**6)
+        case "date":
+            return _day(text)
+        case "from":
+            return pl.when(_TIMED).then(None).otherwise(_day(text))
+        case "through":
+            last = pl.when(_IS_RANGE).then(text.str.slice(9, 8)).otherwise(text)
+            return pl.when(_TIMED).then(None).otherwise(_day(last))
+        case "hour":
+            dated = pl.when(pl.col("e2") == "DT").then(text.str.slice(8, 4))
+            return pl.when(_TIMED).then(text).otherwise(dated)
+    return text
+
+
+def _unread(f: Field, value: pl.Expr) -> pl.Expr | None:
+    """Whether something stands there that could not be read as the field's kind."""
+    if f.kind not in _UNREADABLE:
+        return None
+    lost = value.is_null() & _text(f).is_not_null()
+    return lost & ~_TIMED if f.kind in ("from", "through") else lost
+
+
+_TIMED = (pl.col("e2") == "TM").fill_null(value=False)
+_IS_RANGE = (pl.col("e2") == "RD8").fill_null(value=False)
+
+
+def _joined(texts: list[pl.Expr]) -> pl.Expr:
+    return _nonempty(pl.concat_str(texts, separator=":", ignore_nulls=True))
+
+
+def _scaled(text: pl.Expr, digits: int, limit: int) -> pl.Expr:
     """Text to an integer of 10**digits a unit, exactly; null where it isn't one or is too large."""
-    frame = pl.DataFrame({"x": series})
-    whole = pl.col("x").str.extract(r"^-?([0-9]*)(?:\.[0-9]*)?$")
-    part = pl.col("x").str.extract(rf"^-?[0-9]*\.([0-9]{{0,{digits}}})0*$").fill_null("")
+    whole = text.str.extract(r"^-?([0-9]*)(?:\.[0-9]*)?$")
+    part = text.str.extract(rf"^-?[0-9]*\.([0-9]{{0,{digits}}})0*$").fill_null("")
     number = pl.concat_str(whole, part.str.pad_end(digits, "0")).cast(pl.Int64, strict=False)
-    exact = pl.col("x").str.contains(rf"^-?(?:[0-9]+|[0-9]*\.[0-9]{{1,{digits}}}0*|[0-9]+\.)$")
-    sign = pl.when(pl.col("x").str.starts_with("-")).then(-1).otherwise(1)
-    return frame.select(
-        pl.when(exact & (whole.str.len_bytes() <= 12) & (number <= limit))
-        .then(number * sign)
-        .alias("v")
-    )["v"]
+    exact = text.str.contains(rf"^-?(?:[0-9]+|[0-9]*\.[0-9]{{1,{digits}}}0*|[0-9]+\.)$")
+    sign = pl.when(text.str.starts_with("-")).then(-1).otherwise(1)
+    return pl.when(exact & (whole.str.len_bytes() <= 12) & (number <= limit)).then(number * sign)
 
 
-def _day(series: pl.Series) -> pl.Series:
-    return series.str.head(8).str.to_date("%Y%m%d", strict=False)
+def _day(text: pl.Expr) -> pl.Expr:
+    return text.str.head(8).str.to_date("%Y%m%d", strict=False)
 
 
-def _is_range(elements: pl.DataFrame) -> pl.Series:
-    return (elements["e2"] == "RD8").fill_null(False)
-
-
-def _from(series: pl.Series, elements: pl.DataFrame) -> pl.Series:
-    dated = series.set((elements["e2"] == "TM").fill_null(False), None)
-    return _day(dated)
-
-
-def _through(series: pl.Series, elements: pl.DataFrame) -> pl.Series:
-    dated = series.set((elements["e2"] == "TM").fill_null(False), None)
-    ends = pl.DataFrame({"x": dated, "r": _is_range(elements)}).select(
-        pl.when("r").then(pl.col("x").str.slice(9, 8)).otherwise(pl.col("x").str.head(8)).alias("x")
-    )["x"]
-    return _day(ends)
-
-
-def _hour(series: pl.Series, elements: pl.DataFrame) -> pl.Series:
-    return pl.DataFrame({"x": series, "f": elements["e2"]}).select(
-        pl.when(pl.col("f") == "TM")
-        .then(pl.col("x"))
-        .when(pl.col("f") == "DT")
-        .then(pl.col("x").str.slice(8, 4))
-        .alias("x")
-    )["x"]
-
-
-_CONVERT = {
-    "amount": lambda s, _: _scaled(s, 2, CENTS_LIMIT),
-    "quantity": lambda s, _: _scaled(s, 3, 10**13),
-    "percent": lambda s, _: _scaled(s, 2, 10**6),
-    "date": lambda s, _: _day(s),
-    "from": _from,
-    "through": _through,
-}
 _UNREADABLE = {
     "amount": "not an amount of at most 99,999,999.99 in whole cents",
     "quantity": "not a quantity with at most three decimals",
@@ -552,11 +559,11 @@ def _death_dates(reader: _Reader) -> pl.DataFrame:
     empty = pl.DataFrame(schema={"claim_id": pl.Int64, "role": pl.String, "death_date": pl.Date})
     if not len(rows):
         return empty
-    elements = reader.elements(rows, (6,))
+    elements = reader.elements(rows, _plain(6))
     dead = elements["e6"].is_not_null().to_numpy()
     if not dead.any():
         return empty
-    dates = _day(elements["e6"]).filter(pl.Series(dead))
+    dates = elements.filter(pl.Series(dead)).select(_day(pl.col("e6"))).to_series()
     first_claim = np.searchsorted(reader.starts["claim"], rows[dead], side="right")
     last = np.searchsorted(reader.starts["claim"], _next_level(reader, rows[dead]), side="left")
     out = [
@@ -673,7 +680,7 @@ def _slim_providers(
 def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     """Diagnoses, procedures, occurrences and the DRG of every HI composite, by qualifier."""
     rows = reader.rows("2300", "HI")
-    elements = reader.elements(rows, range(1, 13)).with_columns(
+    elements = reader.elements(rows, _plain(*range(1, 13))).with_columns(
         claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64), _row=pl.Series(rows)
     )
     separator = reader.segments.delimiters.component
@@ -708,14 +715,13 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         present_on_admission_code="c9",
     )
     procedures = of(_PROCEDURES).with_columns(procedure_code="c2")
-    first, _ = _days(procedures)
+    first, last = _days()
     procedures = procedures.with_columns(procedure_date=first)
     occurrences = of(_OCCURRENCES).with_columns(code="c2")
-    first, last = _days(occurrences)
     occurrences = occurrences.with_columns(
         from_date=first,
         through_date=last,
-        value_amount=_scaled(occurrences["c5"], 2, CENTS_LIMIT),
+        value_amount=_scaled(pl.col("c5"), 2, CENTS_LIMIT),
     )
     # pyx12 takes any text as the date of a composite
     for found, column, read, kind in (
@@ -739,23 +745,22 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     }
 
 
-def _days(composites: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+def _days() -> tuple[pl.Expr, pl.Expr]:
     """First and last day of HI composites (c3 the format, c4 the date); both null where either
     is no date. The last day is null where no range is given."""
-    whole = composites.select(
+    whole = (
         pl.when(pl.col("c3") == "RD8", pl.col("c4").str.contains("^[0-9]{8}-[0-9]{8}$"))
         .then(pl.col("c4"))
         .when(pl.col("c3") == "D8", pl.col("c4").str.contains("^[0-9]{8}$"))
         .then(pl.col("c4"))
-    )["c4"]
+    )
     first, last = _day(whole), _day(whole.str.slice(9, 8))
-    torn = (last.is_null() & (whole.str.len_bytes() > 8)).fill_null(False)
-    return first.set(torn, None), last.set(first.is_null(), None)
+    torn = (last.is_null() & (whole.str.len_bytes() > 8)).fill_null(value=False)
+    return pl.when(~torn).then(first), pl.when(first.is_not_null()).then(last)
 
 
 def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataFrame:
-    rows = reader.starts["claim"]
-    causes = reader.elements(rows, (11,))["e11"]
+    causes = reader.elements(reader.starts["claim"], _plain(11))["e11"]
     has = causes.is_not_null()
     if not has.any():
         return occurrences
@@ -771,7 +776,7 @@ def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataF
         .sort("claim_id", "variable")
         .select("claim_id", "code", qualifier_code=pl.lit("CLM11"), state_code=pl.col("field_3"))
     )
-    found = found.with_columns(state_code=_nonempty(found["state_code"]))
+    found = found.with_columns(_nonempty(pl.col("state_code")))
     extra = _conform(
         found.with_columns(sequence_number=pl.lit(0, dtype=pl.Int64)), frames.Occurrences
     )
@@ -810,16 +815,12 @@ def _row_frames(
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        wanted = {f.element + k for f in fields for k in range(5 if f.kind == "elements5" else 1)}
-        elements = reader.elements(rows, wanted)
+        elements = reader.elements(rows, fields)
         loop = loops.gather(reader.segments.node[rows]).alias("loop")
         on_line = loop.str.starts_with("24").to_numpy()
         line = np.where(on_line, reader.instance("line", rows), -1)
         numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
-        values = {
-            f.column: reader.value(elements, f.element, f.component, f.kind, rows) for f in fields
-        }
-        frame = pl.DataFrame(values).with_columns(
+        frame = reader.values(elements, fields, rows).with_columns(
             loop,
             claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64),
             line_number=numbers.set(numbers < 0, None),
@@ -875,7 +876,7 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         rows = reader.rows(loop, "CAS")
         if not len(rows):
             continue
-        elements = reader.elements(rows, range(1, 20))
+        elements = reader.elements(rows, _plain(*range(1, 20)))
         at = reader.instance(scope, rows)
         line_level = scope == "adjudication"
         base: dict[str, pl.Series | pl.Expr] = {
@@ -893,16 +894,16 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         }
         for triple in range(6):
             first = 2 + 3 * triple
+            if elements[f"e{first}"].null_count() == len(rows):
+                continue
+            fields = _fields(
+                "", loop, "CAS", "", "1 group_code", f"{first} reason_code",
+                f"{first + 1} adjustment_amount:amount",
+                f"{first + 2} adjustment_quantity:quantity",
+            )  # fmt: skip
             adjusted.append(
-                elements.select(group_code="e1", reason_code=f"e{first}")
-                .with_columns(
-                    reader.value(elements, first + 1, 0, "amount", rows).alias("adjustment_amount"),
-                    reader.value(elements, first + 2, 0, "quantity", rows).alias(
-                        "adjustment_quantity"
-                    ),
-                    _triple=pl.lit(triple),
-                    **base,
-                )
+                reader.values(elements, tuple(fields), rows)
+                .with_columns(_triple=pl.lit(triple), **base)
                 .filter(
                     pl.col("reason_code").is_not_null() & pl.col("adjustment_amount").is_not_null()
                 )

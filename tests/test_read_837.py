@@ -671,7 +671,8 @@ def test_quantities_are_thousandths_and_percentages_basis_points() -> None:
 @given(st.lists(st.from_regex(r"\A-?[0-9]{0,10}(\.[0-9]{0,4})?\Z"), min_size=1, max_size=20))
 def test_scaling_is_decimal_arithmetic(texts: list[str]) -> None:
     limit = 9_999_999_999
-    for text, got in zip(texts, _scaled(pl.Series(texts), 2, limit).to_list(), strict=True):
+    read = pl.DataFrame({"x": texts}).select(_scaled(pl.col("x"), 2, limit)).to_series()
+    for text, got in zip(texts, read.to_list(), strict=True):
         digits = text.replace("-", "").replace(".", "")
         cents = Decimal(text) * 100 if digits else Decimal("NaN")
         exact = bool(digits) and cents == cents.to_integral_value() and abs(cents) <= limit
