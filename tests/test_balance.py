@@ -342,4 +342,4 @@ def test_it_knows_nothing_of_the_writer() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in [getattr(node, "module", None) or node.names[0].name]
     }
-    assert imported == {"__future__", "re", "dataclasses"}
+    assert imported == {"__future__", "re", "dataclasses", "collections", "pathlib"}
