@@ -33,7 +33,7 @@ def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
         )  # fmt: skip
     parts.append(
         rejected_claims(connection, run_id).with_columns(
-            disposition=pl.lit("rejected"), reasons="edit"
+            disposition=pl.lit("rejected"), reasons=_rejection()
         )
     )
     rows = pl.concat(parts, how="diagonal").sort("claim_id")
@@ -59,6 +59,20 @@ def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
         .select(COLUMNS)
         .write_csv()
         .encode()
+    )
+
+
+def _rejection() -> pl.Expr:
+    """The edit, the box or element and the cause, from the finding's inputs."""
+    told = pl.col("inputs").str.json_decode(
+        pl.Struct(dict.fromkeys(("box", "field", "element", "cause"), pl.String))
+    )
+    parts = [told.struct.field(k) for k in ("element", "box", "field", "cause")]
+    place = pl.when(parts[1].is_not_null()).then(
+        pl.concat_str(pl.lit("box "), parts[1], pl.lit(" missing: "), parts[2])
+    )
+    return pl.concat_str(
+        "edit", pl.coalesce(place, parts[0]), parts[3], separator=" ", ignore_nulls=True
     )
 
 
