@@ -327,7 +327,9 @@ class _Night:
                 names = _file_names(remittance.payments)
                 with ThreadPoolExecutor(1) as beside:
                     wrong = beside.submit(_render, partial, remittance, names)
-                    store.insert_decisions(connection, self.run_id, batch, remittance, names)
+                    store.insert_decisions(
+                        connection, self.run_id, batch, remittance, names, self.open["claim_id"]
+                    )
                     _refuse_unbalanced(wrong.result())
             summary = self._summary(connection, batch)
             _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))

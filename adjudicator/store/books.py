@@ -128,9 +128,10 @@ def insert_findings(connection: Connection, run_id: int, findings: pl.DataFrame)
 
 def insert_decisions(
     connection: Connection, run_id: int, batch: Batch, remittance: Remittance,
-    file_names: Mapping[str, int],
+    file_names: Mapping[str, int], decided_before: pl.Series,
 ) -> None:  # fmt: skip
-    """All that tonight decided, in the caller's transaction."""
+    """All that tonight decided, in the caller's transaction. ``decided_before``: the claims that
+    were pended, whose lines are written anew."""
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
     claims = batch.claims
     # as duplicates are told, so that history compares with tonight
@@ -155,7 +156,7 @@ def insert_decisions(
               maintain_order="left")
         .with_columns(decided_run_id=in_run)
     )  # fmt: skip
-    delete_lines(connection, batch.claims["claim_id"])
+    delete_lines(connection, decided_before)
     update_claims(connection, decided)
     names = [c.name for c in line.columns]
     insert_frame(connection, line, lines.select(names))

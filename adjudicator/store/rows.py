@@ -31,9 +31,9 @@ FrameSchema = Mapping[str, pl.DataType | type[pl.DataType]] | type[dy.Schema]
 
 def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
     """Tuples as the tables hold them: dates as ISO text, booleans as 0 and 1."""
-    return frame.with_columns(
-        pl.col(pl.Date).cast(pl.String), pl.col(pl.Boolean).cast(pl.Int64)
-    ).rows()
+    held = frame.with_columns(pl.col(pl.Date).cast(pl.String), pl.col(pl.Boolean).cast(pl.Int64))
+    # by columns: half the time of letting polars make each row
+    return list(zip(*(column.to_list() for column in held.get_columns()), strict=True))
 
 
 def _table(table: Table | str) -> Table:
