@@ -39,13 +39,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def main() -> None:
     """Run the command line; every failure is one line on standard error."""
     try:
-        app()
+        code = app(standalone_mode=False, prog_name="adjudicate")
+        raise SystemExit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(FAILED) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as fault:
+        if hasattr(fault, "format_message"):  # an option or argument that is not as it should be
+            told = " ".join(str(fault.format_message()).split())
+            command = getattr(getattr(fault, "ctx", None), "command_path", "adjudicate")
+            if told:  # else the help was asked for by saying nothing
+                told = told if told.endswith(".") else f"{told}."
+                typer.echo(f"adjudicate: {told} See '{command} --help'", err=True)
+            raise SystemExit(USAGE) from None
         if os.environ.get(TRACE):
             raise
         # the fault's own words may hold a member's data: only its kind and place are told
@@ -70,9 +78,12 @@ def _fail(message: str, code: int = FAILED) -> NoReturn:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(version("adjudicator"))
+        try:
+            typer.echo(version("adjudicator"))
+        except PackageNotFoundError:
+            typer.echo("unknown: run from a checkout that is not installed")
         raise typer.Exit
 
 

@@ -367,6 +367,10 @@ def test_the_exit_code_tells_a_lock_from_a_failure_and_from_bad_usage(place: Pat
         ("explain", "1", "--db", "sqlite:///absent.db"),
         ("reference", "load", "inbox", "--db", "sqlite:///a.db"),
         ("check", "absent.837"),
+        ("run", "--no-such-option", "inbox"),
+        ("run",),
+        ("no-such-command",),
+        ("explain", "1", "--line", "x"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_never_a_traceback(
