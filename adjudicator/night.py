@@ -29,9 +29,10 @@ from sqlalchemy import Connection, Engine
 from adjudicator import store
 from adjudicator.claims_list import claims_list
 from adjudicator.contracts import READ, held, hold
+from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
-from adjudicator.pipeline import AS_READ, OF_CLAIMS, Batch
+from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, remit
@@ -181,7 +182,10 @@ class _Night:
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
-            batch = _decide(batch, self.reference, self.order.config.system_pends_limit)
+            try:
+                batch = decide(batch, self.reference, self.order.config.system_pends_limit)
+            except UndecidableError as error:
+                raise NightError(str(error)) from error
         self.step("commit")
         summary = self._commit(batch)
         self.step("publish")
@@ -589,76 +593,6 @@ def _envelope_of(
     delimiters = read_envelope(isa).interchanges[0].delimiters
     elements = gs.decode("latin-1").split(delimiters.terminator, 1)[0].split(delimiters.element)
     return delimiters, elements[8]
-
-
-def _decide(batch: Batch, reference: Reference, limit: int) -> Batch:
-    """The stages over the whole night. Claims that make our own code fail pend SYSTEM, found by
-    halving; the others are decided as if those were not there."""
-    try:
-        return _walk(batch, reference)
-    except (Exception, pl.exceptions.PanicException) as failure:
-        culprits = _culprits(batch, batch.claims["claim_id"], reference, limit)
-        if not culprits:
-            raise NightError(
-                f"the stages fail on this night as a whole ({type(failure).__name__}), on no claim "
-                "alone; nothing is committed. Run the files one by one to find the combination"
-            ) from failure
-    out = pl.Series(culprits, dtype=pl.Int64)
-    good = batch.claims.filter(~pl.col("claim_id").is_in(out.implode()))["claim_id"]
-    decided = _walk(batch.only(good), reference)
-    return _with_system_pends(decided, batch, out)
-
-
-def _walk(batch: Batch, reference: Reference) -> Batch:
-    for stage in STAGES[1:]:
-        batch = held(stage(batch, reference), stage.__name__)
-    return batch
-
-
-def _culprits(batch: Batch, ids: pl.Series, reference: Reference, limit: int) -> list[int]:
-    """The claims that fail alone; raises NightError where there are more than ``limit``."""
-    try:
-        _walk(batch.only(ids), reference)
-        return []
-    except (Exception, pl.exceptions.PanicException):
-        if len(ids) == 1:
-            return [int(ids[0])]
-    half = len(ids) // 2
-    found = _culprits(batch, ids[:half], reference, limit)
-    found += _culprits(batch, ids[half:], reference, limit)
-    if len(found) > max(1, min(limit, batch.claims.height)):
-        raise NightError(f"more than {limit} claims make the program fail; the night stops")
-    return found
-
-
-def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Batch:
-    """The decided batch with the culprits beside it, pended SYSTEM, so that none is lost."""
-    failed = batch.only(culprits)
-    schema = frames.empty(frames.Findings).schema
-    findings = failed.claims.select(
-        "claim_id", edit=pl.lit("system"), edit_rank=pl.lit(0, dtype=pl.Int64),
-        disposition=pl.lit("pend"), pend_code=pl.lit("SYSTEM"),
-        inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
-    )  # fmt: skip
-    decisions = failed.claims.select(
-        "claim_id", disposition=pl.lit("pended"),
-        charge_amount=pl.col("charge_amount").fill_null(0),
-        allowed_amount=pl.lit(0, dtype=pl.Int64), member_amount=pl.lit(0, dtype=pl.Int64),
-        paid_amount=pl.lit(0, dtype=pl.Int64), pend_codes=pl.lit("SYSTEM"),
-    )  # fmt: skip
-    changed: dict[str, pl.DataFrame] = {
-        n: pl.concat([getattr(decided, n), getattr(failed, n)], how="diagonal_relaxed").sort(
-            "claim_id", maintain_order=True
-        )
-        for n in OF_CLAIMS
-        if n not in ("findings", "decisions")
-    }
-    changed["findings"] = pl.concat(
-        [decided.findings, findings.match_to_schema(schema, missing_columns="insert")]
-    ).sort("claim_id", maintain_order=True)
-    changed["decisions"] = pl.concat([decided.decisions, decisions]).sort("claim_id")
-    changed["lines"] = changed["lines"].with_columns(pl.col("line_disposition").fill_null("pended"))
-    return decided.with_(**changed)
 
 
 def _payment_count(batch: Batch) -> int:

@@ -9,9 +9,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import polars as pl
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -65,19 +64,6 @@ def load_adjustment_codes() -> dict[str, AdjustmentCode]:
     codes = _read(file, tuple[AdjustmentCode, ...])
     _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
     return {code.code: code for code in codes}
-
-
-def of_bill_types(
-    programs: Mapping[str, Program],
-    which: Literal["discharge_bill_types", "hospital_stay_bill_types"],
-) -> pl.Expr:
-    """Whether a claim is institutional and its bill type one of that list of its program."""
-    lists = (
-        (pl.col("program_code") == code) & pl.col("facility_code").is_in(getattr(program, which))
-        for code, program in sorted(programs.items())
-    )
-    of_program = pl.any_horizontal(pl.lit(False), *lists).fill_null(value=False)
-    return (pl.col("claim_type_code") == "I") & of_program
 
 
 @cache

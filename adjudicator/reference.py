@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 
 import polars as pl
 
@@ -58,3 +59,16 @@ def as_of(frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str
         ),
         on=[on, *keys], how="left", nulls_equal=True, maintain_order="left",
     )  # fmt: skip
+
+
+def of_bill_types(
+    programs: Mapping[str, Program],
+    which: Literal["discharge_bill_types", "hospital_stay_bill_types"],
+) -> pl.Expr:
+    """Whether a claim is institutional and its bill type one of that list of its program."""
+    lists = (
+        (pl.col("program_code") == code) & pl.col("facility_code").is_in(getattr(program, which))
+        for code, program in sorted(programs.items())
+    )
+    of_program = pl.any_horizontal(pl.lit(False), *lists).fill_null(value=False)
+    return (pl.col("claim_type_code") == "I") & of_program

@@ -19,6 +19,7 @@ from adjudicator import night, store
 from adjudicator.explain import UnknownClaimError, as_text, explain
 from adjudicator.load import load_reference
 from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night
+from adjudicator.stages import STAGES
 from edi.balance import check_835
 from schemas.config import Config
 from tests.pyx12_check import pyx12_errors
@@ -259,7 +260,7 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
 def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_notice(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = night.STAGES
+    stages = STAGES
 
     @wraps(stages[4])
     def fragile(batch: Any, reference: Any) -> Any:
@@ -272,7 +273,7 @@ def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_not
     shutil.copy(place / "a.db", plain / "a.db")
     shutil.copytree(place / "inbox", plain / "inbox")
     run_night(order(plain))
-    monkeypatch.setattr(night, "STAGES", (*stages[:4], fragile, *stages[5:]))
+    monkeypatch.setattr("adjudicator.decide.STAGES", (*stages[:4], fragile, *stages[5:]))
     run_night(order(place))
     name = f"run-000001-{DAY}/claims.csv"
     before = pl.read_csv(published(plain)[name], infer_schema=False)
@@ -287,7 +288,7 @@ def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_not
 def test_a_failure_that_no_claim_shows_alone_stops_the_night(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = night.STAGES
+    stages = STAGES
 
     @wraps(stages[4])
     def crowded(batch: Any, reference: Any) -> Any:
@@ -295,7 +296,7 @@ def test_a_failure_that_no_claim_shows_alone_stops_the_night(
             raise ZeroDivisionError
         return stages[4](batch, reference)
 
-    monkeypatch.setattr(night, "STAGES", (*stages[:4], crowded, *stages[5:]))
+    monkeypatch.setattr("adjudicator.decide.STAGES", (*stages[:4], crowded, *stages[5:]))
     with pytest.raises(NightError, match="on no claim alone"):
         run_night(order(place))
     assert rows(place, "payment") == 0

@@ -13,8 +13,8 @@ from adjudicator.programs import (
     load_adjustment_codes,
     load_benefit_categories,
     load_programs,
-    of_bill_types,
 )
+from adjudicator.reference import of_bill_types
 from schemas.program import CostShare, Limits
 from tests import build
 

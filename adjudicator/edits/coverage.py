@@ -4,8 +4,7 @@ import polars as pl
 
 from adjudicator.edits.edit import edit
 from adjudicator.pipeline import Batch
-from adjudicator.programs import of_bill_types
-from adjudicator.reference import Reference
+from adjudicator.reference import Reference, of_bill_types
 from schemas.program import Citation
 
 CARC = {"before": "26", "after": "27", "gap": "200"}

@@ -6,8 +6,7 @@ import polars as pl
 
 from adjudicator.edits.edit import edit
 from adjudicator.pipeline import Batch
-from adjudicator.programs import of_bill_types
-from adjudicator.reference import Reference, as_of
+from adjudicator.reference import Reference, as_of, of_bill_types
 from schemas.program import Citation, Program
 
 STILL_A_PATIENT = "30"

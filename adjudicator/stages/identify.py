@@ -5,8 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from adjudicator.pipeline import Batch
-from adjudicator.programs import of_bill_types
-from adjudicator.reference import Reference, as_of
+from adjudicator.reference import Reference, as_of, of_bill_types
 
 SUFFIX_DIGITS = 2  # the number suffix of a card [j]: 001:2659 names it, not its length
 

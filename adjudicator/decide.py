@@ -1,0 +1,85 @@
+"""The stages over a whole night, and what happens where our own code fails on a claim."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from adjudicator.contracts import held
+from adjudicator.pipeline import OF_CLAIMS, Batch
+from adjudicator.reference import Reference
+from adjudicator.stages import STAGES
+from schemas import frames
+
+
+class UndecidableError(Exception):
+    """The night can't be decided: the message says why and what to do."""
+
+
+def decide(batch: Batch, reference: Reference, limit: int) -> Batch:
+    """The stages over the whole night. Claims that make our own code fail pend SYSTEM, found by
+    halving; the others are decided as if those were not there."""
+    try:
+        return _walk(batch, reference)
+    except (Exception, pl.exceptions.PanicException) as failure:
+        culprits = _culprits(batch, batch.claims["claim_id"], reference, limit)
+        if not culprits:
+            raise UndecidableError(
+                f"the stages fail on this night as a whole ({type(failure).__name__}), on no claim "
+                "alone; nothing is committed. Run the files one by one to find the combination"
+            ) from failure
+    out = pl.Series(culprits, dtype=pl.Int64)
+    good = batch.claims.filter(~pl.col("claim_id").is_in(out.implode()))["claim_id"]
+    decided = _walk(batch.only(good), reference)
+    return _with_system_pends(decided, batch, out)
+
+
+def _walk(batch: Batch, reference: Reference) -> Batch:
+    for stage in STAGES[1:]:
+        batch = held(stage(batch, reference), stage.__name__)
+    return batch
+
+
+def _culprits(batch: Batch, ids: pl.Series, reference: Reference, limit: int) -> list[int]:
+    """The claims that fail alone; raises UndecidableError where there are more than ``limit``."""
+    try:
+        _walk(batch.only(ids), reference)
+        return []
+    except (Exception, pl.exceptions.PanicException):
+        if len(ids) == 1:
+            return [int(ids[0])]
+    half = len(ids) // 2
+    found = _culprits(batch, ids[:half], reference, limit)
+    found += _culprits(batch, ids[half:], reference, limit)
+    if len(found) > max(1, min(limit, batch.claims.height)):
+        raise UndecidableError(f"more than {limit} claims make the program fail; the night stops")
+    return found
+
+
+def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Batch:
+    """The decided batch with the culprits beside it, pended SYSTEM, so that none is lost."""
+    failed = batch.only(culprits)
+    schema = frames.empty(frames.Findings).schema
+    findings = failed.claims.select(
+        "claim_id", edit=pl.lit("system"), edit_rank=pl.lit(0, dtype=pl.Int64),
+        disposition=pl.lit("pend"), pend_code=pl.lit("SYSTEM"),
+        inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
+    )  # fmt: skip
+    decisions = failed.claims.select(
+        "claim_id", disposition=pl.lit("pended"),
+        charge_amount=pl.col("charge_amount").fill_null(0),
+        allowed_amount=pl.lit(0, dtype=pl.Int64), member_amount=pl.lit(0, dtype=pl.Int64),
+        paid_amount=pl.lit(0, dtype=pl.Int64), pend_codes=pl.lit("SYSTEM"),
+    )  # fmt: skip
+    changed: dict[str, pl.DataFrame] = {
+        n: pl.concat([getattr(decided, n), getattr(failed, n)], how="diagonal_relaxed").sort(
+            "claim_id", maintain_order=True
+        )
+        for n in OF_CLAIMS
+        if n not in ("findings", "decisions")
+    }
+    changed["findings"] = pl.concat(
+        [decided.findings, findings.match_to_schema(schema, missing_columns="insert")]
+    ).sort("claim_id", maintain_order=True)
+    changed["decisions"] = pl.concat([decided.decisions, decisions]).sort("claim_id")
+    changed["lines"] = changed["lines"].with_columns(pl.col("line_disposition").fill_null("pended"))
+    return decided.with_(**changed)
