@@ -19,7 +19,9 @@ PROGRAM = [
 ]
 PURE = [*sorted((ROOT / "adjudicator" / "stages").glob("*.py"))]
 PURE += sorted((ROOT / "adjudicator" / "edits").glob("*.py"))
-PURE += [ROOT / "adjudicator" / name for name in ("fate.py", "money.py", "contracts.py", "decide.py")]
+PURE += [
+    ROOT / "adjudicator" / name for name in ("fate.py", "money.py", "contracts.py", "decide.py")
+]
 # what a pure function of frames has no use for
 RIM = {"os", "io", "sys", "time", "random", "secrets", "uuid", "socket", "subprocess", "pathlib",
        "sqlalchemy", "sqlite3", "tempfile", "shutil", "mmap"}  # fmt: skip
