@@ -36,6 +36,7 @@ GUIDES: dict[str, tuple[str, str, bool]] = {
     "005010X223A3": ("837I", "837Q3.I.5010.X223.A1.xml", False),
     "005010X223": ("837I", "837Q3.I.5010.X223.A1.xml", False),
 }
+USUAL = "*:^~"  # element, component, repetition, terminator as most files have them
 HERE = -1  # key of a row's own state, beside its transitions
 NO_QUALIFIER = ""
 
@@ -201,6 +202,7 @@ class Guide:
         if not self._has_learnt:
             return
         self._has_learnt = False
+        count = len(self.nodes)
         facts = {
             "nodes": [(n.path, n.segment, n.loops) for n in self.nodes],
             "qualified": self.qualified,
@@ -208,14 +210,17 @@ class Guide:
             "rules": [
                 (r.parent, r.children, r.required, r.most, r.name, r.code) for r in self.rules
             ],
+            # what damaged files and unusual delimiters taught is not worth keeping
             "steps": {
                 state: steps
-                for state, row in enumerate([*self._rows, *self._lost])
-                if (steps := {t: r[HERE] for t, r in row.items() if t != HERE})
+                for state, row in enumerate(self._rows)
+                if (steps := _fitting(row, count))
             },
             "patterns": {
-                d: {i: (p.clear, p.broken, p.padding) for i, p in patterns.items()}
-                for d, patterns in self._patterns.items()
+                USUAL: {
+                    i: (p.clear, p.broken, p.padding)
+                    for i, p in self._patterns.get(USUAL, {}).items()
+                }
             },
         }
         _keep(_cache_file(self.name, self.map), facts)
@@ -269,6 +274,14 @@ def guide_for(code: str) -> Guide | None:
 def _compiled(name: str, map_file: str) -> Guide:
     map_ = _Map(map_file, tuple(c for c, g in GUIDES.items() if g[1] == map_file))
     return Guide(name, map_, _kept(_cache_file(name, map_)))
+
+
+def _fitting(row: _Row, count: int) -> dict[int, int]:
+    """The tokens that fit after a state, and the states they lead to."""
+    steps: dict[int, Any] = {
+        token: reached[HERE] for token, reached in row.items() if token != HERE
+    }
+    return {token: state for token, state in steps.items() if state < count}
 
 
 def _facts(name: str, map_: _Map) -> dict[str, Any]:

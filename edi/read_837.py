@@ -456,6 +456,19 @@ def read_claims(segments: Segments) -> ReadClaims:
         patient_of["birth_date"].alias("patient_birth_date"),
         patient_of["sex_code"].alias("patient_sex_code"),
     )
+    billing = pl.col("role_code") == "85"  # whose PRV stands in 2000A, above its own loop
+    parties = (
+        parties.join(
+            claims.select("claim_id", "billing_taxonomy_code"),
+            on="claim_id",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            taxonomy_code=pl.when(billing).then("billing_taxonomy_code").otherwise("taxonomy_code")
+        )
+        .drop("billing_taxonomy_code")
+    )
     claims, lines = _slim_providers(claims, lines, parties)
     tables = {
         "people": person,

@@ -90,6 +90,7 @@ SUBSCRIBER = row(
 )  # fmt: skip
 BILLING = row(
     role_code="85", entity_type_code="1", last_name="SABLEWORTH", first_name="NEVE", npi=npi(0),
+    taxonomy_code="207Q00000X",
     tax_number="061234567", address_line="4 SYCAMORE RD", city="MERIDEN", state_code="CT",
     zip_code="064500001",
 )  # fmt: skip
