@@ -35,11 +35,11 @@ from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
-from adjudicator.remittance import Remittance, remit
+from adjudicator.remittance import Remittance, payees_to_pay, remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
-from edi.apart import Apart
+from edi.apart import Apart, ApartError
 from edi.balance import check_files
 from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
@@ -145,18 +145,12 @@ def _make_folder(out: Path) -> None:
         raise NightError(f"{out}: can't be made: {error.strerror}; give another --out") from error
 
 
-@dataclass
-class _Intake:
-    """The claims of one file accepted tonight, ready to be decided without reading them again."""
-
-    frames: dict[str, pl.DataFrame]
-
-
 class _Night:
     def __init__(self, engine: Engine, order: Order, out: Path, step: Step) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
         self.verdicts: list[FileVerdict] = []
-        self.taken_in: list[_Intake] = []
+        # the accepted claims of each file, ready to be decided without reading them again
+        self.taken_in: list[dict[str, pl.DataFrame]] = []
 
     def run(self) -> Summary:
         inputs = _inputs(self.order.inputs)
@@ -228,8 +222,7 @@ class _Night:
                 )  # fmt: skip
                 store.store_parts(connection, file_id, parts.result())
             if reading.claim_count:
-                accepted = self._accept(connection, file_id, reading, verdict)
-                self.taken_in.append(_Intake(accepted))
+                self.taken_in.append(self._accept(connection, file_id, reading, verdict))
 
     def _accept(
         self, connection: Connection, file_id: int, reading: FileReading, verdict: FileVerdict
@@ -286,7 +279,7 @@ class _Night:
         """Everything that waits for a decision, in receipt order, with what the store knows."""
         with store.reading(self.engine) as connection:
             self.ledger_head = store.ledger_head(connection)
-            just_now = [i.frames for i in self.taken_in]
+            just_now = list(self.taken_in)
             # numbers only grow: what waited before is below what came in just now
             first = min(
                 (int(f["claims"]["claim_id"][0]) for f in just_now if f["claims"].height),
@@ -326,8 +319,9 @@ class _Night:
                 raise NightError("the ledger has moved since the snapshot; run again")
             decided = batch.decisions.height > 0
             if decided:
-                first = store.take_numbers(connection, "payment", _payment_count(batch))
-                remittance = remit(batch, self.reference, first, self.order.business_date)
+                due = payees_to_pay(batch)
+                first = store.take_numbers(connection, "payment", due.height)
+                remittance = remit(batch, self.reference, due, first, self.order.business_date)
                 names = _file_names(remittance.payments)
                 with ThreadPoolExecutor(1) as beside:
                     wrong = beside.submit(_render, partial, remittance, names)
@@ -341,26 +335,25 @@ class _Night:
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
             _write(partial / "summary.json", text.encode())
-            digests = {
-                p.relative_to(partial).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
-                for p in sorted(partial.rglob("*"))
-                if p.is_file()
-            }
+            files = store.files_of(partial)
             manifest = {
                 "run_id": self.run_id,
                 "reference": self.reference.version,
-                "files": digests,
+                "files": {f.name: f.sha256 for f in files},
             }
-            _write(partial / "manifest.json",
-                   (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode())  # fmt: skip
+            told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+            _write(partial / "manifest.json", told)
             _sync_folder(partial)
-            store.insert_outbox(connection, self.run_id, partial)
+            store.insert_outbox(
+                connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
+            )
             store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
             store.set_run_state(connection, self.run_id, "decided")
         return summary
 
     def _summary(self, connection: Connection, batch: Batch) -> Summary:
         """The equation of the night, asserted: every claim exactly once, in counts and cents."""
+        decided = batch.decisions.height > 0  # else the stages never gave the lines their columns
         counts = store.night_counts(connection, self.run_id, self.open, batch.decisions)
         for unit in ("count", "charge_amount"):
             came = counts["received"][unit] + counts["brought_forward"][unit]
@@ -370,20 +363,20 @@ class _Night:
                     f"the night's {unit} does not balance: {came} came, {went} went; nothing is "
                     "committed. This is a fault of the program: keep the store and report it"
                 )
+        used = set(batch.lines["plan_code"].drop_nulls().unique()) if decided else set()
         illustrative = sorted(
             f"{p.name}: {plan.name}"
             for p in self.reference.programs.values()
             for plan in p.plans.values()
-            if any(t.illustrative for t in plan.terms)
-            and plan.plan_code in set(batch.lines.get_column("plan_code").drop_nulls().unique())
-        ) if batch.decisions.height else []  # fmt: skip
+            if plan.plan_code in used and any(t.illustrative for t in plan.terms)
+        )
         priced = (
             batch.lines.filter(pl.col("allowed_amount").is_not_null())["claim_id"].n_unique()
-            if batch.decisions.height else 0
+            if decided else 0
         )  # fmt: skip
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
-            int(batch.decisions["paid_amount"].sum()) if batch.decisions.height else 0, priced,
+            int(batch.decisions["paid_amount"].sum()), priced,
             illustrative,
         )  # fmt: skip
 
@@ -595,12 +588,6 @@ def _envelope_of(
     return delimiters, elements[8]
 
 
-def _payment_count(batch: Batch) -> int:
-    from adjudicator.remittance import payees_to_pay
-
-    return payees_to_pay(batch).height
-
-
 def _file_names(payments: pl.DataFrame) -> dict[str, int]:
     return {
         f"835/{program}-{payment:09d}.835": payment
@@ -623,7 +610,10 @@ def _render(
     if sum(map(len, documents.values())) < CHECKED_APART_BYTES:
         return check_files(files)
     with Apart(check_files, files) as apart:
-        return apart.result()
+        try:
+            return apart.result()
+        except ApartError:
+            return check_files(files)
 
 
 def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:

@@ -40,13 +40,19 @@ def payees_to_pay(batch: Batch) -> pl.DataFrame:
     )
 
 
-def remit(batch: Batch, reference: Reference, first_payment: int, payment_date: date) -> Remittance:
+def remit(
+    batch: Batch,
+    reference: Reference,
+    due: pl.DataFrame,
+    first_payment: int,
+    payment_date: date,
+) -> Remittance:
     """The remittances of every payee with a finalised claim, paid or denied, zero or not.
 
-    Payments are numbered from ``first_payment`` in order of program and payee. A claim of a payee
-    nobody knows is never final, so each final claim is in exactly one payment.
+    ``due`` is ``payees_to_pay``; payments are numbered from ``first_payment`` in its order. A
+    claim of a payee nobody knows is never final, so each final claim is in exactly one payment.
     """
-    payments = _payments(batch, reference, first_payment, payment_date)
+    payments = _payments(due, reference, first_payment, payment_date)
     claims = (
         batch.decisions.filter(pl.col("disposition").is_in(FINAL))
         .join(batch.claims.drop("charge_amount"), on="claim_id", maintain_order="left")
@@ -82,11 +88,9 @@ def remit(batch: Batch, reference: Reference, first_payment: int, payment_date: 
 
 
 def _payments(
-    batch: Batch, reference: Reference, first_payment: int, payment_date: date
+    due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date
 ) -> pl.DataFrame:
-    due = payees_to_pay(batch).with_columns(
-        payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment
-    )
+    due = due.with_columns(payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment)
     payers = pl.DataFrame(
         [
             {

@@ -247,7 +247,7 @@ def test_a_transaction_that_fails_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(RuntimeError), engine.begin() as connection:
         add_run(connection)
         store.insert_frame(connection, "claim", claims(3))
-        store.store_file(connection, 1, b"bytes")
+        store.store_parts(connection, 1, store.compressed(b"bytes"))
         store.append_audit(connection, "run", {}, run_id=1)
         assert store.take_numbers(connection, "claim", 3) == 1
         raise RuntimeError
@@ -503,7 +503,9 @@ def test_updating_claims_touches_those_named_and_no_other(connection: Connection
 def test_bytes_come_back_by_range(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PART_BYTES", 10)
     data = bytes(range(256))[:95]
-    assert store.store_file(connection, 1, data) == 10  # nine parts of 10 bytes and one of 5
+    parts = store.compressed(data)
+    store.store_parts(connection, 1, parts)
+    assert len(parts) == 10  # nine parts of 10 bytes and one of 5
     assert store.read_file(connection, 1) == data
     ranges = [(94, 95), (0, 10), (5, 25), (0, 95), (10, 10), (95, 95), (9, 11), (0, 0)]
     assert store.read_file_ranges(connection, 1, ranges) == [data[a:b] for a, b in ranges]
@@ -520,7 +522,7 @@ def test_only_the_parts_that_are_needed_are_unpacked_and_each_once(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "PART_BYTES", 10)
-    store.store_file(connection, 1, b"x" * 100)
+    store.store_parts(connection, 1, store.compressed(b"x" * 100))
     unpacked: list[int] = []
     part = files._part
 
@@ -535,7 +537,7 @@ def test_only_the_parts_that_are_needed_are_unpacked_and_each_once(
 
 
 def test_an_empty_file_has_no_parts(connection: Connection) -> None:
-    assert store.store_file(connection, 1, b"") == 0
+    assert store.compressed(b"") == []
     assert store.read_file(connection, 1) == b""
 
 

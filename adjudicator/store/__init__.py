@@ -6,7 +6,9 @@ A night writes inside ``engine.begin()``; whoever only reads uses :func:`reading
 from adjudicator.store.audit import append_audit, audit_head, broken_audit
 from adjudicator.store.books import (
     KnownFile,
+    Published,
     Run,
+    files_of,
     find_file,
     insert_claims,
     insert_decisions,
@@ -24,7 +26,6 @@ from adjudicator.store.files import (
     compressed,
     read_file,
     read_file_ranges,
-    store_file,
     store_parts,
 )
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
@@ -40,6 +41,7 @@ from adjudicator.store.snapshot import (
 __all__ = [
     "HEAD",
     "KnownFile",
+    "Published",
     "Run",
     "StoreError",
     "accumulators",
@@ -51,6 +53,7 @@ __all__ = [
     "connect",
     "current",
     "delete_lines",
+    "files_of",
     "find_file",
     "history_lines",
     "insert_claims",
@@ -71,7 +74,6 @@ __all__ = [
     "reading",
     "rejected_claims",
     "set_run_state",
-    "store_file",
     "store_parts",
     "take_numbers",
     "update_claims",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -220,16 +220,31 @@ def night_counts(
     }
 
 
-def insert_outbox(connection: Connection, run_id: int, folder: Path) -> None:
+@dataclass(frozen=True)
+class Published:
+    """A file of a night by its name in the night's folder."""
+
+    name: str
+    sha256: str
+    byte_count: int
+
+    @staticmethod
+    def of(name: str, content: bytes) -> Published:
+        return Published(name, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def files_of(folder: Path) -> list[Published]:
+    """Every file below the folder, as it stands on disk, by name."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [Published.of(p.relative_to(folder).as_posix(), p.read_bytes()) for p in paths]
+
+
+def insert_outbox(connection: Connection, run_id: int, files: Sequence[Published]) -> None:
     """The files of the night as they will be published, by name and checksum."""
     rows = [
-        {
-            "run_id": run_id, "file_name": path.relative_to(folder).as_posix(),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "byte_count": path.stat().st_size, "published": 0,
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        {"run_id": run_id, "file_name": f.name, "sha256": f.sha256, "byte_count": f.byte_count,
+         "published": 0}
+        for f in files
     ]  # fmt: skip
     connection.execute(outbox.insert(), rows)
 

@@ -43,13 +43,6 @@ def store_parts(
         )
 
 
-def store_file(connection: Connection, file_id: int, data: bytes) -> int:
-    """Keeps the file's bytes in compressed parts; the ``file`` row stands. Returns their number."""
-    parts = compressed(data)
-    store_parts(connection, file_id, parts)
-    return len(parts)
-
-
 def _part_index(connection: Connection, file_id: int) -> list[tuple[int, int, int]]:
     """(first byte, byte after the last, part number) of each part, in order."""
     rows = connection.execute(
