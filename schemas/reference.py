@@ -70,9 +70,11 @@ class Contracts(Dated):
     payee_id = text("the payee", required=True)
     program_code = text("the program", required=True)
     network_code = text("in: the payee is in the plan's network", required=True)
-    pricing_method_code = text("percent_of_medicare or fee_table", required=True)
-    rate_basis_points = number("share of Medicare's amount; 10000 is all of it")
-    fee_table_code = text("which fee table")
+    pricing_method_code = text(
+        "percent_of_medicare, fee_table, per_diem or percent_of_charge", required=True
+    )
+    rate_basis_points = number("share of Medicare's amount or of the charge; 10000 is all of it")
+    fee_table_code = text("which fee table, or which table of daily rates")
     lesser_of_charge = dy.Bool(description="pay the lesser of billed and allowed")
     filing_limit_days = number("the contract's own filing deadline, where it has one; days")
 
@@ -127,6 +129,186 @@ class ZipLocalities(Dated):
     locality_number = text("two digits", required=True)
 
 
+# ---- members and their households ------------------------------------------------------------
+
+
+class Households(Dated):
+    """One row a household: where rosters are sent and who heads it."""
+
+    family_id = text("the household", required=True)
+    head_member_id = text("the head of the household")
+    address_line = text("street")
+    city = text("city")
+    state_code = text("state")
+    zip_code = text("five or nine digits")
+    phone_number = text("ten digits")
+    language_code = text("ISO 639-3")
+
+
+class HouseholdStatuses(Dated):
+    """One row a span in which a household kept, or did not keep, its health programme's terms."""
+
+    family_id = text("the household", required=True)
+    compliance_code = text("compliant or noncompliant", required=True)
+
+
+class SpecialStatuses(Dated):
+    """One row a span of something about a member that changes who pays."""
+
+    member_id = text("the member", required=True)
+    status_code = text(
+        "hospice, qmb, working_aged, esrd or active_treatment (of a new member, whose earlier "
+        "provider may go on for a time)",
+        required=True,
+    )
+
+
+class OtherCoverage(Dated):
+    """One row a span of another payer's coverage of a member."""
+
+    member_id = text("the member", required=True)
+    position_code = text("before: pays before us; after: after us", required=True)
+    kind_code = text(
+        "group_health, medicare, medicaid, auto, workers_compensation or liability", required=True
+    )
+    payer_name = text("as known", required=True)
+    payer_number = text("as on claims")
+    policy_number = text("as known")
+
+
+class PrimaryCare(Dated):
+    """One row a span of a member's primary care provider."""
+
+    member_id = text("the member", required=True)
+    provider_id = text("the primary care provider", required=True)
+    medical_group_id = text("the group that answers for the member's care")
+
+
+# ---- providers -------------------------------------------------------------------------------
+
+
+class MedicalGroups(Dated):
+    """One row a medical group."""
+
+    medical_group_id = text("the payer's own key", required=True)
+    name = text("as on reports", required=True)
+
+
+class Credentialing(Dated):
+    """One row a span in which a provider is credentialed."""
+
+    provider_id = text("the provider", required=True)
+
+
+class Networks(Dated):
+    """One row a span in which a payee's place in one plan's network is not its contract's."""
+
+    payee_id = text("the payee", required=True)
+    program_code = text("the program", required=True)
+    plan_code = text("the plan", required=True)
+    network_code = text("in or out", required=True)
+
+
+class Capitation(Dated):
+    """One row what a payee's monthly payment covers, so that claims for it are paid at zero."""
+
+    payee_id = text("the payee", required=True)
+    program_code = text("the program", required=True)
+    medical_group_id = text("of whose members; empty: of all")
+    benefit_category = text("which services; empty: all")
+
+
+class ProviderFlags(Dated):
+    """One row a span in which something stands against paying a provider."""
+
+    npi = text("10 digits", required=True)
+    flag_code = text(
+        "not_eligible (Medicare pays it nothing), opted_out (by affidavit) or under_review "
+        "(a fraud investigation)",
+        required=True,
+    )
+
+
+class ApprovedFacilities(Dated):
+    """One row a facility approved for a kind of service."""
+
+    npi = text("10 digits", required=True)
+    service_code = text(
+        "transplant, lung_volume_reduction, carotid_stenting, ventricular_assist or oncologic_pet",
+        required=True,
+    )
+
+
+class ServiceArea(Dated):
+    """One row a ZIP code of a program's service area."""
+
+    program_code = text("the program", required=True)
+    zip_code = text("five digits", required=True)
+
+
+# ---- what was asked for, allowed and announced beforehand -------------------------------------
+
+
+class Referrals(Dated):
+    """One row a referral: start_date to end_date are the days it covers."""
+
+    referral_number = text("as on claims", required=True)
+    member_id = text("for whom", required=True)
+    npi = text("to whom; empty: anyone of the specialty")
+    taxonomy_code = text("to which specialty; empty: npi says who")
+    referring_npi = text("by whom")
+    first_procedure_code = text("first code of the services it covers; empty: any")
+    last_procedure_code = text("last code of the services it covers; empty: any")
+    visit_limit = number("how many visits; empty: as many as fit its days")
+    status_code = text("approved, denied or cancelled", required=True)
+
+
+class Authorizations(Dated):
+    """One row an authorization: start_date to end_date are the days it covers."""
+
+    authorization_number = text("as on claims", required=True)
+    member_id = text("for whom", required=True)
+    npi = text("to whom; empty: any provider")
+    first_procedure_code = text("first code it covers", required=True)
+    last_procedure_code = text("last code it covers", required=True)
+    unit_limit = number("how many units; empty: no limit")
+    status_code = text("approved, denied or cancelled", required=True)
+
+
+class AuthorizationList(Dated):
+    """One row services that need an authorization."""
+
+    program_code = text("the program", required=True)
+    plan_code = text("the plan; empty: all of the program")
+    first_procedure_code = text("first code", required=True)
+    last_procedure_code = text("last code", required=True)
+
+
+class Notifications(dy.Schema):
+    """One row a notice of an inpatient admission."""
+
+    notification_number = dy.String(primary_key=True, description="as on claims")
+    member_id = text("for whom", required=True)
+    npi = text("the facility", required=True)
+    admission_date = date("the day of admission, planned or true", required=True)
+    notified_date = date("the day we were told", required=True)
+    status_code = text("active or cancelled", required=True)
+
+
+class Attachments(dy.Schema):
+    """One row a document that came beside a claim."""
+
+    claim_number = text("12 digits", required=True)
+    kind_code = text(
+        "eob (another payer's explanation), auto_notice (the auto insurer's denial or notice that "
+        "its benefits are used up), description (of an unlisted service) or notes",
+        required=True,
+    )
+    document_date = date("the day on the document", required=True)
+    received_date = date("the day we received it", required=True)
+    payer_number = text("whose document")
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "members": Members,
     "coverage": Coverage,
@@ -137,4 +319,21 @@ TABLES: dict[str, type[dy.Schema]] = {
     "physician_fee_values": PhysicianFeeValues,
     "geographic_cost_indexes": GeographicCostIndexes,
     "zip_localities": ZipLocalities,
+    "households": Households,
+    "household_statuses": HouseholdStatuses,
+    "special_statuses": SpecialStatuses,
+    "other_coverage": OtherCoverage,
+    "primary_care": PrimaryCare,
+    "medical_groups": MedicalGroups,
+    "credentialing": Credentialing,
+    "networks": Networks,
+    "capitation": Capitation,
+    "provider_flags": ProviderFlags,
+    "approved_facilities": ApprovedFacilities,
+    "service_area": ServiceArea,
+    "referrals": Referrals,
+    "authorizations": Authorizations,
+    "authorization_list": AuthorizationList,
+    "notifications": Notifications,
+    "attachments": Attachments,
 }
