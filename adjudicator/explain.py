@@ -11,8 +11,8 @@ import polars as pl
 from sqlalchemy import Connection
 
 from adjudicator.edits import EDITS
-from adjudicator.store import read_frame
-from adjudicator.store.tables import adjustment, claim, file, finding, line, payment
+from adjudicator.store import decided, read_frame
+from adjudicator.store.tables import claim, file, finding, payment
 
 SUBMISSION_PREFIX = "S"
 
@@ -68,17 +68,11 @@ def explain(connection: Connection, number: str, line_number: int | None = None)
         for r in findings
         if r["run_id"] == latest
     ]
-    lines = sorted(
-        filter(of_line, _rows(connection, line, "claim_id", claim_id)),
-        key=lambda r: r["line_number"],
-    )
+    lines = list(filter(of_line, decided(connection, "lines", [claim_id]).to_dicts()))
     for r in lines:
         for column in ("pricing_inputs", "benefit_inputs"):
             r[column] = json.loads(r[column] or "{}")
-    adjustments = sorted(
-        filter(of_line, _rows(connection, adjustment, "claim_id", claim_id)),
-        key=lambda r: (r["line_number"], r["sequence_number"]),
-    )
+    adjustments = list(filter(of_line, decided(connection, "adjustments", [claim_id]).to_dicts()))
     paid = _rows(connection, payment, "payment_id", row["payment_id"]) if row["payment_id"] else []
     received = _rows(connection, file, "file_id", row["file_id"])[0]
     return Explanation(row, received, findings, lines, adjustments, paid[0] if paid else None)

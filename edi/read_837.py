@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import dataframely as dy
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from edi.envelope import Delimiters
+from edi.elements import Cells, Integers, Span, Truths, packed
 from edi.guide import Guide
-from edi.syntax import Integers, Segments
+from edi.syntax import Segments
 from schemas import frames
 from schemas.frames import CENTS_LIMIT
 
@@ -194,10 +195,11 @@ def _nodes(guide: Guide, loops: str, segment: str) -> tuple[int, ...]:
 class _Reader:
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
+        self.elements = segments.elements
         self.guide = segments.guide
         self.starts = {s: self.rows(*place) for s, place in SCOPES.items()}
         self.problems: list[tuple[int, str, str, str]] = []
-        self._split: dict[tuple[str, str], tuple[Integers, pl.DataFrame]] = {}
+        self._first_codes: dict[tuple[str, str], npt.NDArray[np.uint64]] = {}
 
     def rows(self, loops: str, segment: str) -> Integers:
         return self.segments.rows_of(_nodes(self.guide, loops, segment))
@@ -206,183 +208,132 @@ class _Reader:
         """Which instance of the scope each row stands in; −1 before the first."""
         return np.searchsorted(self.starts[scope], rows, side="right") - 1
 
-    def elements(self, rows: Integers, fields: Sequence[Field]) -> pl.DataFrame:
-        """The elements that fields ask for as e1, e2 …, null where absent or empty, and as c1,
-        c2 … those whose components are asked for, split. A qualifier and a format stand in the
-        first two, which are always there."""
-        delimiters = self.segments.delimiters
-        places = sorted({1, 2}.union(*(_places(f) for f in fields)))
-        composites: dict[int, int] = {}
-        for f in fields:
-            if f.component:
-                last = f.component + (3 if f.kind == "join4" else 0)
-                composites[f.element] = max(last, composites.get(f.element, 0))
-        raw = self.segments.raw.gather(rows)
-        split = raw.str.split_exact(delimiters.element, places[-1]).struct.unnest()
-        return split.select(
-            *(_nonempty(pl.col(f"field_{i}")).alias(f"e{i}") for i in places),
-            *(
-                pl.col(f"field_{i}").str.split_exact(delimiters.component, last).alias(f"c{i}")
-                for i, last in composites.items()
-            ),
-        )
-
-    def segment_elements(self, loops: str, segment: str) -> tuple[Integers, pl.DataFrame]:
-        """Rows of a segment and all its elements that FIELDS ask for, split once."""
+    def first_codes(self, loops: str, segment: str) -> npt.NDArray[np.uint64]:
+        """The first element of each of those segments, packed; of a long one only its beginning,
+        which is no code."""
         key = (loops, segment)
-        if key not in self._split:
-            rows = self.rows(loops, segment)
-            wanted = [f for f in FIELDS if (f.loops, f.segment) == key]
-            self._split[key] = rows, self.elements(rows, wanted)
-        return self._split[key]
+        if key not in self._first_codes:
+            cells = self.elements.of(self.rows(loops, segment), 1)
+            self._first_codes[key] = cells.packed(cells[1])
+        return self._first_codes[key]
 
-    def values(
-        self, elements: pl.DataFrame, fields: Sequence[Field], rows: Integers
-    ) -> pl.DataFrame:
-        """The fields' columns, converted, all in one pass; what can't be read is noted with its
-        row."""
-        columns = [_value(f, self.segments.delimiters).alias(f.column) for f in fields]
-        judged = [(f, _unread(f, value)) for f, value in zip(fields, columns, strict=True)]
-        flags = {f"!{f.column}": (f, flag) for f, flag in judged if flag is not None}
-        frame = elements.select(*columns, *(flag.alias(name) for name, (_, flag) in flags.items()))
-        if not flags:
-            return frame
-        wrong = frame.select(pl.col(list(flags)).any()).row(0, named=True)
-        for name, (f, _) in flags.items():
-            if wrong[name]:
-                for at in frame[name].arg_true().to_list():
-                    row = int(rows[at])
-                    node = self.guide.nodes[self.segments.node[row]]
-                    place = f"{node.segment}{f.element:02d}"
-                    self.problems.append((row, node.loop, place, _UNREADABLE[f.kind]))
-        return frame.drop(list(flags))
+    def columns(self, rows: Integers, fields: Sequence[Field]) -> dict[str, pl.Series]:
+        """The fields' columns of these segments, converted; what can't be read is
+        noted with its row."""
+        cells = self.elements.of(rows, max(_last_element(f) for f in fields))
+        columns: dict[str, pl.Series] = {}
+        for f in fields:
+            columns[f.column], unread = _value(cells, f)
+            if unread is None or not unread.any():
+                continue
+            for row in rows[unread].tolist():
+                node = self.guide.nodes[self.segments.node[row]]
+                place = f"{node.segment}{f.element:02d}"
+                self.problems.append((row, node.loop, place, _UNREADABLE[f.kind]))
+        return columns
 
     def scope_frame(self, scope: str) -> pl.DataFrame:
         """One row an instance of the scope, with every column of FIELDS."""
         count = len(self.starts[scope])
         columns: dict[str, pl.Series] = {}
-        groups: dict[tuple[str, str, str], list[Field]] = {}
-        for f in FIELDS:
-            if f.scope == scope:
-                groups.setdefault((f.loops, f.segment, f.codes), []).append(f)
-        for (loops, segment, codes), fields in groups.items():
-            if not len(self.rows(loops, segment)):
-                for f in fields:
-                    columns.setdefault(
-                        f.column, pl.Series(f.column, [None] * count, dtype=_DTYPE[f.kind])
-                    )
-                continue
-            rows, elements = self.segment_elements(loops, segment)
-            if codes:
-                keep = elements["e1"].is_in(codes.split(" ")).fill_null(False)
-                rows, elements = rows[keep.to_numpy()], elements.filter(keep)
+        for (loops, segment, codes), fields in _GROUPS[scope].items():
+            rows = self.rows(loops, segment)
+            if codes and len(rows):
+                rows = rows[np.isin(self.first_codes(loops, segment), _packed(codes))]
+            # of several in one instance the first counts
+            instance, first = np.unique(self.instance(scope, rows), return_index=True)
+            inside = instance >= 0
+            instance, rows = instance[inside], rows[first[inside]]
             if not len(rows):
                 for f in fields:
                     if f.column not in columns:
-                        columns[f.column] = pl.Series(
-                            f.column, [None] * count, dtype=_DTYPE[f.kind]
-                        )
+                        columns[f.column] = pl.Series([None] * count, dtype=_DTYPE[f.kind])
                 continue
-            instance = self.instance(scope, rows)
-            place = np.full(count, -1, dtype=np.int64)
-            inside = instance >= 0
-            place[instance[inside][::-1]] = np.flatnonzero(inside)[::-1]
-            index = (
-                pl.Series(place).set(pl.Series(place < 0), None)
-                if (place < 0).any()
-                else pl.Series(place)
-            )
-            placed = self.values(elements, fields, rows).select(pl.all().gather(index))
-            for f in fields:
+            place = None
+            if len(rows) < count:
+                at = np.full(count, -1, dtype=np.int64)
+                at[instance] = np.arange(len(rows))
+                place = pl.Series(at).set(pl.Series(at < 0), None)
+            for name, column in self.columns(rows, fields).items():
+                placed = column if place is None else column.gather(place)
                 # an institutional and a professional segment may fill the same column
-                earlier = columns.get(f.column)
-                columns[f.column] = (
-                    placed[f.column] if earlier is None else earlier.fill_null(placed[f.column])
-                )
-        if not columns:
-            return pl.DataFrame({"_": [None] * count}).drop("_")
+                earlier = columns.get(name)
+                columns[name] = placed if earlier is None else earlier.fill_null(placed)
         return pl.DataFrame(columns)
 
 
-def _plain(*elements: int) -> tuple[Field, ...]:
-    """Whole elements as text, whatever column they are for."""
-    return tuple(Field("", "", "", "", element, 0, "") for element in elements)
+@cache
+def _packed(codes: str) -> npt.NDArray[np.uint64]:
+    return np.array([packed(code) for code in codes.split(" ")], dtype=np.uint64)
 
 
-def _places(f: Field) -> range:
-    return range(f.element, f.element + (5 if f.kind == "elements5" else 1))
-
-
-def _nonempty(text: pl.Expr) -> pl.Expr:
-    return pl.when(text.str.len_bytes() > 0).then(text)
-
-
-def _text(f: Field) -> pl.Expr:
-    """The element or component a field is read from; null where absent or empty."""
-    if not f.component:
-        return pl.col(f"e{f.element}")
-    return _nonempty(pl.col(f"c{f.element}").struct.field(f"field_{f.component - 1}"))
-
-
-def _value(f: Field, delimiters: Delimiters) -> pl.Expr:
-    """A field's column, converted from the elements (_Reader.elements)."""
-    text = _text(f)
+def _value(cells: Cells, f: Field) -> tuple[pl.Series, Truths | None]:
+    """A field's column, and where something stands that could not be read as its kind."""
     match f.kind:
-        case "join4":
-            parts = pl.col(f"c{f.element}").struct
-            first = f.component - 1
-            return _joined([_nonempty(parts.field(f"field_{first + k}")) for k in range(4)])
-        case "elements5":
-            return _joined([pl.col(f"e{i}") for i in _places(f)])
-        case "colons" if delimiters.component != ":":
-            return text.str.replace_all(delimiters.component, ":", literal=True)
-        case "amount":
-            return _scaled(text, 2, CENTS_LIMIT)
-        case "quantity":
-            return _scaled(text, 3, 10**13)
-        case "percent":
-            return _scaled(text, 2, 10**6)
+        case "join4" | "elements5":
+            return _joined(cells, f), None
+        case "amount" | "quantity" | "percent":
+            value = _place(cells, f)
+            column, ok = cells.number(value, *_SCALES[f.kind])
+            return column, ~ok & value.there
         case "date":
-            return _day(text)
-        case "from":
-            return pl.when(_TIMED).then(None).otherwise(_day(text))
-        case "through":
-            last = pl.when(_IS_RANGE).then(text.str.slice(9, 8)).otherwise(text)
-            return pl.when(_TIMED).then(None).otherwise(_day(last))
+            value = _place(cells, f)
+            column, ok = cells.day(value)
+            return column, ~ok & value.there
+        case "from" | "through":
+            value = _place(cells, f)
+            value = value.only(~cells.is_one_of(cells[2], ["TM"]))
+            if f.kind == "through":
+                value = _last_day(cells, cells[2], value)
+            column, ok = cells.day(value)
+            return column, ~ok & value.there
         case "hour":
-            dated = pl.when(pl.col("e2") == "DT").then(text.str.slice(8, 4))
-            return pl.when(_TIMED).then(text).otherwise(dated)
+            value = _place(cells, f)
+            timed = cells.is_one_of(cells[2], ["TM"])
+            dated = cells.is_one_of(cells[2], ["DT"])
+            start = np.where(timed, value.start, np.minimum(value.start + 8, value.stop))
+            stop = np.where(timed, value.stop, np.minimum(value.start + 12, value.stop))
+            return cells.text(Span(start, stop).only(timed | dated)), None
+    column = cells.text(_place(cells, f))
+    if f.kind == "colons" and cells.delimiters.component != ":":
+        column = column.str.replace_all(cells.delimiters.component, ":", literal=True)
+    return column, None
+
+
+def _last_element(f: Field) -> int:
+    """The last element that a field's column asks for; a date asks for its format too."""
+    return max(2, f.element + (4 if f.kind == "elements5" else 0))
+
+
+def _place(cells: Cells, f: Field) -> Span:
+    """The element or component a field is read from."""
+    whole = cells[f.element]
+    return cells.component(whole, f.component) if f.component else whole
+
+
+def _last_day(cells: Cells, form: Span, value: Span) -> Span:
+    """The last day of a range (RD8); of a single day that day."""
+    ranged = cells.is_one_of(form, ["RD8"]) & value.there
+    start = np.where(ranged, np.minimum(value.start + 9, value.stop - 1), value.start)
+    return Span(start, value.stop)
+
+
+def _joined(cells: Cells, f: Field) -> pl.Series:
+    """Four components or five elements that are there, joined by a colon."""
+    if f.kind == "join4":
+        value = cells.components(cells[f.element], f.component, f.component + 3)
+        separator = cells.delimiters.component
+    else:
+        value = cells.through(f.element, f.element + 4)
+        separator = cells.delimiters.element
+    text = cells.text(value)
+    if separator != ":":
+        text = text.str.replace_all(separator, ":", literal=True)
+    gaps = text.str.contains("::", literal=True) | text.str.contains("^:|:$")
+    if gaps.any():
+        text = text.str.replace_all(":+", ":").str.strip_chars(":")
+        text = text.set(text == "", None)
     return text
-
-
-def _unread(f: Field, value: pl.Expr) -> pl.Expr | None:
-    """Whether something stands there that could not be read as the field's kind."""
-    if f.kind not in _UNREADABLE:
-        return None
-    lost = value.is_null() & _text(f).is_not_null()
-    return lost & ~_TIMED if f.kind in ("from", "through") else lost
-
-
-_TIMED = (pl.col("e2") == "TM").fill_null(value=False)
-_IS_RANGE = (pl.col("e2") == "RD8").fill_null(value=False)
-
-
-def _joined(texts: list[pl.Expr]) -> pl.Expr:
-    return _nonempty(pl.concat_str(texts, separator=":", ignore_nulls=True))
-
-
-def _scaled(text: pl.Expr, digits: int, limit: int) -> pl.Expr:
-    """Text to an integer of 10**digits a unit, exactly; null where it isn't one or is too large."""
-    whole = text.str.extract(r"^-?([0-9]*)(?:\.[0-9]*)?$")
-    part = text.str.extract(rf"^-?[0-9]*\.([0-9]{{0,{digits}}})0*$").fill_null("")
-    number = pl.concat_str(whole, part.str.pad_end(digits, "0")).cast(pl.Int64, strict=False)
-    exact = text.str.contains(rf"^-?(?:[0-9]+|[0-9]*\.[0-9]{{1,{digits}}}0*|[0-9]+\.)$")
-    sign = pl.when(text.str.starts_with("-")).then(-1).otherwise(1)
-    return pl.when(exact & (whole.str.len_bytes() <= 12) & (number <= limit)).then(number * sign)
-
-
-def _day(text: pl.Expr) -> pl.Expr:
-    return text.str.head(8).str.to_date("%Y%m%d", strict=False)
 
 
 _UNREADABLE = {
@@ -393,6 +344,7 @@ _UNREADABLE = {
     "from": "not a date",
     "through": "not a date",
 }
+_SCALES = {"amount": (2, CENTS_LIMIT), "quantity": (3, 10**13), "percent": (2, 10**6)}
 _DTYPE = {
     "text": pl.String,
     "join4": pl.String,
@@ -406,6 +358,17 @@ _DTYPE = {
     "from": pl.Date,
     "through": pl.Date,
 }
+
+
+def _grouped() -> dict[str, dict[tuple[str, str, str], list[Field]]]:
+    """FIELDS by scope, and within it by the segments they stand in."""
+    groups: dict[str, dict[tuple[str, str, str], list[Field]]] = {}
+    for f in FIELDS:
+        groups.setdefault(f.scope, {}).setdefault((f.loops, f.segment, f.codes), []).append(f)
+    return groups
+
+
+_GROUPS = _grouped()
 
 
 def read_claims(segments: Segments) -> ReadClaims:
@@ -572,11 +535,12 @@ def _death_dates(reader: _Reader) -> pl.DataFrame:
     empty = pl.DataFrame(schema={"claim_id": pl.Int64, "role": pl.String, "death_date": pl.Date})
     if not len(rows):
         return empty
-    elements = reader.elements(rows, _plain(6))
-    dead = elements["e6"].is_not_null().to_numpy()
+    cells = reader.elements.of(rows, 6)
+    date = cells[6]
+    dead = date.there
     if not dead.any():
         return empty
-    dates = elements.filter(pl.Series(dead)).select(_day(pl.col("e6"))).to_series()
+    dates = cells.day(date)[0].filter(pl.Series(dead))
     first_claim = np.searchsorted(reader.starts["claim"], rows[dead], side="right")
     last = np.searchsorted(reader.starts["claim"], _next_level(reader, rows[dead]), side="left")
     out = [
@@ -594,7 +558,7 @@ def _next_level(reader: _Reader, rows: Integers) -> Integers:
     levels = np.sort(
         np.concatenate([reader.starts[s] for s in ("provider", "subscriber", "patient")])
     )
-    ends = np.append(levels, len(reader.segments.raw))
+    ends = np.append(levels, len(reader.segments))
     return np.asarray(ends[np.searchsorted(levels, rows, side="right")], dtype=np.int64)
 
 
@@ -693,103 +657,128 @@ def _slim_providers(
 def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     """Diagnoses, procedures, occurrences and the DRG of every HI composite, by qualifier."""
     rows = reader.rows("2300", "HI")
-    elements = reader.elements(rows, _plain(*range(1, 13))).with_columns(
-        claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64), _row=pl.Series(rows)
+    cells = reader.elements.of(rows, 12)
+    composites = [cells[place] for place in range(1, 13)]
+    there = np.stack([c.there for c in composites], axis=1)
+    at, place = np.nonzero(there)  # by segment, then by place
+    whole = Span(
+        np.stack([c.start for c in composites], axis=1)[there],
+        np.stack([c.stop for c in composites], axis=1)[there],
     )
-    separator = reader.segments.delimiters.component
-    composites = (
-        elements.unpivot(index=("claim_id", "_row"), variable_name="_place", value_name="x")
-        .filter(pl.col("x").is_not_null())
-        .with_columns(_place=pl.col("_place").str.slice(1).cast(pl.Int64))
-        .sort("_row", "_place")
-        .with_columns(
-            pl.col("x")
-            .str.split_exact(separator, 8)
-            .struct.rename_fields([f"c{i}" for i in range(1, 10)])
-            .alias("x")
-        )
-        .unnest("x")
-        .with_columns(
-            pl.when(pl.col(f"c{i}").str.len_bytes() > 0).then(pl.col(f"c{i}")).alias(f"c{i}")
-            for i in range(1, 10)
-        )
-        .filter(pl.col("c2").is_not_null())
-    )
+    row, claim = rows[at], reader.instance("claim", rows)[at]
+    qualifier = cells.component(whole, 1)
+    coded = cells.component(whole, 2).there
 
-    def of(codes: tuple[str, ...]) -> pl.DataFrame:
-        found = composites.filter(pl.col("c1").is_in(codes))
-        return found.with_columns(
-            sequence_number=pl.Series(_within(found["claim_id"].to_numpy()), dtype=pl.Int64),
-            qualifier_code="c1",
+    def of(codes: tuple[str, ...]) -> tuple[Span, dict[str, pl.Series], Integers]:
+        """The composites with these qualifiers, what all their frames hold, and which."""
+        which = np.flatnonzero(cells.is_one_of(qualifier, codes) & coded)
+        found = Span(whole.start[which], whole.stop[which])
+        columns = {
+            "claim_id": pl.Series(claim[which]),
+            "sequence_number": pl.Series(_within(claim[which])),
+            "qualifier_code": cells.text(cells.component(found, 1)),
+        }
+        return found, columns, which
+
+    def problems(which: Integers, unread: Truths, component: int, kind: str) -> None:
+        reader.problems.extend(
+            (int(row[i]), "2300", f"HI{place[i] + 1:02d}-0{component}", _UNREADABLE[kind])
+            for i in which[unread]
         )
 
-    diagnoses = of(_DIAGNOSES).with_columns(
-        diagnosis_code=pl.col("c2").str.replace_all(".", "", literal=True),
-        present_on_admission_code="c9",
-    )
-    procedures = of(_PROCEDURES).with_columns(procedure_code="c2")
-    first, last = _days()
-    procedures = procedures.with_columns(procedure_date=first)
-    occurrences = of(_OCCURRENCES).with_columns(code="c2")
-    occurrences = occurrences.with_columns(
-        from_date=first,
-        through_date=last,
-        value_amount=_scaled(pl.col("c5"), 2, CENTS_LIMIT),
+    found, columns, _ = of(_DIAGNOSES)
+    code = cells.text(cells.component(found, 2))
+    diagnoses = pl.DataFrame(
+        {
+            **columns,
+            "diagnosis_code": code.str.replace_all(".", "", literal=True),
+            "present_on_admission_code": cells.text(cells.component(found, 9)),
+        }
     )
     # pyx12 takes any text as the date of a composite
-    for found, column, read, kind in (
-        (procedures, "c4", "procedure_date", "date"),
-        (occurrences, "c4", "from_date", "date"),
-        (occurrences, "c5", "value_amount", "amount"),
-    ):
-        bad = found.filter(pl.col(column).is_not_null() & pl.col(read).is_null())
-        reader.problems.extend(
-            (row, "2300", f"HI{place:02d}-0{column[1]}", _UNREADABLE[kind])
-            for row, place in bad.select("_row", "_place").iter_rows()
-        )
-    drg = composites.filter(pl.col("c1") == "DR").unique(
-        "claim_id", keep="first", maintain_order=True
+    found, columns, which = of(_PROCEDURES)
+    first, _, unread = _days(cells, found)
+    problems(which, unread, 4, "date")
+    procedures = pl.DataFrame(
+        {
+            **columns,
+            "procedure_code": cells.text(cells.component(found, 2)),
+            "procedure_date": first,
+        }
     )
+    found, columns, which = of(_OCCURRENCES)
+    first, last, unread = _days(cells, found)
+    problems(which, unread, 4, "date")
+    value = cells.component(found, 5)
+    amount, ok = cells.number(value, *_SCALES["amount"])
+    problems(which, ~ok & value.there, 5, "amount")
+    occurrences = pl.DataFrame(
+        {
+            **columns,
+            "code": cells.text(cells.component(found, 2)),
+            "from_date": first,
+            "through_date": last,
+            "value_amount": amount,
+        }
+    )
+    found, columns, _ = of(("DR",))
+    drg = pl.DataFrame(
+        {
+            "claim_id": columns["claim_id"],
+            "diagnosis_related_group_code": cells.text(cells.component(found, 2)),
+        }
+    ).unique("claim_id", keep="first", maintain_order=True)
     return {
         "diagnoses": _conform(diagnoses, frames.Diagnoses),
         "procedures": _conform(procedures, frames.Procedures),
         "occurrences": _conform(occurrences, frames.Occurrences),
-        "drg": drg.select("claim_id", diagnosis_related_group_code="c2"),
+        "drg": drg,
     }
 
 
-def _days() -> tuple[pl.Expr, pl.Expr]:
-    """First and last day of HI composites (c3 the format, c4 the date); both null where either
-    is no date. The last day is null where no range is given."""
-    whole = (
-        pl.when(pl.col("c3") == "RD8", pl.col("c4").str.contains("^[0-9]{8}-[0-9]{8}$"))
-        .then(pl.col("c4"))
-        .when(pl.col("c3") == "D8", pl.col("c4").str.contains("^[0-9]{8}$"))
-        .then(pl.col("c4"))
+def _days(cells: Cells, composites: Span) -> tuple[pl.Series, pl.Series, Truths]:
+    """First and last day of HI composites (component 3 the format, 4 the date), and where one
+    stands that is no date. The last day is null where no range is given."""
+    form, date = cells.component(composites, 3), cells.component(composites, 4)
+    length = date.stop - date.start
+    ranged = cells.is_one_of(form, ["RD8"]) & (length == 17)
+    single = cells.is_one_of(form, ["D8"]) & (length == 8)
+    _, first_read = cells.day(date)
+    last_day = Span(date.start + 9 * ranged, date.stop)
+    _, last_read = cells.day(last_day.only(ranged))
+    ranged &= cells.bytes[np.minimum(date.start + 8, date.stop)] == ord("-")
+    ok = first_read & (single | (ranged & last_read))
+    return (
+        cells.day(date.only(ok))[0],
+        cells.day(last_day.only(ok & ranged))[0],
+        ~ok & date.there,
     )
-    first, last = _day(whole), _day(whole.str.slice(9, 8))
-    torn = (last.is_null() & (whole.str.len_bytes() > 8)).fill_null(value=False)
-    return pl.when(~torn).then(first), pl.when(first.is_not_null()).then(last)
 
 
 def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataFrame:
-    causes = reader.elements(reader.starts["claim"], _plain(11))["e11"]
-    has = causes.is_not_null()
+    cells = reader.elements.of(reader.starts["claim"], 11)
+    causes = cells[11]
+    has = causes.there
     if not has.any():
         return occurrences
-    parts = (
-        causes.filter(has).str.split_exact(reader.segments.delimiters.component, 4).struct.unnest()
-    )
-    frame = parts.with_columns(claim_id=pl.Series(np.flatnonzero(has.to_numpy()), dtype=pl.Int64))
+    causes = Span(causes.start[has], causes.stop[has])
+    state = cells.text(cells.component(causes, 4))
     found = (
-        frame.unpivot(
-            ("field_0", "field_1", "field_2"), index=("claim_id", "field_3"), value_name="code"
+        pl.concat(
+            pl.DataFrame(
+                {
+                    "claim_id": np.flatnonzero(has),
+                    "place": np.full(len(state), place),
+                    "code": cells.text(cells.component(causes, place)),
+                    "state_code": state,
+                }
+            )
+            for place in (1, 2, 3)
         )
-        .filter(pl.col("code").str.len_bytes() > 0)
-        .sort("claim_id", "variable")
-        .select("claim_id", "code", qualifier_code=pl.lit("CLM11"), state_code=pl.col("field_3"))
+        .filter(pl.col("code").is_not_null())
+        .sort("claim_id", "place")
+        .with_columns(qualifier_code=pl.lit("CLM11"))
     )
-    found = found.with_columns(_nonempty(pl.col("state_code")))
     extra = _conform(
         found.with_columns(sequence_number=pl.lit(0, dtype=pl.Int64)), frames.Occurrences
     )
@@ -828,12 +817,11 @@ def _row_frames(
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        elements = reader.elements(rows, fields)
         loop = loops.gather(reader.segments.node[rows]).alias("loop")
         on_line = loop.str.starts_with("24").to_numpy()
         line = np.where(on_line, reader.instance("line", rows), -1)
         numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
-        frame = reader.values(elements, fields, rows).with_columns(
+        frame = pl.DataFrame(reader.columns(rows, fields)).with_columns(
             loop,
             claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64),
             line_number=numbers.set(numbers < 0, None),
@@ -889,7 +877,7 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         rows = reader.rows(loop, "CAS")
         if not len(rows):
             continue
-        elements = reader.elements(rows, _plain(*range(1, 20)))
+        cells = reader.elements.of(rows, 19)
         at = reader.instance(scope, rows)
         line_level = scope == "adjudication"
         base: dict[str, pl.Series | pl.Expr] = {
@@ -907,7 +895,7 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         }
         for triple in range(6):
             first = 2 + 3 * triple
-            if elements[f"e{first}"].null_count() == len(rows):
+            if not cells[first].there.any():
                 continue
             fields = _fields(
                 "", loop, "CAS", "", "1 group_code", f"{first} reason_code",
@@ -915,7 +903,7 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
                 f"{first + 2} adjustment_quantity:quantity",
             )  # fmt: skip
             adjusted.append(
-                reader.values(elements, tuple(fields), rows)
+                pl.DataFrame(reader.columns(rows, tuple(fields)))
                 .with_columns(_triple=pl.lit(triple), **base)
                 .filter(
                     pl.col("reason_code").is_not_null() & pl.col("adjustment_amount").is_not_null()

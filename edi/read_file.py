@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from edi.apart import Apart, ApartError
+from edi.elements import Integers
 from edi.envelope import (
     Delimiters,
     Envelope,
@@ -27,7 +28,7 @@ from edi.envelope import (
 )
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import ReadClaims, read_claims
-from edi.syntax import Integers, Segments, read_segments, screen
+from edi.syntax import Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
 APART_BYTES = 16_000_000  # of claims; below it a second process costs more than it saves
@@ -356,7 +357,7 @@ def _pinned(
         offset = int(segments.offset[row])
         owner = int(owners[np.flatnonzero((starts <= offset) & (offset < stops))[0]])
         above = guide.nodes[segments.node[row]].loops
-        claims = _claims_under(read.claim_rows, levels, above, row, len(segments.raw))
+        claims = _claims_under(read.claim_rows, levels, above, row, len(segments))
         position = counted.within(chunk.starts[owner], offset)
         whole_set = segment == "HL" or not len(claims)
         base_row = {

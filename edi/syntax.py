@@ -11,16 +11,15 @@ import mmap
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from edi.envelope import PADDING, Delimiters
+from edi.elements import Elements, Integers, Span, Truths, packed
+from edi.envelope import Delimiters
 from edi.guide import HERE, Guide
-
-Integers = npt.NDArray[np.int64]
 
 # what an element or segment error code of the 999 means, in our own words
 ELEMENT_ERRORS = {
@@ -63,15 +62,18 @@ class Segments:
     lists rows by node, ``bounds`` where each node's rows begin in it.
     """
 
-    raw: pl.Series
+    elements: Elements
     offset: Integers
     stop: Integers
     node: Integers
-    fits: npt.NDArray[np.bool_]
+    fits: Truths
     order: Integers
     bounds: Integers
     guide: Guide
     delimiters: Delimiters
+
+    def __len__(self) -> int:
+        return len(self.offset)
 
     def rows_of(self, nodes: Sequence[int]) -> Integers:
         """Rows at any of the nodes, in order."""
@@ -80,32 +82,33 @@ class Segments:
             return np.empty(0, dtype=np.int64)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
 
+    @cached_property
+    def raw(self) -> pl.Series:
+        """Each segment's text, without its terminator and the line ends before it."""
+        return _raw(self.elements)
+
 
 def read_segments(
     data: bytes | mmap.mmap, spans: Sequence[tuple[int, int]], guide: Guide, delimiters: Delimiters
 ) -> Segments:
     """The segments of ``spans`` (byte ranges that end with a terminator), walked through the guide.
 
-    Raises ValueError where polars and we count a different number of segments.
+    Bytes are read as latin-1. A zero byte is read as another control character, so that zeros can
+    stand for what is absent.
     """
     text = b"".join(bytes(data[a:b]) for a, b in spans)
-    bytes_ = np.frombuffer(text, dtype=np.uint8)
-    ends = np.flatnonzero(bytes_ == ord(delimiters.terminator)).astype(np.int64)
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1] + 1
-    raw = _raw(text[: ends[-1] + 1], delimiters)
-    if len(raw) != len(ends):
-        raise ValueError(f"{len(ends)} segments counted but {len(raw)} read")
-    if np.isin(bytes_[starts], PADDING).any():
-        stripped = raw.str.strip_chars_start("\r\n")
-        starts = starts + (raw.str.len_chars() - stripped.str.len_chars()).fill_null(0).to_numpy()
-        raw = stripped
+    if b"\0" in text:
+        text = text.replace(b"\0", b"\x01")
+    text = text[: text.rindex(delimiters.terminator.encode()) + 1]
+    placed = Elements(text, delimiters)
+    elements = placed
+    if not text.isascii():
+        elements = Elements(text.decode("latin-1").encode(), delimiters)
     lengths = np.array([b - a for a, b in spans], dtype=np.int64)
     piece_starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-    piece = np.searchsorted(piece_starts, starts, side="right") - 1
+    piece = np.searchsorted(piece_starts, placed.start, side="right") - 1
     shift = np.array([a for a, _ in spans], dtype=np.int64)[piece] - piece_starts[piece]
-    tokens = _tokens(raw, guide, delimiters)
+    tokens = _tokens(elements, guide).tolist()
     rows = accumulate(tokens, operator.getitem, initial=guide.start)
     next(rows)
     state = np.fromiter(map(operator.itemgetter(HERE), rows), dtype=np.int64, count=len(tokens))
@@ -116,54 +119,72 @@ def read_segments(
     order = np.argsort(known, kind="stable").astype(np.int64)
     bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
     return Segments(
-        raw, starts + shift, ends + 1 + shift, node, fits, order, bounds, guide, delimiters
-    )
+        elements, placed.start + shift, placed.stop + 1 + shift, node, fits, order, bounds, guide,
+        delimiters,
+    )  # fmt: skip
 
 
-def _raw(text: bytes, delimiters: Delimiters) -> pl.Series:
-    if not text.isascii():
-        text = text.decode("latin-1").encode("utf-8")
+def _raw(elements: Elements) -> pl.Series:
+    text, delimiters = elements.content, elements.delimiters
     unused = next((c for c in range(1, 127) if bytes([c]) not in text and c not in (10, 13, 34)), 0)
-    if not unused:  # only where control characters abound: nothing that need be fast
+    if unused:
+        frame = pl.read_csv(
+            io.BytesIO(text),
+            separator=chr(unused),
+            eol_char=delimiters.terminator,
+            quote_char=None,
+            has_header=False,
+            schema={"raw": pl.String},
+            empty_string_is_null=False,
+            truncate_ragged_lines=True,
+        )
+        raw = frame["raw"]
+    else:  # only where control characters abound: nothing that need be fast
         pieces = text.decode().split(delimiters.terminator)
-        return pl.Series("raw", pieces[:-1], dtype=pl.String)
-    frame = pl.read_csv(
-        io.BytesIO(text),
-        separator=chr(unused),
-        eol_char=delimiters.terminator,
-        quote_char=None,
-        has_header=False,
-        schema={"raw": pl.String},
-        empty_string_is_null=False,
-        truncate_ragged_lines=True,
-    )
-    return frame["raw"]
+        raw = pl.Series("raw", pieces[:-1], dtype=pl.String)
+    if len(raw) != len(elements.start):
+        raise ValueError(f"{len(elements.start)} segments counted but {len(raw)} read")
+    return raw.str.strip_chars_start("\r\n") if elements.padded else raw
 
 
-def _tokens(raw: pl.Series, guide: Guide, delimiters: Delimiters) -> list[int]:
-    token = raw.str.extract(guide.token_expression(delimiters))
-    levels = np.flatnonzero((token == "HL").to_numpy())
-    physical = pl.DataFrame({"token": token}).with_row_index("row")
-    distinct = physical.group_by("token").agg(pl.len()).get_column("token").to_list()
-    numbers = [_number(t or "", delimiters, guide) for t in distinct]
-    result: list[int] = (
-        token.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_list()
-        if len(distinct)
-        else []
-    )
+QUALIFIER_BYTES = 5  # of the qualifiers that tell nodes apart; a longer one tells none
+
+
+def _tokens(elements: Elements, guide: Guide) -> Integers:
+    """The number of each segment's id and qualifier."""
+    ids, first = elements.opening()
+    key = elements.packed(ids) & np.uint64(0xFFFFFF)
+    key[ids.stop - ids.start > 3] = 0
+
+    def named(kind: str) -> Truths:
+        names = [packed(s) for s, k in guide.qualified.items() if k == kind]
+        return np.isin(key, np.array(names, dtype=np.uint64))
+
+    composite = np.flatnonzero(named("component"))
+    if len(composite):
+        within = Span(first.start[composite], first.stop[composite])
+        first.stop[composite] = elements.component(within, 1).stop
+    levels = np.flatnonzero(named("hl"))
     if len(levels):
-        elements = raw.gather(levels).str.split_exact(delimiters.element, 4)
-        codes = elements.struct.field("field_3").str.strip_chars_end(delimiters.component).to_list()
-        for row, code in zip(levels.tolist(), codes, strict=True):
-            result[row] = guide.tokens.get(f"HL*{code}", guide.tokens["HL"])
-    return result
+        cells = elements.of(levels, 3)
+        code = cells[3]
+    qualifier = elements.packed(first)
+    length = first.stop - first.start
+    if len(levels):
+        qualifier[levels], length[levels] = cells.packed(code), code.stop - code.start
+    telling = (length <= QUALIFIER_BYTES) & np.isin(
+        key, np.array([packed(s) for s in guide.qualified], dtype=np.uint64)
+    )
+    key |= np.where(telling, qualifier, np.uint64(0)) << np.uint64(24)
+    keys = pl.Series(key)
+    distinct = keys.unique()
+    numbers = [_number(k.to_bytes(8, "little"), elements.delimiters, guide) for k in distinct]
+    return keys.replace_strict(distinct, numbers, return_dtype=pl.Int64).to_numpy()
 
 
-def _number(token: str, delimiters: Delimiters, guide: Guide) -> int:
+def _number(key: bytes, delimiters: Delimiters, guide: Guide) -> int:
     """A token's number, its segment's where no node knows the qualifier."""
-    name, _, qualifier = token.partition(delimiters.element)
-    if "*" in name:  # an id can't hold the star that the guide's own tokens are written with
-        return guide.unknown_token
+    name, qualifier = (part.rstrip(b"\0").decode("latin-1") for part in (key[:3], key[3:]))
     qualifier = qualifier.rstrip(delimiters.component)  # as pyx12 reads one
     alone = guide.tokens.get(name, guide.unknown_token)
     return guide.tokens.get(f"{name}*{qualifier}", alone)
@@ -280,9 +301,12 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
     def rows(loop: str, segment: str) -> Integers:
         return segments.rows_of([n.index for n in nodes if (n.loop, n.segment) == (loop, segment)])
 
-    def element(at: Integers, position: int) -> pl.Series:
-        split = segments.raw.gather(at).str.split_exact(segments.delimiters.element, 3)
-        return split.struct.field(f"field_{position}")
+    elements = segments.elements
+
+    def number(at: Integers) -> Integers:
+        cells = elements.of(at, 1)
+        value, _ = cells.number(cells[1], 0, 10**12)
+        return value.fill_null(-1).to_numpy()
 
     found: list[tuple[int, str, str, str, str, str, str]] = []
     for child, parent in (("2000B", "2000A"), ("2000C", "2000B")):
@@ -290,15 +314,15 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         if not len(below) or not len(above):
             continue
         under = np.searchsorted(above, below, side="right") - 1
-        named = element(above, 1).gather(np.maximum(under, 0))
-        wrong = element(below, 2).ne_missing(named)
+        parents, children = elements.of(above[np.maximum(under, 0)], 1), elements.of(below, 2)
+        wrong = children.text(children[2]).ne_missing(parents.text(parents[1]))
         found.extend(
             (int(below[at]), "HL", child, "HL02", "8", "7", "HL02 does not name the HL above it")
             for at in wrong.arg_true().to_list()
         )
     levels = np.sort(np.concatenate([rows(loop, "HL") for loop in ("2000A", "2000B", "2000C")]))
     if len(levels):
-        numbers = element(levels, 1).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+        numbers = number(levels)
         set_ = np.searchsorted(rows("ST_LOOP", "ST"), levels, side="right")
         falls = (numbers[1:] <= numbers[:-1]) & (set_[1:] == set_[:-1])
         found.extend(
@@ -311,7 +335,7 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         claim = np.searchsorted(claims, lines, side="right") - 1
         first = np.searchsorted(claim, claim, side="left")
         due = np.arange(len(lines)) - first + 1
-        sent = element(lines, 1).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+        sent = number(lines)
         found.extend(
             (int(lines[at]), "LX", "2400", "LX01", "8", "7", "LX01 does not count the lines from 1")
             for at in np.flatnonzero(sent != due).tolist()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edi.guide import Guide
-from edi.read_837 import _scaled
 from edi.read_file import FileReading, read_file
 from schemas import frames
 from tests.samples import (
@@ -666,18 +662,6 @@ def test_quantities_are_thousandths_and_percentages_basis_points() -> None:
     assert read.objections.select("claim_id", "reference", "code").rows() == [
         (4, "SV104", "6"), (8, "CN103", "6"),
     ]  # fmt: skip
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.from_regex(r"\A-?[0-9]{0,10}(\.[0-9]{0,4})?\Z"), min_size=1, max_size=20))
-def test_scaling_is_decimal_arithmetic(texts: list[str]) -> None:
-    limit = 9_999_999_999
-    read = pl.DataFrame({"x": texts}).select(_scaled(pl.col("x"), 2, limit)).to_series()
-    for text, got in zip(texts, read.to_list(), strict=True):
-        digits = text.replace("-", "").replace(".", "")
-        cents = Decimal(text) * 100 if digits else Decimal("NaN")
-        exact = bool(digits) and cents == cents.to_integral_value() and abs(cents) <= limit
-        assert got == (int(cents) if exact else None), text
 
 
 COMPOSITES = (  # (what an HI becomes, the place that can't be read)

@@ -326,14 +326,20 @@ def fill_append_only(connection: Connection) -> None:
             "deductible_amount": 0,
             "out_of_pocket_amount": 2000,
         },
-        "adjustment": {
+        "referral_visit": {
+            "run_id": 1,
             "claim_id": 1,
-            "line_number": 1,
-            "sequence_number": 1,
-            "group_code": "CO",
-            "carc": "45",
-            "adjustment_amount": 2500,
-            "reason": "price",
+            "referral_number": "R1",
+            "visit_date": "2025-02-01",
+            "visit_count": 1,
+        },
+        "decided_part": {
+            "run_id": 1,
+            "kind": "adjustments",
+            "part_number": 1,
+            "first_claim_id": 1,
+            "last_claim_id": 1,
+            "content": b"",
         },
     }
     for table, row in rows.items():
@@ -572,8 +578,8 @@ def test_history_is_the_lines_that_stand_on_claims_paid_or_pended(connection: Co
     standing = lines([(1, 1, "paid"), (1, 2, "denied"), (1, 3, "paid"), (2, 1, "pended"),
                       (3, 1, "denied"), (4, 1, "paid"), (5, 1, "paid"), (6, 1, None),
                       (7, 1, "paid")])  # fmt: skip
-    room = lines([(8, 1, "paid")], procedure_code=pl.lit(None, dtype=pl.String)).with_columns(
-        revenue_code=pl.lit("0120"), service_through_date=pl.lit(None, dtype=pl.Date)
+    room = lines([(8, 1, "paid")], procedure_code=pl.lit("0120")).with_columns(
+        service_through_date=pl.lit(None, dtype=pl.Date)
     )
     store.insert_frame(connection, "line", standing)
     store.insert_frame(connection, "line", room)
@@ -624,13 +630,15 @@ def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
     plans.clear()
     store.history_lines(connection, ["M1"], [1], since=date(2025, 1, 1))
     store.accumulators(connection, ["F1"])
+    store.referral_visits(connection, ["R1"])
     event.remove(connection, "before_cursor_execute", explain)
     assert [p for p in plans if p.startswith("SEARCH")] == [
         "SEARCH c USING INDEX claim_member_id (member_id=?)",
         "SEARCH l USING INDEX sqlite_autoindex_line_1 (claim_id=?)",
         "SEARCH a USING INDEX accumulator_entry_family_id (family_id=?)",
+        "SEARCH r USING INDEX referral_visit_referral_number (referral_number=?)",
     ]
-    assert not [p for p in plans if p.startswith(("SCAN c", "SCAN l", "SCAN a"))]
+    assert not [p for p in plans if p.startswith(("SCAN c", "SCAN l", "SCAN a", "SCAN r"))]
 
 
 def test_accumulators_are_the_sums_of_their_entries(connection: Connection) -> None:
@@ -660,6 +668,25 @@ def test_accumulators_are_the_sums_of_their_entries(connection: Connection) -> N
     frames.Accumulators.validate(found)
     assert store.accumulators(connection, ["F1"], since=this_year).height == 2
     assert store.accumulators(connection, ["F9"]).schema == found.schema
+
+
+def test_visits_are_the_sums_of_their_entries(connection: Connection) -> None:
+    store.insert_frame(connection, "claim", claims(3))
+    rows = [
+        (1, "R1", date(2025, 2, 1), 1),
+        (1, "R1", date(2025, 2, 2), 2),
+        (2, "R1", date(2025, 2, 1), 1),
+        (1, "R1", date(2025, 2, 2), -2),  # claim 1 reversed in part
+        (3, "R2", date(2025, 2, 1), 5),
+        (3, "R3", date(2025, 2, 1), 7),
+    ]
+    names = ["claim_id", "referral_number", "visit_date", "visit_count"]
+    entries = pl.DataFrame(rows, schema=names, orient="row").with_columns(run_id=pl.lit(1))
+    store.insert_frame(connection, "referral_visit", entries)
+    found = store.referral_visits(connection, pl.Series(["R2", "R1", "R1", "R9"]))
+    assert found.rows() == [("R1", 2), ("R2", 5)]  # 1 + 2 + 1 - 2 = 2
+    frames.ReferralVisits.validate(found)
+    assert store.referral_visits(connection, []).schema == found.schema
 
 
 def test_the_ledger_head_is_its_last_entry(connection: Connection) -> None:

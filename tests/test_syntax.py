@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from edi import syntax
+from edi.elements import Elements, Span
 from edi.envelope import Delimiters
 from edi.guide import Guide, NodePattern, guide_for
 from edi.syntax import FINDINGS, Segments, read_segments, screen
@@ -88,14 +88,14 @@ def rejected(guide: Guide, pairs: Sequence[tuple[int, str]], d: Delimiters = STA
 
 def reported(guide: Guide, pairs: Sequence[tuple[int, str]], d: Delimiters = STANDARD) -> set[int]:
     """Those our screen has an element objection to."""
-    raw = syntax._raw("".join(t + d.terminator for _, t in pairs).encode("latin-1"), d)
-    assert raw.to_list() == [t for _, t in pairs]
+    elements = Elements("".join(t + d.terminator for _, t in pairs).encode(), d)
+    assert elements.text(Span(elements.start, elements.stop)).to_list() == [t for _, t in pairs]
     node = np.array([n for n, _ in pairs], dtype=np.int64)
     order = np.argsort(node, kind="stable").astype(np.int64)
     bounds = np.searchsorted(node[order], np.arange(len(guide.nodes) + 2)).astype(np.int64)
     nowhere = np.arange(len(pairs), dtype=np.int64)
     fits = np.ones(len(pairs), dtype=np.bool_)
-    found = screen(Segments(raw, nowhere, nowhere, node, fits, order, bounds, guide, d))
+    found = screen(Segments(elements, nowhere, nowhere, node, fits, order, bounds, guide, d))
     numbering = pl.col("text").str.contains("^HL0[12] does|^LX01 does")
     return set(found.filter((pl.col("segment_code") == "8") & ~numbering)["row"])
 

@@ -21,6 +21,7 @@ from adjudicator.store.books import (
     rejected_claims,
     set_run_state,
 )
+from adjudicator.store.decided import adjustments_of, decided
 from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
 from adjudicator.store.files import (
     compressed,
@@ -36,6 +37,7 @@ from adjudicator.store.snapshot import (
     history_lines,
     ledger_head,
     open_claims,
+    referral_visits,
 )
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Run",
     "StoreError",
     "accumulators",
+    "adjustments_of",
     "append_audit",
     "audit_head",
     "broken_audit",
@@ -52,6 +55,7 @@ __all__ = [
     "compressed",
     "connect",
     "current",
+    "decided",
     "delete_lines",
     "files_of",
     "find_file",
@@ -72,6 +76,7 @@ __all__ = [
     "read_file_ranges",
     "read_frame",
     "reading",
+    "referral_visits",
     "rejected_claims",
     "set_run_state",
     "store_parts",

@@ -15,12 +15,14 @@ from sqlalchemy.engine import make_url
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL, Remittance
 from adjudicator.stages.match import comparable_lines
+from adjudicator.store.decided import insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
 from adjudicator.store.tables import claim, file, line, outbox, run
 from schemas import frames
 
 CARRIED = "pended"
+DECIDED_LINES = frames.DecidedLines.column_names()
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,27 @@ def insert_decisions(
     were pended, whose lines are written anew."""
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
     claims = batch.claims
-    # as duplicates are told, so that history compares with tonight
-    compared = comparable_lines(claims, batch.lines).select(
-        "claim_id", "line_number", "provider_number", "service_from_date", "service_through_date"
+    owed = (
+        batch.adjustments.lazy()
+        .filter(group_code="PR")
+        .group_by("claim_id", "line_number")
+        .agg(pl.col("adjustment_amount").sum().alias("member_amount"))
     )
-    lines = batch.lines.drop("service_from_date", "service_through_date").join(
-        compared, on=("claim_id", "line_number"), maintain_order="left"
+    # as duplicates are told, so that history compares with tonight
+    lines = (
+        pl.concat(
+            [
+                comparable_lines(claims, batch.lines).drop(
+                    "claim_number", "receipt_number", "member_id"
+                ),
+                batch.lines.select("line_disposition", "allowed_amount", "paid_amount"),
+            ],
+            how="horizontal",
+        )
+        .lazy()
+        .join(owed, on=("claim_id", "line_number"), how="left", maintain_order="left")
+        .with_columns(pl.col("member_amount").fill_null(0))
+        .collect()
     )
     first_plan = batch.lines.group_by("claim_id", maintain_order=True).agg(
         pl.col("plan_code").drop_nulls().first()
@@ -158,8 +175,9 @@ def insert_decisions(
     )  # fmt: skip
     delete_lines(connection, decided_before)
     update_claims(connection, decided)
-    names = [c.name for c in line.columns]
-    insert_frame(connection, line, lines.select(names))
+    insert_frame(connection, line, lines)
+    insert_decided(connection, run_id, "lines", batch.lines.select(DECIDED_LINES))
+    insert_decided(connection, run_id, "adjustments", batch.adjustments)
     insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
     files = pl.DataFrame(
         {"payment_id": list(file_names.values()), "file_name": list(file_names)},
@@ -174,8 +192,8 @@ def insert_decisions(
         .join(files, on="payment_id", maintain_order="left")
         .with_columns(in_run),
     )  # fmt: skip
-    insert_frame(connection, "adjustment", batch.adjustments)
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
+    insert_frame(connection, "referral_visit", batch.referral_visit_entries.with_columns(in_run))
     final = decided.filter(pl.col("disposition").is_in(FINAL)).sort("claim_id")
     entry = take_numbers(connection, "ledger_entry", final.height)
     insert_frame(

@@ -93,7 +93,7 @@ def history_lines(
     lines = read_frame(
         connection,
         "SELECT l.claim_id, l.line_number, l.line_disposition, l.provider_number, "
-        "coalesce(l.procedure_code, l.revenue_code) AS procedure_code, l.modifier_codes, "
+        "l.procedure_code, l.modifier_codes, "
         "l.unit_quantity, l.charge_amount, l.service_from_date, l.service_through_date "
         f"FROM {wanted} AS w CROSS JOIN line AS l "
         "WHERE l.claim_id = w.key AND l.line_disposition IN ('paid', 'pended')"
@@ -132,6 +132,20 @@ def accumulators(
         frames.Accumulators,
         (since.isoformat(),) if since else (),
     ).sort("family_id", "member_id", "plan_code", "network_code", "benefit_year_start_date")
+
+
+def referral_visits(connection: Connection, referral_numbers: Keys) -> pl.DataFrame:
+    """ReferralVisits of these referrals, by number; nothing of one without any."""
+    if not len(referral_numbers):
+        return frames.empty(frames.ReferralVisits)
+    wanted = wanted_keys(connection, "text", referral_numbers)
+    return read_frame(
+        connection,
+        "SELECT referral_number, CAST(sum(visit_count) AS BIGINT) AS visit_count "
+        f"FROM {wanted} AS w CROSS JOIN referral_visit AS r WHERE r.referral_number = w.key "
+        "GROUP BY referral_number",
+        frames.ReferralVisits,
+    ).sort("referral_number")
 
 
 def ledger_head(connection: Connection) -> int:

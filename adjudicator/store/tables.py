@@ -169,14 +169,14 @@ Index("claim_member_id", claim.c.member_id)
 _OPEN = text("disposition IS NULL OR disposition = 'pended'")
 Index("claim_open", claim.c.claim_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
 
-# One row a service line, with what was decided of it
+# One row a service line as history compares it, and its money. What was decided of it whole
+# stands in decided_part
 line = Table(
     "line",
     metadata,
     _refers("claim_id", "claim.claim_id", key=True),
     _key("line_number"),
     _text("procedure_code"),
-    _text("revenue_code"),
     _text("modifier_codes"),
     _number("unit_quantity"),
     _number("charge_amount"),
@@ -184,19 +184,21 @@ line = Table(
     _text("service_through_date"),
     _text("provider_number"),
     _text("line_disposition"),
-    _text("coverage_code"),
-    _text("plan_code"),
-    _text("contract_id"),
-    _text("network_code"),
-    _text("benefit_category"),
-    _text("pricing_method_code"),
-    _text("pricing_inputs"),
-    _text("benefit_inputs"),
     _number("allowed_amount"),
-    _number("deductible_amount"),
-    _number("coinsurance_amount"),
-    _number("copay_amount"),
+    _number("member_amount"),
     _number("paid_amount"),
+)
+
+# A night's decided lines and adjustments, whole, Parquet in parts; only ever added
+decided_part = Table(
+    "decided_part",
+    metadata,
+    _refers("run_id", "run.run_id", key=True),
+    Column("kind", String, primary_key=True),
+    _key("part_number"),
+    _number("first_claim_id", required=True),
+    _number("last_claim_id", required=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # One row what a validation or an edit reported in one run
@@ -216,21 +218,6 @@ finding = Table(
     _text("status_code"),
     _text("inputs"),
     Index("finding_claim_id", "claim_id"),
-)
-
-# One row CAS money of a line of a finalised claim; only ever added
-adjustment = Table(
-    "adjustment",
-    metadata,
-    _refers("claim_id", "claim.claim_id", key=True),
-    _key("line_number"),
-    _key("sequence_number"),
-    _text("group_code", required=True),
-    _text("carc", required=True),
-    _text("rarc"),
-    _number("adjustment_amount", required=True),
-    _text("reason", required=True),
-    sqlite_with_rowid=False,
 )
 
 # One row a payment: one ST of an 835; only ever added
@@ -280,6 +267,18 @@ accumulator_entry = Table(
     _number("deductible_amount", required=True),
     _number("out_of_pocket_amount", required=True),
     Index("accumulator_entry_family_id", "family_id"),
+)
+
+# One row the visits a claim used up (reversed: gave back) of a referral on a day; only ever added
+referral_visit = Table(
+    "referral_visit",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("referral_number", required=True),
+    _text("visit_date", required=True),
+    _number("visit_count", required=True),
+    Index("referral_visit_referral_number", "referral_number"),
 )
 
 # One row a file to publish
@@ -334,7 +333,14 @@ reference_part = Table(
 )
 
 # Rows that are only ever added: triggers refuse UPDATE and DELETE
-APPEND_ONLY = ("adjustment", "payment", "ledger_entry", "accumulator_entry", "audit")
+APPEND_ONLY = (
+    "decided_part",
+    "payment",
+    "ledger_entry",
+    "accumulator_entry",
+    "referral_visit",
+    "audit",
+)
 
 # Every sequence there is; each begins at 1
 SEQUENCES = (

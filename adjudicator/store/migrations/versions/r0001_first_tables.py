@@ -27,7 +27,14 @@ SEQUENCES = (
     "ledger_entry",
     "fencing",
 )
-APPEND_ONLY = ("adjustment", "payment", "ledger_entry", "accumulator_entry", "audit")
+APPEND_ONLY = (
+    "decided_part",
+    "payment",
+    "ledger_entry",
+    "accumulator_entry",
+    "referral_visit",
+    "audit",
+)
 
 
 def number(name: str, *, required: bool = False) -> sa.Column[int]:
@@ -155,7 +162,6 @@ def upgrade() -> None:
         number("claim_id", required=True),
         number("line_number", required=True),
         text("procedure_code"),
-        text("revenue_code"),
         text("modifier_codes"),
         number("unit_quantity"),
         number("charge_amount"),
@@ -163,18 +169,8 @@ def upgrade() -> None:
         text("service_through_date"),
         text("provider_number"),
         text("line_disposition"),
-        text("coverage_code"),
-        text("plan_code"),
-        text("contract_id"),
-        text("network_code"),
-        text("benefit_category"),
-        text("pricing_method_code"),
-        text("pricing_inputs"),
-        text("benefit_inputs"),
         number("allowed_amount"),
-        number("deductible_amount"),
-        number("coinsurance_amount"),
-        number("copay_amount"),
+        number("member_amount"),
         number("paid_amount"),
         sa.PrimaryKeyConstraint("claim_id", "line_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
@@ -198,18 +194,15 @@ def upgrade() -> None:
     )
     op.create_index("finding_claim_id", "finding", ["claim_id"])
     op.create_table(
-        "adjustment",
-        number("claim_id", required=True),
-        number("line_number", required=True),
-        number("sequence_number", required=True),
-        text("group_code", required=True),
-        text("carc", required=True),
-        text("rarc"),
-        number("adjustment_amount", required=True),
-        text("reason", required=True),
-        sa.PrimaryKeyConstraint("claim_id", "line_number", "sequence_number"),
-        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
-        sqlite_with_rowid=False,
+        "decided_part",
+        number("run_id", required=True),
+        text("kind", required=True),
+        number("part_number", required=True),
+        number("first_claim_id", required=True),
+        number("last_claim_id", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "kind", "part_number"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
     op.create_table(
         "payment",
@@ -258,6 +251,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("accumulator_entry_family_id", "accumulator_entry", ["family_id"])
+    op.create_table(
+        "referral_visit",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("referral_number", required=True),
+        text("visit_date", required=True),
+        number("visit_count", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
     op.create_table(
         "outbox",
         number("run_id", required=True),

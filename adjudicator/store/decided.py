@@ -1,0 +1,85 @@
+"""What a night decided of its lines, whole: every column of them and their adjustments.
+
+Kept once a night as Parquet, in parts of some thousand claims, and only ever added: a claim
+that waits is decided anew each night, and what each night saw of it stays. It is read with its
+claim alone; what is queried across claims stands in the table ``line``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Literal
+
+import dataframely as dy
+import polars as pl
+from sqlalchemy import Connection, select
+
+from adjudicator.store.dialect import StoreError, wanted_keys
+from adjudicator.store.rows import read_frame
+from adjudicator.store.tables import decided_part
+from schemas import frames
+
+Kind = Literal["lines", "adjustments"]
+CONTRACTS: dict[Kind, type[dy.Schema]] = {
+    "lines": frames.DecidedLines,
+    "adjustments": frames.Adjustments,
+}
+PART_ROWS = 30_000
+
+
+def insert_decided(connection: Connection, run_id: int, kind: Kind, frame: pl.DataFrame) -> None:
+    """Keeps a frame of CONTRACTS[kind], in claim order; a claim may stand across two parts."""
+    for number, part in enumerate(frame.iter_slices(PART_ROWS), 1):
+        if not part.height:
+            return
+        content = io.BytesIO()
+        part.write_parquet(content, compression="zstd", compression_level=1, statistics=False)
+        connection.execute(
+            decided_part.insert().values(
+                run_id=run_id,
+                kind=kind,
+                part_number=number,
+                first_claim_id=part["claim_id"][0],
+                last_claim_id=part["claim_id"][-1],
+                content=content.getvalue(),
+            )
+        )
+
+
+def decided(
+    connection: Connection, kind: Kind, claim_ids: pl.Series | Sequence[int]
+) -> pl.DataFrame:
+    """The rows of these claims as the last night that looked at them decided them; grain, columns
+    and units of CONTRACTS[kind], by claim. A claim that no night has decided yet has none."""
+    wanted = wanted_keys(connection, "int", claim_ids)
+    runs = read_frame(
+        connection,
+        f"SELECT c.claim_id, c.decided_run_id FROM {wanted} AS w CROSS JOIN claim AS c "
+        "WHERE c.claim_id = w.key AND c.decided_run_id IS NOT NULL",
+        {"claim_id": pl.Int64, "decided_run_id": pl.Int64},
+    )
+    found = [frames.empty(CONTRACTS[kind])]
+    for (run_id,), of_run in runs.sort("claim_id").group_by("decided_run_id", maintain_order=True):
+        ids = of_run["claim_id"]
+        parts = connection.execute(
+            select(decided_part.c.content)
+            .where(
+                decided_part.c.run_id == run_id,
+                decided_part.c.kind == kind,
+                decided_part.c.last_claim_id >= ids[0],
+                decided_part.c.first_claim_id <= ids[-1],
+            )
+            .order_by(decided_part.c.part_number)
+        )
+        for (content,) in parts:
+            rows = pl.read_parquet(io.BytesIO(content))
+            if rows.schema != found[0].schema:
+                raise StoreError(f"run {run_id}: its {kind} are of another release; see upgrade")
+            found.append(rows.filter(pl.col("claim_id").is_in(ids.implode())))
+    return pl.concat(found).sort("claim_id", "line_number", maintain_order=True)
+
+
+def adjustments_of(connection: Connection, claim_ids: pl.Series | Sequence[int]) -> pl.DataFrame:
+    """Adjustments of the claims, by claim, line and sequence; a pended claim has none."""
+    return decided(connection, "adjustments", claim_ids)

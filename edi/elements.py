@@ -1,0 +1,263 @@
+"""Where every element of some segments stands in their bytes, and whole columns of them at once.
+
+A value is a pair of positions, its first byte and the byte after its last; a column is two arrays
+of them. Text, cents and days are made from those by array arithmetic: no value passes through
+Python, and none through a float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import nanoarrow as na
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from edi.envelope import Delimiters
+
+Integers = npt.NDArray[np.int64]
+Truths = npt.NDArray[np.bool_]
+
+INLINE = 12  # bytes of the longest text that an Arrow view holds whole
+WIDEST_NUMBER = 24
+WIDEST_COPY = 512
+PADDING = bytes(WIDEST_COPY)
+# by length: which bytes of an inline text are its own
+_OWN = np.zeros((INLINE + 1, INLINE), dtype=np.uint8)
+for _length in range(INLINE + 1):
+    _OWN[_length, :_length] = 0xFF
+_OWN_WORDS = _OWN.view(np.uint32)
+_DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0])
+
+
+class Span(NamedTuple):
+    """A column of values: first bytes, and bytes after the last. Equal where there is none."""
+
+    start: Integers
+    stop: Integers
+
+    @property
+    def there(self) -> Truths:
+        return self.stop > self.start
+
+    def only(self, where: Truths) -> Span:
+        """The same column with nothing where ``where`` does not hold."""
+        return Span(self.start, np.where(where, self.stop, self.start))
+
+
+class Columns:
+    """Bytes, followed by PADDING, and whole columns of values in them."""
+
+    bytes: npt.NDArray[np.uint8]
+    delimiters: Delimiters
+
+    @cached_property
+    def _components(self) -> Integers:
+        return np.flatnonzero(self.bytes == ord(self.delimiters.component))
+
+    def component(self, value: Span, place: int) -> Span:
+        """The place-th component of each composite, from 1."""
+        return self.components(value, place, place)
+
+    def components(self, value: Span, first: int, last: int) -> Span:
+        """From the start of one component to the end of another, with what stands between."""
+        at = self._components
+        if not len(at):
+            return value.only(np.full(len(value.start), first == 1))
+        before = np.searchsorted(at, value.start)
+        count = np.searchsorted(at, value.stop) - before  # separators in it
+        there = count >= first - 1
+        start = value.start
+        if first > 1:
+            start = np.where(there, at[np.where(there, before + first - 2, 0)] + 1, start)
+        whole = count >= last
+        stop = np.where(whole, at[np.where(whole, before + last - 1, 0)], value.stop)
+        return Span(start, np.where(there, stop, start))
+
+    # ---- values --------------------------------------------------------------------------------
+
+    def every(self, width: int) -> npt.NDArray[np.void]:
+        """The ``width`` bytes from each byte on, without a copy."""
+        count = len(self.bytes) - width + 1
+        return np.ndarray((count,), dtype=f"V{width}", buffer=self.bytes.data, strides=(1,))
+
+    def _windows(self, start: Integers, width: int) -> npt.NDArray[np.uint8]:
+        """``width`` bytes from each start on."""
+        return self.every(width)[start].view(np.uint8).reshape(len(start), width)
+
+    def text(self, value: Span) -> pl.Series:
+        """String; null where there is nothing."""
+        length = value.stop - value.start
+        there = length > 0
+        valid = None if there.all() else np.packbits(there, bitorder="little")
+        if length.max(initial=0) <= INLINE:
+            views = np.empty((len(length), 4), dtype=np.uint32)
+            views[:, 0] = length
+            words = self._windows(value.start, INLINE).view(np.uint32)
+            np.bitwise_and(words, _OWN_WORDS[length], out=views[:, 1:])
+            parts = [valid, views, np.empty(0, dtype=np.int64)]
+            return pl.Series(na.c_array_from_buffers(na.string_view(), len(length), parts))
+        offset = np.concatenate(([0], np.cumsum(length)))
+        place = np.repeat(value.start - offset[:-1], length)
+        place += np.arange(len(place))
+        parts = [valid, offset, self.bytes[place]]
+        return pl.Series(na.c_array_from_buffers(na.large_string(), len(length), parts))
+
+    def is_one_of(self, value: Span, codes: Sequence[str]) -> Truths:
+        """Whether each value is one of these, of at most eight characters."""
+        length = value.stop - value.start
+        wanted = np.array([packed(code) for code in codes], dtype=np.uint64)
+        return np.isin(self.packed(value), wanted) & (length <= 8)
+
+    def packed(self, value: Span) -> npt.NDArray[np.uint64]:
+        """The first eight bytes of each as a number, later bytes and absent ones zero."""
+        own = _OWN[np.minimum(value.stop - value.start, 8), :8]
+        first: npt.NDArray[np.uint64] = (
+            (self._windows(value.start, 8) & own).view(np.uint64).reshape(-1)
+        )
+        return first
+
+    def number(self, value: Span, digits: int, limit: int) -> tuple[pl.Series, Truths]:
+        """Int64 of 10**digits a unit, exactly, and where that could be read.
+
+        A number is a minus or none, at most twelve digits, and a point with at most ``digits``
+        digits after it that are not zeros at its end. Null where it is another thing or above
+        ``limit``.
+        """
+        length = value.stop - value.start
+        width = min(int(length.max(initial=0)), WIDEST_NUMBER)
+        total = np.zeros(len(length), dtype=np.int64)
+        if not width:
+            return _nullable(total, length > 0), length > 0
+        cells = self._windows(value.start, width)
+        inside = np.arange(width) < length[:, None]
+        figure = cells - np.uint8(48)
+        is_digit = (figure < 10) & inside
+        is_point = (cells == 46) & inside
+        minus = cells[:, 0] == 45
+        pointed = is_point.any(axis=1)
+        point = np.where(pointed, is_point.argmax(axis=1), length)
+        whole = point - minus
+        part = length - point - pointed
+        ok = (
+            (is_digit.sum(axis=1) + pointed + minus == length)
+            & (length <= width)
+            & (whole + part > 0)
+            & (whole <= 12)
+        )
+        for place in range(width):
+            counted = is_digit[:, place] & (place <= point + digits)
+            total = np.where(counted, total * 10 + figure[:, place], total)
+            ok &= counted | ~is_digit[:, place] | (figure[:, place] == 0)
+        total *= np.power(10, np.maximum(digits - part, 0))
+        ok &= total <= limit
+        return _nullable(np.where(minus, -total, total), ok), ok
+
+    def day(self, value: Span) -> tuple[pl.Series, Truths]:
+        """Date of the first eight bytes, CCYYMMDD, and where there is one; else null."""
+        figure = self._windows(value.start, 8) - np.uint8(48)
+        figure = figure.astype(np.int64)
+        year = figure[:, 0] * 1000 + figure[:, 1] * 100 + figure[:, 2] * 10 + figure[:, 3]
+        month = figure[:, 4] * 10 + figure[:, 5]
+        day = figure[:, 6] * 10 + figure[:, 7]
+        leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+        last = _DAYS_OF_MONTH[np.minimum(month, 15)] + (leap & (month == 2))
+        ok = (value.stop - value.start >= 8) & (figure < 10).all(axis=1)
+        ok &= (year > 0) & (day > 0) & (day <= last)
+        # days since 1970-01-01, the year counted from March (Hinnant's days_from_civil)
+        year = year - (month <= 2)
+        era_day = 365 * (year % 400) + year % 400 // 4 - year % 400 // 100
+        era_day += (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+        days = np.where(ok, year // 400 * 146097 + era_day - 719468, 0).astype(np.int32)
+        return _nullable(days, ok).cast(pl.Date), ok
+
+
+class Elements(Columns):
+    """The segments of a text that ends with a terminator, and the separators in it."""
+
+    def __init__(self, text: bytes, delimiters: Delimiters) -> None:
+        self.bytes = np.frombuffer(text + PADDING, dtype=np.uint8)
+        self.content = text
+        self._body = self.bytes[: len(text)]
+        self.delimiters = delimiters
+        terminator = ord(delimiters.terminator)
+        separator = (self._body == ord(delimiters.element)) | (self._body == terminator)
+        self.separators = np.flatnonzero(separator)
+        closing = np.flatnonzero(self._body[self.separators] == terminator)
+        self.stop: Integers = self.separators[closing]
+        self.start: Integers = np.concatenate(([0], self.stop[:-1] + 1))
+        self.first = np.concatenate(([0], closing[:-1] + 1))
+        self.count = closing - self.first
+        self.padded = False  # by line ends between segments, which belong to none
+        while (blank := self._opens_with_line_end()).any():
+            self.padded = True
+            self.start = self.start + blank
+
+    def _opens_with_line_end(self) -> Truths:
+        opening = self.bytes[self.start]
+        padding: Truths = ((opening == 10) | (opening == 13)) & (self.start < self.stop)
+        return padding
+
+    def opening(self) -> tuple[Span, Span]:
+        """Of every segment its id and its first element."""
+        ends = self.separators[self.first]
+        after = self.separators[np.minimum(self.first + 1, len(self.separators) - 1)]
+        start = ends + 1
+        return Span(self.start, ends), Span(start, np.where(self.count > 0, after, start))
+
+    def of(self, rows: Integers, last: int) -> Cells:
+        """The elements of these segments to the last-th."""
+        return Cells(self, rows, last)
+
+
+class Cells(Columns):
+    """The elements of some segments, by position, to the last-th.
+
+    They stand in a copy of those segments alone, so that what is asked of them one after the
+    other lies close together; only where one of them is very long, they stand in the whole text.
+    """
+
+    def __init__(self, elements: Elements, rows: Integers, last: int) -> None:
+        self.delimiters = elements.delimiters
+        self._count = elements.count[rows]
+        place = elements.first[rows][:, None] + np.arange(last + 1)
+        np.minimum(place, len(elements.separators) - 1, out=place)
+        self._start, self._stops = elements.start[rows], elements.separators[place]
+        each = np.arange(len(rows))
+        ends = self._stops[each, np.clip(self._count, 0, last)]
+        width = int((ends - self._start).max(initial=0)) + 1
+        if width > WIDEST_COPY or not len(rows):
+            self.bytes = elements.bytes
+            return
+        copies = each * width
+        self.bytes = np.zeros(len(rows) * width + len(PADDING), dtype=np.uint8)
+        self.bytes[: len(rows) * width] = elements._windows(self._start, width).reshape(-1)
+        self._stops += (copies - self._start)[:, None]
+        self._start = copies
+
+    def __getitem__(self, place: int) -> Span:
+        """The place-th element of each segment, from 1; 0 is its id."""
+        if place == 0:
+            return Span(self._start, self._stops[:, 0])
+        start = self._stops[:, place - 1] + 1
+        return Span(start, np.where(self._count >= place, self._stops[:, place], start))
+
+    def through(self, first: int, last: int) -> Span:
+        """From the start of one element to the end of another, with what stands between."""
+        start = self._stops[:, first - 1] + 1
+        each = np.arange(len(start))
+        stop = self._stops[each, np.clip(self._count, first, last)]
+        return Span(start, np.where(self._count >= first, stop, start))
+
+
+def packed(code: str) -> int:
+    """A code of at most eight characters as Columns.packed gives it."""
+    return int.from_bytes(code.encode(), "little")
+
+
+def _nullable(values: npt.NDArray[np.int64] | npt.NDArray[np.int32], ok: Truths) -> pl.Series:
+    column = pl.Series(values)
+    return column if ok.all() else column.set(pl.Series(~ok), None)
