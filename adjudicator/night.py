@@ -27,6 +27,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine
 
 from adjudicator import store
+from adjudicator.again import read_again, renumbered
 from adjudicator.claims_list import claims_list
 from adjudicator.contracts import READ, held, hold
 from adjudicator.decide import UndecidableError, decide
@@ -41,9 +42,7 @@ from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
-from edi.envelope import Delimiters, read_envelope
-from edi.guide import guide_for
-from edi.read_file import FileReading, read_file, reread
+from edi.read_file import FileReading, read_file
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -207,8 +206,7 @@ class _Night:
                 ThreadPoolExecutor(1) as beside,
             ):
                 parts = beside.submit(store.compressed, data)
-                at = None if str(path) == "-" else path
-                reading = read_file(data, self.order.config.chunk_bytes, at)
+                reading = read_file(data, self.order.config.chunk_bytes)
                 refused = _not_for_us(reading, self.reference, self.order.accept_test)
                 if refused:
                     reading.frames = {}
@@ -234,7 +232,7 @@ class _Night:
         numbers = pl.DataFrame(
             {"claim_id": as_read, "_new": pl.int_range(count, dtype=pl.Int64, eager=True) + first}
         )
-        read = {n: _renumbered(f, numbers) for n, f in reading.frames.items()}
+        read = {n: renumbered(f, numbers) for n, f in reading.frames.items()}
         read["claims"] = read["claims"].with_columns(received_date=pl.lit(self.order.received_date))
         read["sources"] = read["sources"].with_columns(file_id=pl.lit(file_id, dtype=pl.Int64))
         batch = Batch(**{n: read[n] for n in AS_READ})
@@ -288,7 +286,7 @@ class _Night:
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
             # so these are in receipt order as they stand
-            known = [*_read_again(connection, waiting), *just_now]
+            known = [*read_again(connection, waiting), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
@@ -305,7 +303,15 @@ class _Night:
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
+                referral_visits=store.referral_visits(connection, self._limited_referrals(members)),
             )
+
+    def _limited_referrals(self, members: pl.Series) -> pl.Series:
+        """The numbers of the members' referrals that have a limit of visits."""
+        referrals = self.reference.tables["referrals"].filter(
+            pl.col("visit_limit").is_not_null() & pl.col("member_id").is_in(members.implode())
+        )
+        return referrals["referral_number"].unique().sort()
 
     # ---- commit ------------------------------------------------------------------------------
 
@@ -522,70 +528,6 @@ def _not_for_us(reading: FileReading, reference: Reference, accept_test: bool) -
                 "receiver_numbers in program.yaml"
             )
     return list(dict.fromkeys(reasons))
-
-
-def _renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    columns = frame.columns
-    shift = numbers["_new"][0] - numbers["claim_id"][0]
-    if (numbers["_new"] - numbers["claim_id"] == shift).all():  # no set was refused between
-        return frame.with_columns(pl.col("claim_id") + shift)
-    return (
-        frame.join(numbers, on="claim_id", maintain_order="left")
-        .with_columns(claim_id="_new")
-        .select(columns)
-    )
-
-
-def _read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
-    """Claims of earlier nights, read by the same reader from the bytes that were kept."""
-    pieces = ("header", "provider", "subscriber", "patient", "claim")
-    for (file_id, isa_offset, gs_offset), group in waiting.sort("claim_id").group_by(
-        "file_id", "isa_offset", "gs_offset", maintain_order=True
-    ):
-        assert isinstance(file_id, int)
-        delimiters, code = _envelope_of(
-            connection, file_id, int(str(isa_offset)), int(str(gs_offset))
-        )
-        guide = guide_for(code)
-        assert guide is not None  # it was read before
-        ranges = [
-            (row[f"{p}_start"], row[f"{p}_end"])
-            for row in group.iter_rows(named=True)
-            for p in pieces
-        ]
-        texts = store.read_file_ranges(connection, file_id, ranges)
-        spans, at = [], 0
-        for text in texts:
-            spans.append((at, at + len(text)))
-            at += len(text)
-        read = reread(b"".join(texts), delimiters, guide, spans)
-        numbers = group.select(
-            pl.int_range(pl.len(), dtype=pl.Int64).alias("claim_id"),
-            pl.col("claim_id").alias("_new"),
-        )
-        out = {n: _renumbered(f, numbers) for n, f in read.frames.items() if n != "sources"}
-        stored = group.select(
-            "claim_id", "claim_number", "receipt_number", _received="received_date"
-        )
-        out["claims"] = (
-            out["claims"]
-            .join(stored, on="claim_id", maintain_order="left")
-            .with_columns(received_date="_received")
-            .drop("_received")
-        )
-        out["findings"] = frames.empty(frames.Findings)
-        yield out
-
-
-def _envelope_of(
-    connection: Connection, file_id: int, isa_offset: int, gs_offset: int
-) -> tuple[Delimiters, str]:
-    isa, gs = store.read_file_ranges(
-        connection, file_id, [(isa_offset, isa_offset + 400), (gs_offset, gs_offset + 400)]
-    )
-    delimiters = read_envelope(isa).interchanges[0].delimiters
-    elements = gs.decode("latin-1").split(delimiters.terminator, 1)[0].split(delimiters.element)
-    return delimiters, elements[8]
 
 
 def _file_names(payments: pl.DataFrame) -> dict[str, int]:

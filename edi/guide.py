@@ -21,6 +21,7 @@ from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from edi.envelope import Delimiters
@@ -49,6 +50,7 @@ class _Map:
 
     def __init__(self, map_file: str, codes: tuple[str, ...]) -> None:
         self.map_file, self.codes = map_file, codes
+        self.alone = RLock()  # chunks are read by several threads; pyx12 knows of none
 
     @cached_property
     def top(self) -> Any:
@@ -179,8 +181,9 @@ class Guide:
 
         self._has_learnt = True
         segment = Segment(self._token_samples[token], "~", "*", ":")
-        found = walk_tree().walk_errors(node.map_node, segment, 1, 1, None)[0]
-        reached = self.map.index.get(id(found))
+        with self.map.alone:
+            found = walk_tree().walk_errors(node.map_node, segment, 1, 1, None)[0]
+            reached = self.map.index.get(id(found))
         return self._lost[node.index] if reached is None else self._rows[reached]
 
     def node_of(self, state: int) -> tuple[Node, bool]:
@@ -194,7 +197,8 @@ class Guide:
         found = known.get(str(node.index))
         if found is None:
             self._has_learnt = True
-            found = known[str(node.index)] = _node_pattern(node, delimiters)
+            with self.map.alone:
+                found = known[str(node.index)] = _node_pattern(node, delimiters)
         return found
 
     def remember(self) -> None:
@@ -246,7 +250,8 @@ class Guide:
             delimiters.repetition,
         )
         try:
-            _, errors = node.map_node.is_valid_errors(data)
+            with self.map.alone:
+                _, errors = node.map_node.is_valid_errors(data)
         except ValueError:  # pyx12 fails on a range of dates that isn't two dates
             return [("8", f"{node.segment}03", "")]
         except (IndexError, AttributeError, TypeError):

@@ -8,14 +8,13 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from edi.apart import Apart, ApartError
 from edi.elements import Integers
 from edi.envelope import (
     Delimiters,
@@ -31,7 +30,8 @@ from edi.read_837 import ReadClaims, read_claims
 from edi.syntax import Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
-APART_BYTES = 16_000_000  # of claims; below it a second process costs more than it saves
+LEAST_CHUNK_BYTES = 2_000_000  # a smaller one costs more than it saves
+CHUNKS_AT_A_TIME = 2
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
 REFUSING = {"interchange": {"017", "022", "027"}, "group": {"19"}}
 
@@ -95,14 +95,11 @@ class Part:
     refused: dict[int, str]
 
 
-def read_file(
-    data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES, path: Path | None = None
-) -> FileReading:
-    """Read an X12 file. Never raises for what is in it: every fault is an objection.
-
-    ``path`` is where ``data`` stands, if it stands in a file: a large one is then read by two
-    processes, with the same result.
-    """
+def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
+    """Read an X12 file. Never raises for what is in it: every fault is an objection."""
+    # of a file of a few chunks, so that no thread waits for another's
+    even = -(-len(data) // CHUNKS_AT_A_TIME)
+    chunk_bytes = max(min(chunk_bytes, even), min(chunk_bytes, LEAST_CHUNK_BYTES))
     envelope = read_envelope(data)
     reading = FileReading(envelope)
     sets: list[dict[str, object]] = []
@@ -135,7 +132,7 @@ def read_file(
                     readable.append((index, set_))
             if readable:
                 chunks += _chunks(data, readable, interchange, group, chunk_bytes)
-    parts = _read_chunks(data, chunks, path)
+    parts = _read_chunks(data, chunks)
     claim_count = 0
     for part in parts:
         for objection in part.objections:
@@ -169,25 +166,10 @@ def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
     return Part(_placed(read, chunk, segments), len(read.claim_rows), objections, refused)
 
 
-def read_chunks(path: Path, chunks: Sequence[Chunk]) -> list[Part]:
-    """Chunks of a file by its name: what another process is asked for."""
-    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, prot=mmap.PROT_READ) as data:
-        return [read_chunk(data, chunk) for chunk in chunks]
-
-
-def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk], path: Path | None) -> list[Part]:
-    """Each chunk's part, in order; the later ones read by another process where that pays."""
-    size = sum(b - a for chunk in chunks for a, b in chunk.spans)
-    if path is None or len(chunks) < 2 or size < APART_BYTES:
-        parts = [read_chunk(data, chunk) for chunk in chunks]
-    else:
-        half = (len(chunks) + 1) // 2  # the other process has yet to start
-        with Apart(read_chunks, path.resolve(), chunks[half:]) as apart:
-            parts = [read_chunk(data, chunk) for chunk in chunks[:half]]
-            try:
-                parts += apart.result()
-            except ApartError:
-                parts += [read_chunk(data, chunk) for chunk in chunks[half:]]
+def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk]) -> list[Part]:
+    """Each chunk's part, in order; several at a time, since most of the work is not Python's."""
+    with ThreadPoolExecutor(CHUNKS_AT_A_TIME) as threads:
+        parts = list(threads.map(lambda chunk: read_chunk(data, chunk), chunks))
     for code in {chunk.guide_code for chunk in chunks}:
         guide = guide_for(code)
         assert guide is not None

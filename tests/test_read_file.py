@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -25,6 +26,7 @@ from tests.samples import (
     transaction,
     write,
 )
+from tests.synthetic import generate
 
 CODES = {"P": PROFESSIONAL, "I": INSTITUTIONAL}
 
@@ -408,3 +410,20 @@ def test_the_readings_of_two_delimiters_are_one() -> None:
 def test_reading_twice_is_the_same() -> None:
     data = professional(3, full=True, dependents=True) + institutional(2, number=2)
     same(read_file(data), read_file(data))
+
+
+def test_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, 60, seed=3)
+    data = (tmp_path / "inbox" / "professional-001.837").read_bytes()
+    readings = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("edi.read_file.CHUNKS_AT_A_TIME", threads)
+        readings.append(read_file(data, 8_000))
+    first, *others = readings
+    assert first.claim_count > 30
+    for other in others:
+        assert other.objections.equals(first.objections)
+        assert other.sets.equals(first.sets)
+        assert {n: f.rows() for n, f in other.frames.items()} == {
+            n: f.rows() for n, f in first.frames.items()
+        }
