@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test check golden bench fuzz format wheel-demo clean
+.PHONY: help demo test check golden docs bench fuzz format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,12 +25,18 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 	@$(BIN)/adjudicate reference load fixtures/reference --db sqlite:///$(DEMO)/adjudicator.db
 	@$(BIN)/adjudicate run $(DEMO)/inbox --db sqlite:///$(DEMO)/adjudicator.db --out $(DEMO)/out \
 		--business-date 2025-11-15
+	@for report in eop in-process register; do echo; \
+		$(BIN)/adjudicate report $$report --db sqlite:///$(DEMO)/adjudicator.db \
+			--out $(DEMO)/out || exit 1; done
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 golden: $(STAMP) ## Write the cases' expected files anew; read the difference
 	$(BIN)/python -m tests.case_tools
+
+docs: $(STAMP) ## Write the generated pages of docs/ anew
+	$(BIN)/python -m tests.docs
 
 check: $(STAMP) ## Lint, types, format
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The command line: adjudicate run, check, explain, reference load, db upgrade."""
+"""The command line: adjudicate run, check, explain, report, reference, db."""
 
 from __future__ import annotations
 
@@ -27,13 +27,22 @@ app = typer.Typer(
 )
 reference_app = typer.Typer(help="Reference data: members, providers, contracts, fees.",
                             no_args_is_help=True)  # fmt: skip
+report_app = typer.Typer(help="Reports to providers, and the payment register.",
+                         no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
+app.add_typer(report_app, name="report")
 app.add_typer(db_app, name="db")
 
 Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration, YAML")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+OfRun = Annotated[int | None, typer.Option("--run", help="Of that run; default the latest")]
+From = Annotated[str | None, typer.Option("--from", help="With --to: of the nights of these days")]
+To = Annotated[str | None, typer.Option("--to", help="Last day, which dates the report")]
+Payee = Annotated[str | None, typer.Option("--payee", help="Of one payee; default all")]
+ReportOut = Annotated[Path | None, typer.Option("--out", help="Where the report's folder goes")]
+Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; default all")]
 
 
 def main() -> None:
@@ -209,15 +218,20 @@ def _print_summary(summary: Summary, out: Path) -> None:
 
 
 def _claims(count: int) -> str:
-    return f"{count:,} claim" if count == 1 else f"{count:,} claims"
+    return _counted(count, "claim")
 
 
-def _wrapped(text: str, lead: str = "") -> str:
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
     import textwrap
 
     return textwrap.fill(
-        text, 80, initial_indent=f"{lead:<12}", subsequent_indent=" " * 12, break_on_hyphens=False
-    )
+        text, 80, initial_indent=f"{lead:<{indent}}", subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 @app.command()
@@ -251,13 +265,14 @@ def explain(
     """Tell why a claim was decided as it was, with the sentence each decision rests on."""
     from adjudicator.explain import UnknownClaimError, as_text
     from adjudicator.explain import explain as tell
+    from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
     try:
         with reading(open_store(settings.db, create=False)) as connection:
-            told = tell(connection, claim, line)
-    except (UnknownClaimError, StoreError) as error:
+            told = tell(connection, claim, line, load_programs(settings.programs))
+    except (DataFileError, StoreError, UnknownClaimError) as error:
         _fail(str(error))
     typer.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told))
 
@@ -269,30 +284,194 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import (
-        ReferenceDataError,
-        check_reference,
-        load_reference,
-        read_reference,
-        unread_files,
-    )
+    from adjudicator.load import ReferenceDataError, load_reference, read_reference, unread_files
+    from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
+    from adjudicator.reference_check import check_reference
     from adjudicator.store import StoreError, open_store
 
     settings = _config(config, db)
     try:
+        programs = load_programs(settings.programs)
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
             _, tables = read_reference(connection, version)
-    except (ReferenceDataError, StoreError) as error:
+    except (DataFileError, ReferenceDataError, StoreError) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename}: can't be read: {error.strerror}")
     for name in unread_files(folder):
         typer.echo(f"note: {name} is no reference table and was not read", err=True)
-    for problem in check_reference(tables):
-        typer.echo(f"note: {problem}", err=True)
+    categories = {rule.category for rule in load_benefit_categories()}
+    for found in check_reference(tables, programs, categories):
+        typer.echo(f"{found.severity}: {found.sentence()}", err=True)
     rows = sum(table.height for table in tables.values())
     typer.echo(f"reference version {version[:12]} is in force: {rows:,} rows")
+
+
+@reference_app.command("list")
+def reference_list(
+    every: Annotated[bool, typer.Option("--all", help="All versions, the last first")] = False,
+    db: Db = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the tables of the version in force: rows, first and last day, digest."""
+    from adjudicator.load import ReferenceDataError, table_facts, versions
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(_config(config, db).db, create=False)) as connection:
+            version, tables = table_facts(connection)
+            known = versions(connection) if every else []
+    except (ReferenceDataError, StoreError) as error:
+        _fail(str(error))
+    if as_json:
+        told: dict[str, Any] = {"version": version, "tables": [t._asdict() for t in tables]}
+        if every:
+            told["versions"] = [v._asdict() for v in known]
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(f"reference version {version[:12]} is in force\n")
+    typer.echo(f"  {'table':<24}{'rows':>10}  {'first day':<10}  {'last day':<10}  digest")
+    for t in tables:
+        last = "open" if t.open_count else t.last_date or "-"
+        typer.echo(
+            f"  {t.table:<24}{t.row_count:>10,}  {t.first_date or '-':<10}  {last:<10}  "
+            f"{t.sha256[:12]}"
+        )
+    if every:
+        typer.echo(f"\n  {'version':<12}{'tables':>8}{'rows':>12}  changed by the load")
+    for v in known:
+        lead = f"  {v.version[:12]}{v.table_count:>8}{v.row_count:>12,}  "
+        typer.echo(_wrapped(", ".join(v.changed) or "nothing", lead, indent=36))
+
+
+def _is_there(url: str) -> bool:
+    """Whether there is a store at all: a folder can be checked before there is one."""
+    from sqlalchemy import make_url
+
+    place = make_url(url)
+    return place.get_backend_name() != "sqlite" or Path(str(place.database)).is_file()
+
+
+@reference_app.command("check")
+def reference_check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Checked before it is loaded; default: what is in force")
+    ] = None,
+    db: Db = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for overlaps, gaps, names that lead nowhere and unknown codes. Exit 1: an error."""
+    from adjudicator.load import ReferenceDataError, current_version, read_reference
+    from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
+    from adjudicator.reference_check import check_folder, check_reference
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings = _config(config, db)
+    tables: Any = {}
+    try:
+        programs = load_programs(settings.programs)
+        categories = {rule.category for rule in load_benefit_categories()}
+        if folder is None or _is_there(settings.db):
+            with reading(open_store(settings.db, create=False)) as connection:
+                if folder is None or current_version(connection):
+                    _, tables = read_reference(connection)
+        if folder is None:
+            found = check_reference(tables, programs, categories)
+        else:
+            tables, found = check_folder(folder, tables, programs, categories)
+    except (DataFileError, ReferenceDataError, StoreError) as error:
+        _fail(str(error))
+    errors = sum(f.severity == "error" for f in found)
+    held = [t.height for t in tables.values() if t.height]
+    if as_json:
+        typer.echo(json.dumps({
+            "tables": len(held), "rows": sum(held), "errors": errors, "notes": len(found) - errors,
+            "findings": [f.as_json() for f in found],
+        }, indent=2))  # fmt: skip
+    else:
+        for f in found:
+            typer.echo(_wrapped(f.sentence(), f"{f.severity:<7}", indent=7))
+            if f.places:
+                typer.echo(_wrapped(f.where(), " " * 7, indent=7))
+        typer.echo(
+            f"{len(held)} tables, {sum(held):,} rows: {_counted(errors, 'error')}, "
+            f"{_counted(len(found) - errors, 'note')}"
+        )
+    if errors:
+        raise typer.Exit(FAILED)
+
+
+@report_app.command("eop")
+def report_eop(
+    run: OfRun = None, first: From = None, last: To = None, payee: Payee = None,
+    out: ReportOut = None, formats: Formats = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Explanation of Payment: every claim of each payee that was paid, denied or is pended."""
+    _report("eop", run, (first, last), payee, out, formats, db, config, as_json)
+
+
+@report_app.command("in-process")
+def report_in_process(
+    run: OfRun = None, first: From = None, last: To = None, payee: Payee = None,
+    out: ReportOut = None, formats: Formats = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Summary of Claims in Process: every claim of each payee that is received and pended."""
+    _report("in-process", run, (first, last), payee, out, formats, db, config, as_json)
+
+
+@report_app.command("register")
+def report_register(
+    run: OfRun = None, first: From = None, last: To = None, payee: Payee = None,
+    out: ReportOut = None, formats: Formats = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Payment register: payee, trace number, method, date, amount, claims (CSV and JSON)."""
+    _report("register", run, (first, last), payee, out, formats, db, config, as_json)
+
+
+def _report(
+    name: str, run: int | None, days: tuple[str | None, str | None], payee: str | None,
+    out: Path | None, formats: str | None, db: str | None, config: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.programs import DataFileError
+    from adjudicator.reports.figures import ReportError, period
+    from adjudicator.reports.publish import FORMATS, publish_documents, publish_register
+    from adjudicator.reports.screen import as_text
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings = _config(config, db, out)
+    first, last = _day(days[0], "--from"), _day(days[1], "--to")
+    if (first is None) != (last is None):
+        _fail("--from and --to go together: give the first and the last day", USAGE)
+    if run is not None and first is not None:
+        _fail("--run and --from exclude each other: give one", USAGE)
+    known = FORMATS if name != "register" else tuple(f for f in FORMATS if f != "pdf")
+    wanted = tuple(dict.fromkeys(formats.lower().split(","))) if formats else known
+    for each in wanted:
+        if each not in known:
+            _fail(f"--format {each!r}: this report is made as {', '.join(known)}", USAGE)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            nights = period(connection, run, first, last)
+            done = (
+                publish_register(connection, nights, settings.out, wanted, payee)
+                if name == "register"
+                else publish_documents(
+                    connection, name, nights, settings.out, wanted, payee, settings.programs
+                )
+            )
+    except (ReportError, StoreError, DataFileError, ReferenceDataError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = Path(str(error.filename)).name if error.filename else "the file system"
+        _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else as_text(done))
 
 
 @db_app.command("upgrade")

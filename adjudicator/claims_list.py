@@ -6,6 +6,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from adjudicator.pipeline import Batch
+from adjudicator.reports.text import dollars, inert
 from adjudicator.store.books import rejected_claims
 
 COLUMNS = (
@@ -73,23 +74,4 @@ def _rejection() -> pl.Expr:
     )
     return pl.concat_str(
         "edit", pl.coalesce(place, parts[0]), parts[3], separator=" ", ignore_nulls=True
-    )
-
-
-def dollars(column: str) -> pl.Expr:
-    """Cents as text with two decimals."""
-    cents = pl.col(column).cast(pl.Int64)
-    whole = (cents.abs() // 100).cast(pl.String)
-    part = (cents.abs() % 100).cast(pl.String).str.zfill(2)
-    sign = pl.when(cents < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    return pl.concat_str(sign, whole, pl.lit("."), part)
-
-
-def inert(text: pl.Expr) -> pl.Expr:
-    """Text that a spreadsheet can't take for a formula (OWASP's rule: a leading apostrophe)."""
-    clean = text.str.replace_all(r"[\x00-\x1f\x7f]", " ")
-    return (
-        pl.when(clean.str.contains(r"^\s*[=+\-@]"))
-        .then(pl.concat_str(pl.lit("'"), clean))
-        .otherwise(clean)
     )

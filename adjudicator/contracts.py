@@ -37,13 +37,14 @@ READ: Contract = {
 AFTER: Mapping[str, Contract] = {
     "validate": {"findings": frames.Findings},
     "identify": {"claims": frames.IdentifiedClaims, "lines": frames.IdentifiedLines},
-    "match": {"duplicates": frames.DuplicateLines},
+    "match": {"duplicates": frames.DuplicateLines, "similar": frames.SimilarLines},
     "edits": {"findings": frames.Findings},
     "price": {"lines": frames.PricedLines, "findings": frames.Findings},
     "benefits": {
         "lines": frames.SharedLines,
         "findings": frames.Findings,
         "accumulator_entries": frames.AccumulatorEntries,
+        "referral_visit_entries": frames.ReferralVisitEntries,
     },
     "coordinate": {},
     "settle": {

@@ -1,236 +1,518 @@
-"""Why a claim was decided as it was: receipt, findings, price, share, payment, from the store."""
+"""Why a claim was decided as it was, from the store: receipt, findings, price, share, payment."""
 
 from __future__ import annotations
 
 import json
-import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cache
 from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.arithmetic import balance, money, price, share, total_paid
 from adjudicator.edits import EDITS
+from adjudicator.edits.payee_unknown import payee_unknown
+from adjudicator.fate import STANDING_PENDS
+from adjudicator.programs import (
+    load_adjustment_codes,
+    load_forms,
+    load_message_codes,
+    load_programs,
+)
+from adjudicator.sentences import ended_by, says
+from adjudicator.stages.price import CAPITATED
 from adjudicator.store import decided, read_frame
-from adjudicator.store.tables import claim, file, finding, payment
+from adjudicator.store.dialect import marks
+from adjudicator.store.tables import claim, file, finding, payment, run
+from adjudicator.story import as_text
+from schemas.program import Citation, CostShare, PlanTerms, Program
+
+__all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
 SUBMISSION_PREFIX = "S"
+DIGITS = 12
+FIND_IT = "claims.csv of its night lists every claim by number and patient control number"
+
+# a claim that is sent back: what its sender has left to do, and until when
+RESUBMIT = Citation(
+    document="001",
+    lines=(2073, 2075),
+    phrase="a clean electronic claim must be resubmitted no later than 60 days from the date of "
+    "service",
+)
+
+# what is told of a claim and of a line; who the member is stays in the store
+CLAIM = (
+    "claim_id", "claim_number", "receipt_number", "patient_control_number", "claim_type_code",
+    "source_format_code", "received_date", "version_number", "program_code", "plan_code",
+    "payee_id", "provider_number", "disposition", "pend_codes", "charge_amount", "allowed_amount",
+    "member_amount", "paid_amount",
+)  # fmt: skip
+PLACE = ("interchange_number", "group_number", "set_number", "claim_start", "claim_end")
+LINE = (
+    "line_number", "revenue_code", "procedure_code", "modifier_codes", "unit_basis_code",
+    "unit_quantity", "place_of_service_code", "service_from_date", "service_through_date",
+    "decision_date", "coverage_code", "plan_code", "contract_id", "network_code",
+    "share_network_code", "benefit_category", "pricing_method_code", "maximum_met",
+    "charge_amount", "allowed_amount", "deductible_amount", "coinsurance_amount", "copay_amount",
+    "paid_amount", "line_disposition", "pricing_inputs", "benefit_inputs",
+)  # fmt: skip
 
 
 class UnknownClaimError(Exception):
-    """No claim has that number."""
+    """No claim has that number, or it has no such line: the message says what there is."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A claim's story as data; amounts in cents. Prints through ``as_text``."""
+    """A claim's story as data; amounts in cents, quantities in thousandths. Prints through
+    ``as_text``.
+
+    ``findings``: each with its sentence (``says``), its source (``cites``) and, for each line it
+    concerns, its effect and why it has none. ``found_nothing``: the program's other edits.
+    ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``) and ``balance``.
+    ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
+    in which it waited.
+    """
 
     claim: dict[str, Any]
     received: dict[str, Any]
+    decided: dict[str, Any] | None
+    earlier: list[dict[str, Any]]
     findings: list[dict[str, Any]]
+    found_nothing: list[str]
     lines: list[dict[str, Any]]
     adjustments: list[dict[str, Any]]
+    waits_for: list[dict[str, Any]]
+    to_mend: list[dict[str, Any]]
+    resubmit: list[dict[str, Any]]
     payment: dict[str, Any] | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def explain(connection: Connection, number: str, line_number: int | None = None) -> Explanation:
+def explain(
+    connection: Connection,
+    number: str,
+    line_number: int | None = None,
+    programs: Mapping[str, Program] | None = None,
+) -> Explanation:
     """The story of the claim with that 12-digit number (leading zeros may be left out), or
-    submission ``S<number>``.
+    submission ``S<number>``; with ``line_number`` of that line alone.
 
+    ``programs``: whose citations stand beside prices and shares; default: those shipped.
     Raises UnknownClaimError.
     """
-    text = number.strip()
-    if text.upper().startswith(SUBMISSION_PREFIX) and text[1:].isdigit():
-        where, key = "claim_id", int(text[1:])
-    elif text.isdigit() and len(text) <= 12:
-        where, key = "claim_number", text.zfill(12)  # type: ignore[assignment]
-    else:
-        raise UnknownClaimError("a claim number is up to 12 digits, a submission S and its number")
-    found = _rows(connection, claim, where, key)
-    if not found:
-        raise UnknownClaimError("no claim has this number; look it up in the night's claims.csv")
-    row = found[0]
-    claim_id = row["claim_id"]
-
-    def of_line(r: dict[str, Any]) -> bool:
-        return line_number is None or r["line_number"] in (None, line_number)
-
-    findings = sorted(
-        filter(of_line, _rows(connection, finding, "claim_id", claim_id)),
-        key=lambda r: (r["run_id"], r["edit_rank"], r["line_number"] or 0),
+    row = _claim(connection, number)
+    programs = _shipped() if programs is None else programs
+    program = programs.get(row["program_code"])
+    claim_id, run_id = row["claim_id"], row["decided_run_id"]
+    lines = [_line(r) for r in decided(connection, "lines", [claim_id]).to_dicts()]
+    numbers = [r["line_number"] for r in lines]
+    if line_number is not None and numbers and line_number not in numbers:
+        has = f"lines {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else "one line, number 1"
+        raise UnknownClaimError(f"the claim has no line {line_number}; it has {has}")
+    adjustments = decided(connection, "adjustments", [claim_id]).drop("claim_id").to_dicts()
+    every = sorted(
+        _rows(connection, finding, "claim_id", claim_id),
+        key=lambda f: (f["run_id"], f["edit_rank"], f["line_number"] or 0),
     )
-    latest = max((r["run_id"] for r in findings), default=0)
-    findings = [
-        {**r, "inputs": json.loads(r["inputs"] or "{}"), "cites": _citation(r["edit"])}
-        for r in findings
-        if r["run_id"] == latest
+    for each in every:
+        each["inputs"] = json.loads(each["inputs"] or "{}")
+    findings = [f for f in every if f["run_id"] == run_id]
+    effects = _effects(findings, numbers)
+    told = [
+        {
+            **{c: f[c] for c in f if c not in ("run_id", "claim_id")},
+            "says": says(f),
+            "cites": _cites(f, row, programs),
+            "judgement": _is_judgement(f["edit"]),
+            "effects": [e for e in of_lines if line_number in (None, e["line_number"])],
+        }
+        for f, of_lines in zip(findings, effects, strict=True)
+        if line_number is None or f["line_number"] in (None, line_number)
     ]
-    lines = list(filter(of_line, decided(connection, "lines", [claim_id]).to_dicts()))
+    asked = program.edits if program and lines else ()
+    silent = [name for name in asked if name not in {f["edit"] for f in findings}]
     for r in lines:
-        for column in ("pricing_inputs", "benefit_inputs"):
-            r[column] = json.loads(r[column] or "{}")
-    adjustments = list(filter(of_line, decided(connection, "adjustments", [claim_id]).to_dicts()))
-    paid = _rows(connection, payment, "payment_id", row["payment_id"]) if row["payment_id"] else []
+        r.update(_money(r, lines, adjustments, program))
     received = _rows(connection, file, "file_id", row["file_id"])[0]
-    return Explanation(row, received, findings, lines, adjustments, paid[0] if paid else None)
+    return Explanation(
+        claim={c: row[c] for c in CLAIM},
+        received={
+            "name": received["name"],
+            "sha256": received["sha256"],
+            "received_date": row["received_date"],
+            **{c: row[c] for c in PLACE},
+        },
+        decided=_night(connection, run_id),
+        earlier=_earlier(connection, every, run_id),
+        findings=told,
+        found_nothing=silent,
+        lines=[r for r in lines if line_number in (None, r["line_number"])],
+        adjustments=[
+            _with_words(a) for a in adjustments if line_number in (None, a["line_number"])
+        ],
+        waits_for=_waits_for(row, told),
+        to_mend=_to_mend(row, told),
+        resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
+        payment=_payment(connection, row, lines),
+    )
+
+
+_shipped = cache(load_programs)
+_codes = cache(load_adjustment_codes)
+_messages = cache(load_message_codes)
+
+
+# ---- what the store holds --------------------------------------------------------------------
+
+
+def _claim(connection: Connection, number: str) -> dict[str, Any]:
+    text = number.strip().upper()
+    digits = text.removeprefix(SUBMISSION_PREFIX)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= DIGITS):
+        raise UnknownClaimError(
+            f"that is no claim number: write its {DIGITS} digits (leading zeros may be left out) "
+            f"or S and the submission's number, as S17; {FIND_IT}"
+        )
+    by_submission = digits != text
+    found = (
+        _rows(connection, claim, "claim_id", int(digits))
+        if by_submission
+        else _rows(connection, claim, "claim_number", digits.zfill(DIGITS))
+    )
+    if found:
+        return found[0]
+    known = read_frame(
+        connection,
+        "SELECT min(claim_id) AS first, max(claim_id) AS last, min(claim_number) AS least, "
+        "max(claim_number) AS most FROM claim",
+        {"first": pl.Int64, "last": pl.Int64, "least": pl.String, "most": pl.String},
+    ).row(0, named=True)
+    if known["last"] is None:
+        raise UnknownClaimError("this store holds no claim yet; `adjudicate run` takes claims in")
+    has = (
+        f"submissions S{known['first']} to S{known['last']}"
+        if by_submission
+        else f"claims {known['least']} to {known['most']}"
+        if known["most"]
+        else f"no numbered claim, only rejected submissions to S{known['last']}"
+    )
+    raise UnknownClaimError(
+        f"no {'submission' if by_submission else 'claim'} has this number; the store holds {has}. "
+        f"{FIND_IT[0].upper()}{FIND_IT[1:]}"
+    )
 
 
 def _rows(connection: Connection, table: Any, column: str, key: object) -> list[dict[str, Any]]:
     schema = {
         c.name: pl.String if "CHAR" in str(c.type).upper() else pl.Int64 for c in table.columns
     }
-    names = ", ".join(schema)
-    frame = read_frame(
-        connection, f"SELECT {names} FROM {table.name} WHERE {column} = ?", schema, (key,)
-    )
-    return frame.to_dicts()
+    names, [mark] = ", ".join(schema), marks(connection, 1)
+    return read_frame(
+        connection, f"SELECT {names} FROM {table.name} WHERE {column} = {mark}", schema, (key,)
+    ).to_dicts()
 
 
-def _citation(name: str) -> dict[str, Any] | None:
-    found = next((e for e in EDITS if e.name == name), None)
-    if found is None or found.cites is None:
+def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in row.items()
+        if name in LINE
+    }
+    for column in ("pricing_inputs", "benefit_inputs"):
+        told[column] = json.loads(told[column] or "{}")
+    return told
+
+
+def _night(connection: Connection, run_id: int | None) -> dict[str, Any] | None:
+    nights = _rows(connection, run, "run_id", run_id) if run_id is not None else []
+    wanted = ("run_id", "business_date", "reference_version")
+    return {c: nights[0][c] for c in wanted} if nights else None
+
+
+def _earlier(
+    connection: Connection, findings: Sequence[Mapping[str, Any]], run_id: int | None
+) -> list[dict[str, Any]]:
+    """The nights before the last in which a pend was found, and for what."""
+    nights: dict[int, list[str]] = {}
+    for f in findings:
+        if f["run_id"] != run_id and f["pend_code"] and f["disposition"] == "pend":
+            nights.setdefault(f["run_id"], []).append(f["pend_code"])
+    return [
+        {**(_night(connection, night) or {}), "pend_codes": list(dict.fromkeys(codes))}
+        for night, codes in nights.items()
+    ]
+
+
+def _payment(
+    connection: Connection, row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    if row["payment_id"] is None:
         return None
+    [paid] = _rows(connection, payment, "payment_id", row["payment_id"])
+    return {**paid, "sum": asdict(total_paid(lines)), "cites": _sources(payee_unknown.cites)}
+
+
+# ---- findings --------------------------------------------------------------------------------
+
+
+def _effects(
+    findings: Sequence[Mapping[str, Any]], numbers: Sequence[int]
+) -> list[list[dict[str, Any]]]:
+    """For each finding its effect on each line it concerns: rejects, pends, denies or none, and
+    ``because`` why none. The reading of findings that *settle* rests on (adjudicator/fate.py)."""
+    told: list[list[dict[str, Any]]] = [[] for _ in findings]
+    places: list[int | None] = [*numbers] if numbers else [None]  # no line: told as a whole
+    for n in places:
+        mine = [
+            (f, of_lines)
+            for f, of_lines in zip(findings, told, strict=True)
+            if n is None or f["line_number"] in (None, n)
+        ]
+        denials = [f for f, _ in mine if f["disposition"] == "deny"]
+        denier = min(denials, key=_precedence, default=None)
+        for f, of_lines in mine:
+            effect, because = _effect(f, denier)
+            number = f["line_number"] if n is None else n
+            of_lines.append({"line_number": number, "effect": effect, "because": because})
+    every = [e for of_lines in told for e in of_lines]
+    for stops, why in (
+        ("rejects", "the claim was sent back, and never adjudicated"),
+        ("pends", "the claim waits, and nothing of it is settled yet"),
+    ):
+        if any(e["effect"] == stops for e in every):
+            for e in every:
+                if e["effect"] in {"pends", "denies"} - {stops}:
+                    e |= {"effect": "none", "because": why}
+    return told
+
+
+def _effect(f: Mapping[str, Any], denier: Mapping[str, Any] | None) -> tuple[str, str | None]:
+    """A finding's effect on a line that ``denier``, its first denial, denies."""
+    if f["disposition"] == "reject":
+        return "rejects", None
+    if f["disposition"] == "inform":
+        return "none", "noted only"
+    if denier is f:
+        return "denies", None
+    if denier is None:
+        return "pends", None
+    if f["disposition"] == "pend":
+        if f["pend_code"] in STANDING_PENDS and f["edit_rank"] < denier["edit_rank"]:
+            return "pends", None
+        return "none", f"a denial beats a pend, and {denier['edit']} denies the line"
+    if f["edit"] == denier["edit"]:
+        return "none", "another finding of the same edit comes first"
+    return "none", f"an earlier edit, {denier['edit']}, denies the line"
+
+
+def _precedence(f: Mapping[str, Any]) -> tuple[Any, ...]:
+    codes = (f[c] or "" for c in ("edit", "carc", "group_code", "rarc"))
+    return (f["edit_rank"], f["line_number"] is None, *codes)
+
+
+def _is_judgement(name: str) -> bool:
+    return any(e.judgement for e in EDITS if e.name == name)
+
+
+def _source(cites: Citation) -> dict[str, Any]:
+    return {"document": cites.document, "lines": list(cites.lines), "phrase": cites.phrase}
+
+
+def _sources(*cites: Citation | None) -> list[dict[str, Any]]:
+    return [_source(each) for each in cites if each is not None]
+
+
+def _cites(
+    f: Mapping[str, Any], row: Mapping[str, Any], programs: Mapping[str, Program]
+) -> list[dict[str, Any]]:
+    inputs = f["inputs"]
+    if f["edit"] == "mandatory_field":
+        return [
+            {"document": form.citation.document, "lines": list(box.lines), "phrase": None}
+            for form in load_forms()
+            for box in form.fields
+            if form.claim_type_code == row["claim_type_code"]
+            and (box.box, box.name) == (inputs.get("box"), inputs.get("field"))
+        ]
+    if f["edit"] == "plan_exclusion":
+        program = programs.get(inputs["program_code"])
+        terms = _terms(program, inputs["plan_code"], inputs["decision_date"])
+        excluded = _cost_share(terms, inputs["benefit_category"], inputs["network_code"])
+        return _sources(excluded.citation if excluded else None)
+    return _sources(*(e.cites for e in EDITS if e.name == f["edit"]))
+
+
+# ---- price, share, balance -------------------------------------------------------------------
+
+
+def _money(
+    line: Mapping[str, Any],
+    lines: Sequence[Mapping[str, Any]],
+    adjustments: Sequence[Mapping[str, Any]],
+    program: Program | None,
+) -> dict[str, Any]:
+    """What is told of a line's ``price``, ``share`` and ``balance``; None where there is none."""
+    adjusted = [a for a in adjustments if a["line_number"] == line["line_number"]]
+    priced, shared = price(line, lines), share(line)
+    told: dict[str, Any] = {"price": None, "share": None, "balance": None}
+    if priced:
+        told["price"] = {
+            "basis": f"by contract {line['contract_id']}"
+            if line["contract_id"]
+            else "without a contract",
+            **asdict(priced),
+            "agrees": priced.agrees,
+            "cites": _price_sources(line, adjusted, program),
+        }
+    if shared:
+        terms = _terms(program, line["plan_code"], line["benefit_inputs"].get("terms_start_date"))
+        waived = _waives(terms, line) and not line["benefit_inputs"].get("deductible_applies")
+        told["share"] = {
+            "basis": _share_basis(line),
+            **asdict(shared),
+            "agrees": shared.agrees,
+            "illustrative": line["benefit_inputs"].get("illustrative", False),
+            "deductible_waived": waived,
+            **_limits(terms, line),
+            "cites": _share_sources(terms, line),
+        }
+    if line["line_disposition"] != "pended":
+        told["balance"] = asdict(balance(line, adjusted))
+    return told
+
+
+def _price_sources(
+    line: Mapping[str, Any], adjusted: Sequence[Mapping[str, Any]], program: Program | None
+) -> list[dict[str, Any]]:
+    if program is None:
+        return []
+    outside = program.out_of_network
+    above = any(a["reason"] == "above_usual_charge" for a in adjusted)
+    return _sources(
+        program.contract_citation if line["contract_id"] else outside.citation,
+        program.capitation_citation if line["pricing_method_code"] == CAPITATED else None,
+        outside.balance_citation if above else None,
+    )
+
+
+def _terms(program: Program | None, plan_code: str | None, day: str | None) -> PlanTerms | None:
+    plan = program.plans.get(plan_code or "") if program else None
+    return next(
+        (
+            terms
+            for terms in (plan.terms if plan and day else ())
+            if terms.start_date.isoformat() <= str(day)
+            and (terms.end_date is None or terms.end_date.isoformat() >= str(day))
+        ),
+        None,
+    )
+
+
+def _cost_share(terms: PlanTerms | None, category: str, network: str) -> CostShare | None:
+    """The cost share for a category, else that of whatever the terms don't name."""
+    found = {(s.category, s.network_code): s for s in (terms.cost_shares if terms else ())}
+    return found.get((category, network), found.get(("other", network)))  # type: ignore[arg-type]
+
+
+def _counted_network(line: Mapping[str, Any]) -> str:
+    return str(line["share_network_code"] or line["network_code"])
+
+
+def _share_basis(line: Mapping[str, Any]) -> str:
+    inputs = line["benefit_inputs"]
+    where = "in" if line["network_code"] == "in" else "outside"
+    as_if = ", shared as in it" if (where, line["share_network_code"]) == ("outside", "in") else ""
+    referral = inputs.get("referral_number")
+    category = inputs["category"].replace("_", " ") + " care" * (inputs["category"] == "other")
+    visit = (
+        f"; visit {inputs['visit']} of {inputs['visit_limit']} under referral {referral}"
+        if referral
+        else ""
+    )
+    return (
+        f"{category} {where} the network{as_if}, {line['plan_code']}, "
+        f"terms from {inputs['terms_start_date']}{visit}"
+    )
+
+
+def _limits(terms: PlanTerms | None, line: Mapping[str, Any]) -> dict[str, Any]:
+    """A year's limits by the plan; null where it has none or isn't known."""
+    told: dict[str, Any] = {}
+    for name in ("deductible", "out_of_pocket"):
+        of_network = getattr(terms, name).get(_counted_network(line)) if terms else None
+        for who in ("individual", "family"):
+            told[f"{name}_{who}_amount"] = getattr(of_network, f"{who}_amount", None)
+    return told
+
+
+def _waives(terms: PlanTerms | None, line: Mapping[str, Any]) -> bool:
+    """Whether the plan takes the line's deductible only from households known not to comply."""
+    network = _counted_network(line)
+    shared = _cost_share(terms, line["benefit_inputs"]["category"], network)
+    return bool(
+        terms
+        and shared
+        and shared.deductible_applies
+        and not shared.copay_amount
+        and network in terms.deductible_waived
+    )
+
+
+def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dict[str, Any]]:
+    shared = _cost_share(terms, line["benefit_inputs"]["category"], _counted_network(line))
+    return _sources(
+        shared.citation if shared else None,
+        terms.deductible_waiver_citation if terms and _waives(terms, line) else None,
+    )
+
+
+def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
+    """An adjustment with our own words for its group and codes."""
+    codes, messages = _codes(), _messages()
+    group, carc, rarc = (adjustment[c] for c in ("group_code", "carc", "rarc"))
     return {
-        "document": found.cites.document,
-        "lines": list(found.cites.lines),
-        "phrase": found.cites.phrase,
+        **adjustment,
+        "group_words": messages[group].words if group in messages else None,
+        "carc_words": codes[carc].words if carc in codes else None,
+        "rarc_words": codes[rarc].words if rarc in codes else None,
     }
 
 
-def money(cents: int | None) -> str:
-    """Cents as dollars for a reader: 1,234.50."""
-    if cents is None:
-        return "-"
-    sign = "-" if cents < 0 else ""
-    return f"{sign}{abs(cents) // 100:,}.{abs(cents) % 100:02d}"
+# ---- what a claim needs ----------------------------------------------------------------------
 
 
-WIDTH = 80
-
-
-def as_text(told: Explanation) -> str:
-    """The story at 80 columns."""
-    c = told.claim
-    out = [
-        f"Claim {c['claim_number'] or 'without a number'} (submission S{c['claim_id']})",
-        *_told(2, f"patient control number {c['patient_control_number']}"),
-        "",
-        "RECEIVED",
-        *_told(
-            2,
-            f"{c['received_date']} in {told.received['name']}: interchange "
-            f"{c['interchange_number']}, group {c['group_number']}, set {c['set_number']}, "
-            f"bytes {c['claim_start']} to {c['claim_end']}",
-        ),
-        *_told(2, f"{c['source_format_code']}, charge {money(c['charge_amount'])}"),
-        "",
-        "FINDINGS",
+def _waits_for(
+    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The pends that stand: code, our words for it, which edit found it and what releases it."""
+    messages = _messages()
+    return [
+        {
+            "pend_code": f["pend_code"],
+            "words": messages[f["pend_code"]].words if f["pend_code"] in messages else None,
+            "edit": f["edit"],
+            "line_number": f["line_number"],
+            "released_by": ended_by(f),
+        }
+        for f in findings
+        if row["disposition"] == "pended" and any(e["effect"] == "pends" for e in f["effects"])
     ]
-    for f in told.findings:
-        out += _finding(f)
-    if not told.findings:
-        out.append("  none: no edit objects")
-    if told.lines:
-        out += ["", "LINES"]
-    for row in told.lines:
-        out += _line(row, [a for a in told.adjustments if a["line_number"] == row["line_number"]])
-    out += ["", "DECIDED", *_told(2, _fate(c))]
-    if told.payment:
-        p = told.payment
-        out += _told(
-            2,
-            f"payment {p['trace_number']} of {p['payment_date']} to payee {p['payee_id']}, "
-            f"{money(p['payment_amount'])} in all, in {p['file_name']}",
-        )
-    return "\n".join(out)
 
 
-def _told(indent: int, text: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2),
-        break_on_hyphens=False,
-    )  # fmt: skip
-
-
-def _fate(c: dict[str, Any]) -> str:
-    if c["disposition"] is None:
-        return "accepted, not decided yet"
-    if c["disposition"] == "pended":
-        return f"pended: waits for {c['pend_codes']}"
-    if c["disposition"] == "rejected":
-        return "rejected: returned, never adjudicated, on no 835"
-    return (
-        f"{c['disposition']}: charge {money(c['charge_amount'])}, allowed "
-        f"{money(c['allowed_amount'])}, member {money(c['member_amount'])}, paid "
-        f"{money(c['paid_amount'])}"
-    )
-
-
-def _finding(f: dict[str, Any]) -> list[str]:
-    where = f"line {f['line_number']}" if f["line_number"] else "whole claim"
-    codes = "-".join(x for x in (f["group_code"], f["carc"]) if x)
-    codes += f" {f['rarc']}" if f["rarc"] else ""
-    asks = {"deny": f"deny {codes}", "pend": f"pend {f['pend_code']}",
-            "reject": f"reject {f['status_code']}", "inform": "note"}[f["disposition"]]  # fmt: skip
-    out = _told(2, f"{f['edit']} ({where}): {asks}")
-    if f["cites"]:
-        first, last = f["cites"]["lines"]
-        out += _told(
-            4, f'source {f["cites"]["document"]}, lines {first}-{last}: "{f["cites"]["phrase"]}"'
-        )
-    for name, value in f["inputs"].items():
-        if value is not None:
-            out += _told(4, f"{name.replace('_', ' ')}: {_figure(name, value)}")
-    return out
-
-
-def _figure(name: str, value: Any) -> str:
-    """A figure for a reader: amounts in dollars, basis points in percent, the rest as it is."""
-    if name.endswith(("_amount", "_remaining")) and isinstance(value, int):
-        return money(value)
-    if name.endswith("_basis_points") and isinstance(value, int):
-        return f"{value // 100}.{value % 100:02d} %"
-    return json.dumps(value) if isinstance(value, dict | list) else str(value)
-
-
-def _figures(inputs: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name.removesuffix('_amount').removesuffix('_basis_points').replace('_', ' ')} "
-        f"{_figure(name, value)}"
-        for name, value in inputs.items()
-        if value not in (None, "", False)
-    )
-
-
-def _line(row: dict[str, Any], adjustments: list[dict[str, Any]]) -> list[str]:
-    code = row["procedure_code"] or row["revenue_code"] or ""
-    modifiers = f":{row['modifier_codes']}" if row["modifier_codes"] else ""
-    quantity = row["unit_quantity"] or 0
-    units = f"{quantity // 1000}" + (
-        f".{quantity % 1000:03d}".rstrip("0") if quantity % 1000 else ""
-    )
-    out = _told(
-        2,
-        f"line {row['line_number']}: {code}{modifiers} on {row['service_from_date'] or '-'}, "
-        f"units {units}, {row['line_disposition']}",
-    )
-    if row["plan_code"]:
-        category = f", {row['benefit_category']}" if row["benefit_category"] else ""
-        out += _told(6, f"plan {row['plan_code']}, {row['network_code']} of network{category}")
-    if row["allowed_amount"] is not None:
-        out += _told(6, f"allowed {money(row['allowed_amount'])} by {row['pricing_method_code']}: "
-                        f"{_figures(row['pricing_inputs'])}")  # fmt: skip
-        if row["benefit_inputs"]:
-            out += _told(6, f"member's share: {_figures(row['benefit_inputs'])}")
-    if row["line_disposition"] in ("paid", "denied"):
-        out.append(f"      {money(row['charge_amount']):>14} charged")
-        out += [
-            f"      {money(-a['adjustment_amount']):>14} {a['group_code']}-{a['carc']}"
-            f"{' ' + a['rarc'] if a['rarc'] else ''} {a['reason'].replace('_', ' ')}"
-            for a in adjustments
-        ]
-        out.append(f"      {money(row['paid_amount']):>14} paid")
-    return out
+def _to_mend(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "edit": f["edit"],
+            "line_number": f["line_number"],
+            "mended_by": ended_by(f) or f"mend this: {f['says']}",
+        }
+        for f in findings
+        if row["disposition"] == "rejected" and f["disposition"] == "reject"
+    ]

@@ -14,9 +14,11 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from itertools import accumulate, compress, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import dataframely as dy
 import polars as pl
@@ -31,7 +33,7 @@ CSV_CHUNK_ROWS = 10_000
 PART_BYTES = 8 * 1024 * 1024
 INTEGER_DIGITS = 15
 
-# what may stand once on any one day; a table that isn't dated: once at all
+# what may stand once on any one day; a table that isn't dated: once at all; (): as often as it does
 KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "members": (("member_id",),),
     "coverage": (("member_id", "program_code"),),
@@ -42,24 +44,82 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "physician_fee_values": (("procedure_code", "modifier_code"),),
     "geographic_cost_indexes": (("carrier_number", "locality_number"),),
     "zip_localities": (("zip_code",),),
+    "households": (("family_id",),),
+    "household_statuses": (("family_id",),),
+    "special_statuses": (("member_id", "status_code"),),
+    "other_coverage": (("member_id", "kind_code", "payer_name"),),
+    "primary_care": (("member_id",),),
+    "medical_groups": (("medical_group_id",),),
+    "credentialing": (("provider_id",),),
+    "networks": (("payee_id", "program_code", "plan_code"),),
+    "capitation": (("payee_id", "program_code", "medical_group_id", "benefit_category"),),
+    "provider_flags": (("npi", "flag_code"),),
+    "approved_facilities": (("npi", "service_code"),),
+    "service_area": (("program_code", "zip_code"),),
+    "referrals": (("referral_number",),),
+    "authorizations": (("authorization_number",),),
+    "authorization_list": (
+        ("program_code", "plan_code", "first_procedure_code", "last_procedure_code"),
+    ),
+    "notifications": (("notification_number",),),
+    "attachments": (),
 }
+
+NPI = ("[0-9]{10}", "ten digits")
+PROCEDURE = (
+    "[A-Z0-9]{5}|[0-9]{4}",
+    "five capital letters or digits, or a revenue code's four digits",
+)
+
+
+def _one_of(*codes: str) -> tuple[str, str]:
+    return "|".join(codes), f"{', '.join(codes[:-1])} or {codes[-1]}"
+
+
+ANSWER = _one_of("approved", "denied", "cancelled")
 
 # column, or table.column: the form of its text, and how a person is told
 FORMS: dict[str, tuple[str, str]] = {
-    "npi": ("[0-9]{10}", "ten digits"),
+    "npi": NPI,
+    "referring_npi": NPI,
     "tax_number": ("[0-9]{9}", "nine digits"),
     "zip_code": ("[0-9]{5}([0-9]{4})?", "five or nine digits"),
     "zip_localities.zip_code": ("[0-9]{5}", "five digits"),
+    "service_area.zip_code": ("[0-9]{5}", "five digits"),
     "state_code": ("[A-Z]{2}", "two capital letters"),
-    "sex_code": ("[FMU]", "F, M or U"),
-    "entity_type_code": ("[12]", "1 or 2"),
-    "payment_method_code": ("CHK|ACH", "CHK or ACH"),
-    "network_code": ("in|out", "in or out"),
-    "pricing_method_code": ("percent_of_medicare|fee_table", "percent_of_medicare or fee_table"),
-    "procedure_code": (
-        "[A-Z0-9]{5}|[0-9]{4}",
-        "five capital letters or digits, or a revenue code's four digits",
+    "phone_number": ("[0-9]{10}", "ten digits"),
+    "language_code": ("[a-z]{3}", "three lowercase letters"),
+    "sex_code": _one_of("F", "M", "U"),
+    "entity_type_code": _one_of("1", "2"),
+    "payment_method_code": _one_of("CHK", "ACH"),
+    "network_code": _one_of("in", "out"),
+    "pricing_method_code": _one_of(
+        "percent_of_medicare", "fee_table", "per_diem", "percent_of_charge"
     ),
+    "compliance_code": _one_of("compliant", "noncompliant"),
+    "special_statuses.status_code": _one_of(
+        "hospice", "qmb", "working_aged", "esrd", "active_treatment"
+    ),
+    "position_code": _one_of("before", "after"),
+    "other_coverage.kind_code": _one_of(
+        "group_health", "medicare", "medicaid", "auto", "workers_compensation", "liability"
+    ),
+    "flag_code": _one_of("not_eligible", "opted_out", "under_review"),
+    "service_code": _one_of(
+        "transplant",
+        "lung_volume_reduction",
+        "carotid_stenting",
+        "ventricular_assist",
+        "oncologic_pet",
+    ),
+    "referrals.status_code": ANSWER,
+    "authorizations.status_code": ANSWER,
+    "notifications.status_code": _one_of("active", "cancelled"),
+    "attachments.kind_code": _one_of("eob", "auto_notice", "description", "notes"),
+    "claim_number": ("[0-9]{12}", "twelve digits"),
+    "procedure_code": PROCEDURE,
+    "first_procedure_code": PROCEDURE,
+    "last_procedure_code": PROCEDURE,
     "modifier_code": ("[A-Z0-9]{2}", "two capital letters or digits"),
     "carrier_number": ("[0-9]{5}", "five digits"),
     "locality_number": ("[0-9]{2}", "two digits"),
@@ -73,8 +133,17 @@ TRUTH = ("true|false", "true or false")
 # table, column, its value: the column that then must not be empty
 NEEDS = (
     ("contracts", "pricing_method_code", "percent_of_medicare", "rate_basis_points"),
+    ("contracts", "pricing_method_code", "percent_of_charge", "rate_basis_points"),
     ("contracts", "pricing_method_code", "fee_table", "fee_table_code"),
+    ("contracts", "pricing_method_code", "per_diem", "fee_table_code"),
 )
+
+# table, two columns of which one at least must not be empty
+EITHER = (("referrals", ("npi", "taxonomy_code")),)
+
+# first and last of something: the last doesn't lie before the first, nor, but for an open end,
+# stand without it
+RANGES = (("start_date", "end_date"), ("first_procedure_code", "last_procedure_code"))
 
 
 class ReferenceDataError(ValueError):
@@ -183,6 +252,62 @@ def current_version(connection: Connection) -> str | None:
     ).scalar_one_or_none()
 
 
+class Version(NamedTuple):
+    """A version there was: how much it holds, and what the load changed against the one before."""
+
+    version: str
+    load_number: int
+    table_count: int
+    row_count: int
+    changed: list[str]
+
+
+class TableFacts(NamedTuple):
+    """A table of a version. Days are ISO dates, null where the table isn't dated; ``open_count``
+    rows have no last day."""
+
+    table: str
+    row_count: int
+    first_date: str | None
+    last_date: str | None
+    open_count: int
+    sha256: str
+
+
+def versions(connection: Connection) -> list[Version]:
+    """Every version that was loaded, the one in force first."""
+    columns = reference_version.c
+    loads = sorted(connection.execute(select(columns.load_number, columns.version)))
+    out, before = [], dict[str, tuple[str, int]]()
+    for load_number, version in loads:
+        now = _digests(connection, version)
+        changed = [n for n in TABLES if now.get(n) != before.get(n)]
+        rows = sum(row_count for _, row_count in now.values())
+        out.append(Version(version, load_number, len(now), rows, changed))
+        before = now
+    return out[::-1]
+
+
+def table_facts(connection: Connection) -> tuple[str, list[TableFacts]]:
+    """The version in force and its tables that hold rows. Raises as read_reference."""
+    version, tables = read_reference(connection)
+    digests = _digests(connection, version)
+    out = []
+    for name, frame in tables.items():
+        if name not in digests:
+            continue
+        first, last, open_count = None, None, 0
+        if "start_date" in frame.columns:
+            first, last = _day(frame["start_date"].min()), _day(frame["end_date"].max())
+            open_count = frame["end_date"].null_count()
+        out.append(TableFacts(name, digests[name][1], first, last, open_count, digests[name][0]))
+    return version, out
+
+
+def _day(value: object) -> str | None:
+    return value.isoformat() if isinstance(value, date) else None
+
+
 def _digests(connection: Connection, version: str) -> dict[str, tuple[str, int]]:
     """Digest and number of rows of each table of a version."""
     columns = reference_table.c
@@ -242,10 +367,11 @@ def _read_table(connection: Connection, sha256: str) -> pl.DataFrame:
 # ---- files -----------------------------------------------------------------------------------
 
 
-def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
+def read_folder(folder: Path, *, places: bool = False) -> dict[str, pl.DataFrame]:
     """The reference tables of a folder, each of its contract and in one order of its rows.
 
-    Several files of one table (CMS's quarters) are one table. Raises ReferenceDataError with every
+    Several files of one table (CMS's quarters) are one table. ``places`` adds where each row
+    stands: ``_file`` and ``_line`` (null in CMS's files). Raises ReferenceDataError with every
     problem found: a file that can't be read, a column that is missing or unknown, a value of
     another form, spans of one key that overlap.
     """
@@ -262,11 +388,13 @@ def read_folder(folder: Path) -> dict[str, pl.DataFrame]:
         problems += _overlaps(name, frame)
     if problems:
         raise ReferenceDataError(problems)
-    order = {name: sorted(TABLES[name].columns()) for name in tables}
-    return {
-        name: TABLES[name].validate(frame.drop("_file", "_line").sort(order[name]))
+    ordered = {
+        name: frame.sort(*sorted(TABLES[name].columns()), "_file", "_line")
         for name, frame in tables.items()
     }
+    if places:
+        return ordered
+    return {name: TABLES[name].validate(f.drop("_file", "_line")) for name, f in ordered.items()}
 
 
 def unread_files(folder: Path) -> list[str]:
@@ -431,7 +559,7 @@ def _typed(table: str, path: Path, raw: pl.DataFrame, problems: list[str]) -> pl
         for line in raw["_line"].filter(wrong).head(PROBLEMS_TOLD):
             problems.append(f"{path.name}, {unit} {line}, column {name}: {what}")
 
-    out = {}
+    out, blank = {}, {}
     for name, column in TABLES[table].columns().items():
         kind = column.dtype
         pattern, wanted = _form(table, name, kind)
@@ -445,18 +573,28 @@ def _typed(table: str, path: Path, raw: pl.DataFrame, problems: list[str]) -> pl
             value = given.set(~given.is_between(0, limit).fill_null(value=True), None)
         else:
             value = given.cast(kind)
-        tell(name, given.is_not_null() & value.is_null(), f"wants {wanted}")
+        blank[name] = given.is_null()
+        tell(name, ~blank[name] & value.is_null(), f"wants {wanted}")
         if not column.nullable:
-            tell(name, given.is_null(), f"is empty; wants {wanted}")
+            tell(name, blank[name], f"is empty; wants {wanted}")
         out[name] = value
     frame = pl.DataFrame({**out, "_line": raw["_line"]})
     for where, name, value_of, needed in NEEDS:
         if where == table:
-            lacking = (frame[name] == value_of).fill_null(value=False) & frame[needed].is_null()
+            lacking = (frame[name] == value_of).fill_null(value=False) & blank[needed]
             tell(needed, lacking, f"is empty; {value_of} needs it")
-    if "start_date" in frame.columns:
-        backward = (frame["end_date"] < frame["start_date"]).fill_null(value=False)
-        tell("end_date", backward, "lies before start_date")
+    for where, names in EITHER:
+        if where == table:
+            neither = blank[names[0]] & blank[names[1]]
+            tell(names[0], neither, f"is empty, and so is {names[1]}; one must say it")
+    for first, last in RANGES:
+        if first not in frame.columns:
+            continue
+        tell(last, (frame[last] < frame[first]).fill_null(value=False), f"lies before {first}")
+        if frame[last].dtype == pl.String:
+            tell(last, blank[first] != blank[last], f"and {first} stand together or not at all")
+            longer = frame[first].str.len_chars() != frame[last].str.len_chars()
+            tell(last, longer.fill_null(value=False), f"is of another length than {first}")
     return frame
 
 
@@ -480,57 +618,37 @@ def _unit(file_name: str) -> str:
 def _overlaps(table: str, frame: pl.DataFrame) -> list[str]:
     """Rows of one key in force on the same day: file and line of both."""
     problems = []
-    dated = "start_date" in frame.columns
+    what = (
+        "are in force on the same day"
+        if "start_date" in frame.columns
+        else "are the same key twice"
+    )
     for keys in KEYS[table]:
-        # of spans in order, any that overlap at all overlap a neighbour
-        ordered = frame.sort(*keys, *(["start_date"] if dated else []), "_file", "_line")
-        same = pl.all_horizontal(pl.col(k).eq_missing(pl.col(k).shift(1)) for k in keys)
-        if dated:
-            ended = pl.col("end_date").shift(1) < pl.col("start_date")
-            same &= ~ended.fill_null(value=False)
-        found = ordered.with_columns(
-            _file_before=pl.col("_file").shift(1), _line_before=pl.col("_line").shift(1)
-        ).filter(same & (pl.int_range(pl.len()) > 0))
-        what = "are in force on the same day" if dated else "are the same key twice"
-        for row in found.select("_file_before", "_line_before", "_file", "_line").iter_rows():
-            places = [f"{f}" + (f", {_unit(f)} {n}" if n else "") for f, n in (row[:2], row[2:])]
-            problems.append(f"{places[0]} and {places[1]} {what}: {', '.join(keys)}")
+        for row in overlapping(frame, keys).iter_rows(named=True):
+            first = place(row["_file_before"], row["_line_before"])
+            second = place(row["_file"], row["_line"])
+            problems.append(f"{first} and {second} {what}: {', '.join(keys)}")
     return problems
 
 
-# ---- what tables must agree on ---------------------------------------------------------------
+def overlapping(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """The rows in force on a day on which a row of the same keys before them is, too.
 
-
-def check_reference(tables: Mapping[str, pl.DataFrame]) -> list[str]:
-    """What a whole version lacks to decide claims: names that lead nowhere, tables without rows.
-
-    Counts rows; names payees and fee tables, never a member.
+    Every column of the row before stands beside it under ``<name>_before``.
     """
-    problems = [
-        f"{name} holds no row"
-        for name in ("members", "coverage", "providers", "payees", "contracts")
-        if tables[name].is_empty()
-    ]
-    for name, other, keys in (
-        ("coverage", "members", ["member_id"]),
-        ("providers", "payees", ["payee_id"]),
-        ("contracts", "payees", ["payee_id"]),
-        ("zip_localities", "geographic_cost_indexes", ["carrier_number", "locality_number"]),
-    ):
-        lost = tables[name].join(tables[other], on=keys, how="anti").height
-        if lost:
-            problems.append(f"{name}: {lost} rows name a {', '.join(keys)} that {other} lacks")
-    contracts = tables["contracts"]
-    priced = contracts.filter(pl.col("pricing_method_code") == "fee_table")
-    missing = priced.join(tables["fees"], on="fee_table_code", how="anti")["fee_table_code"]
-    problems += [
-        f"fees: no row of fee table {code}, which contracts name"
-        for code in missing.drop_nulls().unique().sort()
-    ]
-    if (contracts["pricing_method_code"] == "percent_of_medicare").any():
-        problems += [
-            f"{name} holds no row: nothing can be priced as a percent of Medicare"
-            for name in ("physician_fee_values", "geographic_cost_indexes", "zip_localities")
-            if tables[name].is_empty()
-        ]
-    return problems
+    dated = "start_date" in frame.columns
+    # of spans in order, any that overlap at all overlap a neighbour
+    places = [c for c in ("_file", "_line") if c in frame.columns]
+    ordered = frame.sort(*keys, *(["start_date"] if dated else []), *places)
+    same = pl.all_horizontal(pl.col(k).eq_missing(pl.col(k).shift(1)) for k in keys)
+    if dated:
+        ended = pl.col("end_date").shift(1) < pl.col("start_date")
+        same &= ~ended.fill_null(value=False)
+    return ordered.with_columns(pl.all().shift(1).name.suffix("_before")).filter(
+        same & (pl.int_range(pl.len()) > 0)
+    )
+
+
+def place(file: str, line: int | None) -> str:
+    """Where a row stands, for a person."""
+    return f"{file}, {_unit(file)} {line}" if line else file

@@ -59,10 +59,17 @@ class Batch:
     # from the store: lines already decided or waiting, and the counters before tonight
     history: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.HistoryLines))
     duplicates: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DuplicateLines))
+    similar: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.SimilarLines))
     accumulators: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Accumulators))
+    referral_visits: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.ReferralVisits)
+    )
     # what tonight decides
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
+    )
+    referral_visit_entries: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.ReferralVisitEntries)
     )
     adjustments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Adjustments))
     decisions: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DecidedClaims))
@@ -82,7 +89,7 @@ class Batch:
 
 
 # the frames that hold tonight's claims; the others are what the store knows
-FROM_STORE = ("history", "accumulators")
+FROM_STORE = ("history", "accumulators", "referral_visits")
 OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 # those that reading fills
 AS_READ = ("claims", "lines", "people", "claim_providers", "diagnoses", "procedures", "occurrences",

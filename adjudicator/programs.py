@@ -15,7 +15,14 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.form import Form
-from schemas.program import AdjustmentCode, BenefitCategoryRule, Plan, Program, Span
+from schemas.program import (
+    AdjustmentCode,
+    BenefitCategoryRule,
+    MessageCode,
+    Plan,
+    Program,
+    Span,
+)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -66,6 +73,14 @@ def load_adjustment_codes() -> dict[str, AdjustmentCode]:
     return {code.code: code for code in codes}
 
 
+def load_message_codes() -> dict[str, MessageCode]:
+    """What our reports say of adjustment groups, of claims and of what a claim waits for."""
+    file = files("schemas") / "codes" / "message_codes.yaml"
+    codes = _read(file, tuple[MessageCode, ...])
+    _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
+    return {code.code: code for code in codes}
+
+
 @cache
 def load_forms() -> tuple[Form, ...]:
     """The field tables of the claim forms: CMS-1500 and UB-04."""
@@ -107,9 +122,21 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
     _refuse(
         file, "edits", set(program.edits) - set(known), "no such edit", f"use {', '.join(known)}"
     )
+    exempt = program.referrals
+    named = {
+        *exempt.exempt_categories,
+        *exempt.out_of_area_categories,
+        *exempt.hospital_categories,
+    }
+    _refuse(
+        file, "referrals", named - categories, "no such category",
+        "use one of schemas/codes/benefit_categories.yaml",
+    )  # fmt: skip
     for contracted in (True, False):
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
+    disputes = _overlaps(program.filing_dispute_limits)
+    _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     return program
 
 

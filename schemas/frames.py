@@ -431,6 +431,21 @@ class DuplicateLines(dy.Schema):
     of_line_number = number("its line", required=True)
 
 
+class SimilarLines(dy.Schema):
+    """One row a line, of tonight or of history, that shares member, provider, code and dates with
+    a line of another claim, one of them of tonight: *match*'s answer for the edits."""
+
+    claim_id = key(CLAIM)
+    line_number = key(LINE)
+    service_number = number("one for the lines that share all of these", required=True)
+    claim_number = text("12 digits", required=True)
+    receipt_number = number("order of receipt over all nights", required=True)
+    line_disposition = text("paid or pended in history; null: a line of tonight")
+    modifier_codes = text("in alphabetical order, joined by a colon; empty where there is none")
+    unit_quantity = quantity("units")
+    charge_amount = amount("charge")
+
+
 class Accumulators(dy.Schema):
     """One row a member's counters of a benefit year before tonight; cents."""
 
@@ -441,6 +456,13 @@ class Accumulators(dy.Schema):
     benefit_year_start_date = dy.Date(primary_key=True, description="first day of the year")
     deductible_amount = amount("counted to the deductible", required=True)
     out_of_pocket_amount = amount("counted to the out-of-pocket maximum", required=True)
+
+
+class ReferralVisits(dy.Schema):
+    """One row how many visits a referral has had before tonight."""
+
+    referral_number = dy.String(primary_key=True, description="the referral")
+    visit_count = number("visits counted", required=True)
 
 
 class Findings(dy.Schema):
@@ -463,7 +485,10 @@ class PricedLines(IdentifiedLines):
     """Lines after *price*."""
 
     allowed_amount = amount("what the contract or Medicare's rate allows, null where denied")
-    pricing_method_code = text("how the line was priced")
+    pricing_method_code = text(
+        "how the line was priced: by its contract's method, packaged (other lines of its claim pay "
+        "for it) or capitated (prepaid)"
+    )
     pricing_inputs = text("the figures it was priced from, as JSON")
     benefit_category = text("the plan's benefit the line falls under")
 
@@ -474,6 +499,14 @@ class SharedLines(PricedLines):
     deductible_amount = amount("PR-1", required=True)
     coinsurance_amount = amount("PR-2", required=True)
     copay_amount = amount("PR-3", required=True)
+    share_network_code = text(
+        "the network whose cost shares and counters hold, where it isn't the line's own"
+    )
+    maximum_met = dy.Bool(
+        nullable=True,
+        description="whether nothing is left of the member's out-of-pocket maximum after the line; "
+        "null where it shares nothing",
+    )
     benefit_inputs = text("the cost-share terms and counters used, as JSON")
 
 
@@ -488,6 +521,15 @@ class AccumulatorEntries(dy.Schema):
     benefit_year_start_date = dy.Date(primary_key=True, description="first day of the year")
     deductible_amount = amount("counted to the deductible", required=True)
     out_of_pocket_amount = amount("counted to the out-of-pocket maximum", required=True)
+
+
+class ReferralVisitEntries(dy.Schema):
+    """One row the visits of one claim version on one day under one referral."""
+
+    claim_id = key(CLAIM)
+    referral_number = dy.String(primary_key=True, description="the referral")
+    visit_date = dy.Date(primary_key=True, description="the day")
+    visit_count = number("a visit for each provider of the claim", required=True)
 
 
 class Adjustments(dy.Schema):

@@ -40,7 +40,7 @@ class Providers(Dated):
     """One row a provider, in force for a span."""
 
     provider_id = text("the payer's own key", required=True)
-    npi = text("10 digits", required=True)
+    npi = text("ten digits", required=True)
     last_name = text("last name or organisation", required=True)
     first_name = text("of a person")
     entity_type_code = text("1 person, 2 organisation", required=True)
@@ -54,7 +54,7 @@ class Payees(dy.Schema):
 
     payee_id = dy.String(primary_key=True, description="the payer's own key")
     name = text("as on the payment", required=True)
-    npi = text("10 digits")
+    npi = text("ten digits")
     tax_number = text("nine digits", required=True)
     address_line = text("street", required=True)
     city = text("city", required=True)
@@ -115,9 +115,9 @@ class GeographicCostIndexes(Dated):
 
     carrier_number = text("Medicare contractor", required=True)
     locality_number = text("two digits", required=True)
-    work_index = number("thousandths", required=True)
-    expense_index = number("thousandths", required=True)
-    malpractice_index = number("thousandths", required=True)
+    work_index = number("of work; thousandths", required=True)
+    expense_index = number("of practice expense; thousandths", required=True)
+    malpractice_index = number("of malpractice; thousandths", required=True)
 
 
 class ZipLocalities(Dated):
@@ -221,7 +221,7 @@ class Capitation(Dated):
 class ProviderFlags(Dated):
     """One row a span in which something stands against paying a provider."""
 
-    npi = text("10 digits", required=True)
+    npi = text("ten digits", required=True)
     flag_code = text(
         "not_eligible (Medicare pays it nothing), opted_out (by affidavit) or under_review "
         "(a fraud investigation)",
@@ -232,7 +232,7 @@ class ProviderFlags(Dated):
 class ApprovedFacilities(Dated):
     """One row a facility approved for a kind of service."""
 
-    npi = text("10 digits", required=True)
+    npi = text("ten digits", required=True)
     service_code = text(
         "transplant, lung_volume_reduction, carotid_stenting, ventricular_assist or oncologic_pet",
         required=True,
@@ -285,12 +285,14 @@ class AuthorizationList(Dated):
 
 
 class Notifications(dy.Schema):
-    """One row a notice of an inpatient admission."""
+    """One row a notice of an inpatient admission, or of home health care."""
 
     notification_number = dy.String(primary_key=True, description="as on claims")
     member_id = text("for whom", required=True)
     npi = text("the facility", required=True)
-    admission_date = date("the day of admission, planned or true", required=True)
+    admission_date = date(
+        "the day of admission, planned or true; of home health care its first", required=True
+    )
     notified_date = date("the day we were told", required=True)
     status_code = text("active or cancelled", required=True)
 
@@ -298,7 +300,7 @@ class Notifications(dy.Schema):
 class Attachments(dy.Schema):
     """One row a document that came beside a claim."""
 
-    claim_number = text("12 digits", required=True)
+    claim_number = text("twelve digits", required=True)
     kind_code = text(
         "eob (another payer's explanation), auto_notice (the auto insurer's denial or notice that "
         "its benefits are used up), description (of an unlisted service) or notes",

@@ -26,7 +26,7 @@ PROGRAM, PLAN, FEES = "carepartners", "careadvantage-preferred-hmo", "CORPUS"
 
 
 def write_reference(folder: Path, files: Iterable[Path]) -> None:
-    """The tables members, coverage, providers, payees, contracts and fees, as CSV."""
+    """Members, coverage, notifications, providers, payees, contracts and fees, as CSV."""
     claims, people, parties, lines = [], [], [], []
     for file in files:
         found = read_file(file.read_bytes()).frames
@@ -73,7 +73,31 @@ def _members(claims: pl.DataFrame) -> dict[str, pl.DataFrame]:
         "member_id", start_date=pl.lit(EVER), end_date=pl.lit(None, dtype=pl.Date),
         program_code=pl.lit(PROGRAM), plan_code=pl.lit(PLAN),
     )  # fmt: skip
-    return {"members": members, "coverage": coverage}
+    return {"members": members, "coverage": coverage, **_notifications(claims, known)}
+
+
+def _notifications(claims: pl.DataFrame, known: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """A notice of long ago of every institutional claim, by its own number where it has one; of
+    two claims with one number the first is told of."""
+    who = ["subscriber_number", "patient_birth_date", "patient_first_name"]
+    notices = (
+        claims.filter((pl.col("claim_type_code") == "I") & pl.col("billing_npi").is_not_null())
+        .join(known.select(*who, "n"), on=who, nulls_equal=True, maintain_order="left")
+        .with_row_index("place")
+        .select(
+            notification_number=pl.coalesce(
+                "prior_authorization_number", pl.format("NOTICE-{}", "place")
+            ),
+            member_id=pl.format("M{}", "n"),
+            npi="billing_npi",
+            admission_date=pl.coalesce("admission_date", "statement_from_date"),
+            notified_date=pl.lit(EVER),
+            status_code=pl.lit("active"),
+        )
+        .drop_nulls("admission_date")
+        .unique("notification_number", keep="first", maintain_order=True)
+    )
+    return {"notifications": notices}
 
 
 def _providers(parties: pl.DataFrame) -> dict[str, pl.DataFrame]:

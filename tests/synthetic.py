@@ -231,10 +231,19 @@ class Entry(NamedTuple):
     claim: str  # 2300 and below
 
 
+class Stay(NamedTuple):
+    """A stay of which the hospital told us beforehand."""
+
+    number: str
+    type_code: str  # of the admission
+    back: int  # days of the admission before the business date
+
+
 class Billed(NamedTuple):
     letter: str  # P professional, I institutional
     practice: int
     entry: Entry
+    notice: Row | None = None  # of notifications
 
 
 @dataclass(frozen=True)
@@ -442,11 +451,16 @@ def charge_of(rng: random.Random, fee: int, units: int, markup: int) -> int:
     return max(5, charge - charge % 5)
 
 
-def references(rng: random.Random, control_number: str, fate: str) -> str:
+def references(
+    rng: random.Random, control_number: str, fate: str, notification_number: str = ""
+) -> str:
+    """REFs of a claim; a stay's authorization is the number of its notice."""
     corrected = (
         f"REF*F8*{int(rng.random() * 90000000) + 10000000}~\n" if fate == "corrected" else ""
     )
     authorization = f"REF*G1*A{int(rng.random() * 9000000)}~\n" if rng.random() < 0.04 else ""
+    if authorization and notification_number:
+        authorization = f"REF*G1*{notification_number}~\n"
     return (
         f"{authorization}{corrected}REF*D9*NE{control_number}25~\n"
         f"REF*EA*MR{int(rng.random() * 900000) + 100000}~\n"
@@ -561,8 +575,9 @@ def institutional_claim(
     attending: Person,
     household: Family,
     day: int,
-) -> str:
-    """Loop 2300 of a hospital claim whose statement ends ``day`` days before the business date."""
+) -> tuple[str, Stay | None]:
+    """Loop 2300 of a hospital claim whose statement ends ``day`` days before the business date,
+    and what to tell of it where it is a stay."""
     stay = rng.random() < 0.2
     nights = 1 + int(rng.random() * 6) if stay else 0
     admitted, ended = DAYS[day + nights], DAYS[day]
@@ -598,14 +613,16 @@ def institutional_claim(
                 else ""
             )
         )
-    return (
+    left = f"DTP*096*TM*{8 + int(rng.random() * 10):02d}30~\n" if stay else ""
+    came = f"DTP*435*DT*{admitted}{6 + int(rng.random() * 12):02d}15~\n" if stay else ""
+    admission_type = pick(rng, "123")
+    told = Stay(f"N{control_number}", admission_type, day + nights) if stay else None
+    claim = (
         f"CLM*{control_number}*{element(sum(charges))}***{'11' if stay else '13'}:A:"
         f"{'7' if fate == 'corrected' else '1'}**A*Y*Y~\n"
-        + (f"DTP*096*TM*{8 + int(rng.random() * 10):02d}30~\n" if stay else "")
-        + f"DTP*434*RD8*{admitted}-{ended}~\n"
-        + (f"DTP*435*DT*{admitted}{6 + int(rng.random() * 12):02d}15~\n" if stay else "")
-        + f"CL1*{pick(rng, '123')}*{pick(rng, '12')}*{pick(rng, ('01', '01', '03', '06'))}~\n"
-        + references(rng, control_number, fate)
+        f"{left}DTP*434*RD8*{admitted}-{ended}~\n{came}"
+        f"CL1*{admission_type}*{pick(rng, '12')}*{pick(rng, ('01', '01', '03', '06'))}~\n"
+        + references(rng, control_number, fate, told.number if told else "")
         + ("NTE*ADD*RECORDS AVAILABLE ON REQUEST~\n" if rng.random() < 0.2 else "")
         + f"HI*ABK:{codes[0]}{present}~\n"
         + (f"HI*ABJ:{codes[0]}~\n" if stay else f"HI*APR:{codes[0]}~\n")
@@ -618,6 +635,15 @@ def institutional_claim(
         + (other_payer_loops(household, charges, by_line, day, "") if fate == "other_payer" else "")
         + "".join(lines)
     )
+    return claim, told
+
+
+def notice_row(stay: Stay, household: Family, place: int, biller: Practice) -> Row:
+    """A notice of the stay: six days beforehand where it was elective, else on the day."""
+    admitted = BUSINESS_DATE - timedelta(days=stay.back)
+    notified = admitted - timedelta(days=6 if stay.type_code == "3" else 0)
+    member = member_id(household, place)
+    return stay.number, member, biller.npi, admitted, notified, "active"
 
 
 def transaction_set(
@@ -695,6 +721,7 @@ def generate(
     inbox.mkdir(parents=True, exist_ok=True)
     counted: Counter[str] = Counter()
     enrolled: list[Enrolled] = []
+    notices: dict[str, Row] = {}  # by claim: a duplicate is of the same stay
     made = claims_of(rng, place, wanted, enrolled)
     for part in range(files):
         waiting: dict[str, dict[int, list[Entry]]] = {"P": {}, "I": {}}
@@ -702,6 +729,8 @@ def generate(
             billed = next(made)
             waiting[billed.letter].setdefault(billed.practice, []).append(billed.entry)
             counted.update((billed.letter, fate))
+            if billed.notice and fate != "unknown_member":
+                notices[str(billed.notice[0])] = billed.notice
         for letter, name, version, first_control in (
             ("P", "professional", "005010X222A1", 1),
             ("I", "institutional", "005010X223A2", 500001),
@@ -718,7 +747,7 @@ def generate(
         institutional=counted.pop("I", 0),
         fates=dict(sorted(counted.items())),
         payees=len(payees),
-        members=write_reference(folder / "reference", payees, enrolled),
+        members=write_reference(folder / "reference", payees, enrolled, notices.values()),
     )
 
 
@@ -778,10 +807,12 @@ def bill(
             rng, control_number, fate, biller,
             referrer=doctor, site=site, household=household, day=day,
         )  # fmt: skip
+        notice = None
     else:
-        claim = institutional_claim(
+        claim, stay = institutional_claim(
             rng, control_number, fate, biller, attending=doctor, household=household, day=day
         )
+        notice = notice_row(stay, household, who, biller) if stay else None
     responsibility = "S" if fate == "other_payer" else "P"
     return Billed(
         letter,
@@ -792,6 +823,7 @@ def bill(
             patient_loop(household, who) if who else "",
             claim,
         ),
+        notice,
     )
 
 
@@ -816,10 +848,16 @@ COLUMNS = {
     "geographic_cost_indexes": "carrier_number locality_number work_index expense_index "
     "malpractice_index start_date end_date",
     "zip_localities": "zip_code state_code carrier_number locality_number start_date end_date",
+    "notifications": "notification_number member_id npi admission_date notified_date status_code",
 }
 
 
-def write_reference(folder: Path, payees: Sequence[Practice], enrolled: Sequence[Enrolled]) -> int:
+def write_reference(
+    folder: Path,
+    payees: Sequence[Practice],
+    enrolled: Sequence[Enrolled],
+    notices: Iterable[Row],
+) -> int:
     """Write a CSV for each table; the number of members comes back."""
     members = list(member_rows(enrolled))
     rows: dict[str, Iterable[Row]] = {
@@ -832,6 +870,7 @@ def write_reference(folder: Path, payees: Sequence[Practice], enrolled: Sequence
         "physician_fee_values": relative_value_rows(),
         "geographic_cost_indexes": [("13102", "00", 1020, 1100, 1180, "2025-01-01", "2025-12-31")],
         "zip_localities": ((z, "CT", "13102", "00", "2025-01-01", "") for _, z in PLACES),
+        "notifications": notices,
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, columns in COLUMNS.items():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
+from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
 from adjudicator.stages.benefits import benefits
 from adjudicator.stages.settle import settle
 from schemas import frames
+from schemas import reference as tables
+from tests import build
 from tests.model import Row, benefits_model, night, reference
 
 THOROUGH = settings(
@@ -293,6 +297,241 @@ def test_an_unnamed_category_shares_as_other_and_a_free_one_counts_nothing() -> 
     assert json.loads(shared.lines["benefit_inputs"][1])["category"] == "other"
 
 
+# ---- a family's year by hand -----------------------------------------------------------------
+
+PARTNERSHIP = build.reference(load_programs()["ct-partnership"])
+OF_PARTNERSHIP = {"program_code": "ct-partnership"}
+
+
+def partnership(
+    lines: Sequence[Row],
+    members: Sequence[str],
+    history: Sequence[Row] = (),
+    household_statuses: Sequence[Row] = (),
+) -> Batch:
+    """Benefits of a claim a line under the plan of 000, each of the member it names."""
+    batch = night(
+        [
+            {"claim_id": n, "plan_code": "state-bluecare-pos", **line}
+            for n, line in enumerate(lines, start=1)
+        ],
+        claims=[
+            {"claim_id": n, "member_id": m, **OF_PARTNERSHIP}
+            for n, m in enumerate(members, start=1)
+        ],
+    ).with_(history=build.frame(frames.HistoryLines, history))
+    statuses = build.frame(tables.HouseholdStatuses, household_statuses, {"family_id": "F1"})
+    known = {**PARTNERSHIP.tables, "household_statuses": statuses}
+    return benefits(batch, replace(PARTNERSHIP, tables=known))
+
+
+def test_the_year_of_a_family_outside_the_network() -> None:
+    """300.00 a member and 900.00 a family, then 20 %; at most 2,300.00 and 4,900.00."""
+    year = [
+        # member, allowed, deductible, coinsurance, whether the member's maximum is met
+        ("A", 25_000, 25_000, 0, False),  # A 250.00 of 300.00; family 250.00
+        ("B", 100_000, 30_000, 14_000, False),  # 20 % of 700.00; family 550.00 deductible
+        ("A", 10_000, 5_000, 1_000, False),  # the last 50.00, 20 % of 50.00; family 600.00
+        ("C", 40_000, 30_000, 2_000, False),  # 20 % of 100.00; family 900.00: met
+        ("D", 50_000, 0, 10_000, False),  # 20 % of 500.00: D owes no deductible any more
+        # A owed 250.00 + 60.00 = 310.00; 20 % of 12,000.00 are 2,400.00, 1,990.00 are left
+        ("A", 1_200_000, 0, 199_000, True),
+        ("A", 8_000, 0, 0, True),
+        # family 310 + 440 + 320 + 100 + 1,990 = 3,160.00: 1,740.00 are left of 4,900.00, and of
+        # B's own 2,300.00 - 440.00 = 1,860.00; 20 % of 9,000.00 are 1,800.00
+        ("B", 900_000, 0, 174_000, False),
+        ("C", 6_000, 0, 0, False),
+    ]
+    lines = [{"charge_amount": allowed, "network_code": "out"} for _, allowed, *_ in year]
+    shared = partnership(lines, [member for member, *_ in year])
+    assert shares_of(shared) == [(d, c, 0) for _, _, d, c, _ in year]
+    assert shared.lines["maximum_met"].to_list() == [met for *_, met in year]
+    # 2,300.00 + 2,180.00 + 320.00 + 100.00 = 4,900.00
+    owed = shared.accumulator_entries.group_by("member_id").agg(
+        pl.col("out_of_pocket_amount").sum()
+    )
+    assert dict(owed.rows()) == {"A": 230_000, "B": 218_000, "C": 32_000, "D": 10_000}
+
+
+def test_what_a_family_owes_outside_counts_for_nothing_inside() -> None:
+    lines: list[Row] = [
+        {"charge_amount": 30_000, "network_code": "out"},
+        {"charge_amount": 12_000, "benefit_category": "office_visit"},
+        {"charge_amount": 30_000, "network_code": "out"},
+    ]
+    # outside 300.00 of deductible, then 20 % of 300.00; inside a copay of 15.00
+    assert shares_of(partnership(lines, "AAA")) == [(30_000, 0, 0), (0, 0, 1_500), (0, 6_000, 0)]
+
+
+def test_an_unlimited_maximum_is_never_met() -> None:
+    assert benefits(night([{}]), COPAY_15).lines["maximum_met"].to_list() == [False]
+
+
+def test_the_maximum_is_met_to_the_cent() -> None:
+    before = {"benefit_year_start_date": YEAR, "deductible_amount": 0}
+    for used, met in ((2_499, False), (2_500, True), (2_501, True)):
+        plan = reference(
+            terms(cost_share(copay_amount=1_500), cost_share("free"), deductible=NO_LIMITS,
+                  maximum=limits(4_000, None))
+        )  # fmt: skip
+        counters = [{**before, "out_of_pocket_amount": used}]
+        lines: list[Row] = [{}, {"benefit_category": "free"}]
+        shared = benefits(night(lines, accumulators=counters), plan)
+        # a line that owes nothing by the plan tells nothing of its maximum
+        assert shared.lines["maximum_met"].to_list() == [met, None]
+
+
+# ---- households that do not comply -----------------------------------------------------------
+
+STAY: Row = {"benefit_category": "inpatient", "charge_amount": 100_000}
+NONCOMPLIANT: Row = {"compliance_code": "noncompliant", "start_date": date(2025, 1, 10)}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "deductible"),
+    [
+        ([], 0),  # nothing is said: the programme comes with the plan
+        ([NONCOMPLIANT], 35_000),
+        ([{**NONCOMPLIANT, "compliance_code": "compliant"}], 0),
+        ([{**NONCOMPLIANT, "start_date": date(2025, 1, 11)}], 0),  # the line's day is the 10th
+        ([{**NONCOMPLIANT, "end_date": date(2025, 1, 10)}], 35_000),
+        ([{**NONCOMPLIANT, "start_date": YEAR, "end_date": date(2025, 1, 9)}], 0),
+        ([{**NONCOMPLIANT, "family_id": "F2"}], 0),
+    ],
+)
+def test_the_deductible_inside_is_of_households_that_do_not_comply(
+    statuses: list[Row], deductible: int
+) -> None:
+    shared = partnership([STAY], "A", household_statuses=statuses)
+    assert shares_of(shared) == [(deductible, 0, 0)]
+    told = json.loads(shared.lines["benefit_inputs"][0])
+    assert told.get("deductible_waived", False) == (deductible == 0)
+    assert told.get("deductible_applies", False) == (deductible > 0)
+
+
+def test_where_the_deductible_of_noncompliance_is_taken() -> None:
+    categories = ("preventive", "office_visit", "laboratory", "inpatient", "chiropractic")
+    lines = [{"benefit_category": c, "charge_amount": 20_000} for c in categories]
+    # none of preventive care, a copay instead of it, then 200.00, the last 150.00, nothing
+    assert shares_of(partnership(lines, "AAAAA", household_statuses=[NONCOMPLIANT])) == [
+        (0, 0, 0), (0, 0, 1_500), (20_000, 0, 0), (15_000, 0, 0), (0, 0, 0)
+    ]  # fmt: skip
+
+
+def test_four_members_meet_a_noncompliant_familys_deductible() -> None:
+    # 350.00 x 4 = 1,400.00
+    shared = partnership([STAY] * 5, "ABCDE", household_statuses=[NONCOMPLIANT])
+    assert shares_of(shared) == [(35_000, 0, 0)] * 4 + [(0, 0, 0)]
+
+
+def test_the_deductible_outside_is_waived_for_nobody() -> None:
+    line = {**STAY, "network_code": "out"}
+    for statuses in ([], [NONCOMPLIANT]):
+        # 300.00, 20 % of 700.00
+        shared = partnership([line], "A", household_statuses=statuses)
+        assert shares_of(shared) == [(30_000, 14_000, 0)]
+
+
+# ---- an emergency that leads to an admission --------------------------------------------------
+
+EMERGENCY: Row = {"benefit_category": "emergency", "charge_amount": 80_000}
+ROOM: Row = {
+    **STAY, "revenue_code": "0120", "procedure_code": None, "network_code": "in"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("room", "member", "copay"),
+    [
+        ({}, "A", 0),
+        ({"service_from_date": date(2025, 1, 11)}, "A", 0),  # the emergency was on the 10th
+        ({"service_from_date": date(2025, 1, 12)}, "A", 25_000),
+        ({"service_from_date": date(2025, 1, 9)}, "A", 25_000),
+        ({}, "B", 25_000),
+        ({"revenue_code": "0762"}, "A", 25_000),  # observation is no admission
+        ({"revenue_code": None}, "A", 25_000),
+    ],
+)
+def test_the_emergency_copay_ends_with_an_admission(room: Row, member: str, copay: int) -> None:
+    for network in ("in", "out"):
+        lines: list[Row] = [{**EMERGENCY, "network_code": network}, {**ROOM, **room}]
+        shared = partnership(lines, ["A", member])
+        assert shares_of(shared)[0] == (0, 0, copay)
+        told = json.loads(shared.lines["benefit_inputs"][0])
+        assert told.get("waived_if_admitted", False) == (copay == 0)
+
+
+def test_another_copay_does_not_end_with_an_admission() -> None:
+    lines: list[Row] = [{"benefit_category": "office_visit"}, ROOM]
+    assert shares_of(partnership(lines, "AA"))[0] == (0, 0, 1_500)
+
+
+def test_a_stay_that_is_denied_tells_of_no_admission_and_one_that_waits_does() -> None:
+    for disposition, copay in (("deny", 25_000), ("pend", 0)):
+        batch = partnership([EMERGENCY, ROOM], "AA")
+        finding = {"claim_id": 2, "edit_rank": 30, "disposition": disposition, "pend_code": "COB"}
+        found = night([], findings=[finding]).findings
+        again = benefits(batch.with_(findings=found), PARTNERSHIP)
+        assert shares_of(again)[0] == (0, 0, copay)
+
+
+@pytest.mark.parametrize(
+    ("line", "copay"),
+    [
+        ({}, 0),
+        ({"service_from_date": date(2025, 1, 11)}, 0),
+        ({"service_from_date": date(2025, 1, 12)}, 25_000),
+        ({"member_id": "B"}, 25_000),
+        ({"procedure_code": "0220"}, 25_000),
+        ({"procedure_code": "01202"}, 25_000),  # a procedure, though between the two as text
+    ],
+)
+def test_an_admission_of_an_earlier_night(line: Row, copay: int) -> None:
+    earlier = {
+        "claim_id": 90,
+        "line_number": 1,
+        "claim_number": "000000000090",
+        "receipt_number": 90,
+        "line_disposition": "paid",
+        "member_id": "A",
+        "procedure_code": "0120",
+        "service_from_date": date(2025, 1, 10),
+    }
+    assert shares_of(partnership([EMERGENCY], "A", history=[{**earlier, **line}])) == [
+        (0, 0, copay)
+    ]
+
+
+# ---- prepaid and packaged lines --------------------------------------------------------------
+
+
+def test_a_capitated_line_owes_its_copay_alone() -> None:
+    plan = reference(
+        terms(
+            cost_share(copay_amount=1_500),
+            cost_share("equipment", deductible_applies=True, coinsurance_basis_points=2_000),
+            deductible=limits(30_000, None),
+            maximum=NO_LIMITS,
+        )
+    )
+    prepaid = {"pricing_method_code": "capitated"}
+    lines: list[Row] = [
+        prepaid,
+        {**prepaid, "benefit_category": "equipment"},
+        {"benefit_category": "equipment"},
+    ]
+    shared = benefits(night(lines), plan)
+    assert shares_of(shared) == [(0, 0, 1_500), (0, 0, 0), (10_000, 0, 0)]
+    assert entries_of(shared) == [(1, "M1", "in", 10_000, 11_500)]
+
+
+@pytest.mark.parametrize("code", ["packaged", "capitated"])
+def test_a_line_meant_to_be_allowed_nothing_needs_no_review(code: str) -> None:
+    line = {"allowed_amount": 0, "pricing_method_code": code}
+    assert found(night([line]), COPAY_15) == []
+    assert shares_of(benefits(night([line]), COPAY_15)) == [(0, 0, 0)]
+
+
 # ---- what stops a line here ------------------------------------------------------------------
 
 EXCLUDING = reference(
@@ -361,6 +600,13 @@ def test_a_price_of_nothing_pends_but_a_charge_of_nothing_is_allowed_nothing() -
     shared = benefits(batch, COPAY_15)
     assert shared.lines["allowed_amount"].to_list() == [0, 0]
     assert shares_of(shared) == [(0, 0, 0), (0, 0, 0)]
+
+
+def test_a_daily_rate_is_paid_though_the_room_itself_charges_nothing() -> None:
+    line = {"charge_amount": 0, "allowed_amount": 5_000, "pricing_method_code": "per_diem"}
+    shared = benefits(night([line]), COPAY_15)
+    assert shared.lines["allowed_amount"].to_list() == [5_000]
+    assert shares_of(shared) == [(0, 0, 1_500)]
 
 
 def test_a_member_nobody_knows_pends_only_where_nothing_else_decides() -> None:
@@ -442,6 +688,16 @@ TERMS = st.fixed_dictionaries(
         ),
     }
 )
+
+
+def as_priced(line: Row) -> Row:
+    """A packaged line is allowed nothing, a capitated one at most its charge."""
+    most = {"packaged": 0, "capitated": line["charge_amount"]}.get(line["pricing_method_code"])
+    if most is None:
+        return line
+    return {**line, "allowed_amount": min(most, line["allowed_amount"] or most)}
+
+
 LINE = st.fixed_dictionaries(
     {
         "charge_amount": mostly(st.integers(1, 300), st.just(0)),
@@ -450,8 +706,9 @@ LINE = st.fixed_dictionaries(
         "network_code": st.sampled_from(["in", "in", "out"]),
         "decision_date": st.sampled_from([YEAR, date(2025, 1, 2), date(2024, 12, 31)]),
         "benefit_category": st.sampled_from(["office", "surgery", "dental", None]),
+        "pricing_method_code": mostly(st.none(), st.sampled_from(["packaged", "capitated"])),
     }
-)
+).map(as_priced)
 FINDING = st.fixed_dictionaries(
     {
         "line_number": st.none() | st.integers(1, 3),

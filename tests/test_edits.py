@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import yaml
 from adjudicator.edits import EDITS, Edit, edits
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
-from adjudicator.programs import load_adjustment_codes
+from adjudicator.programs import load_adjustment_codes, load_benefit_categories
 from adjudicator.stages.match import match
 from schemas import frames
 from tests import build
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "edits"
 SHARED = Path(__file__).parents[1].parent / "shared"
+CATEGORIES = load_benefit_categories()
 BY_NAME = {edit.name: edit for edit in EDITS}
 
 OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
@@ -39,13 +41,33 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
         {"edit": "earlier", "edit_rank": 1, "disposition": "deny"},
     ),
     "duplicates": (frames.DuplicateLines, {}),
+    "occurrences": (frames.Occurrences, {"claim_id": 1, "sequence_number": 1}),
+    "claim_providers": (frames.ClaimProviders, {"claim_id": 1, "role_code": "82"}),
+    "history": (
+        frames.HistoryLines,
+        {
+            "claim_id": 90,
+            "line_number": 3,
+            "claim_number": "000000000090",
+            "receipt_number": 0,
+            "line_disposition": "paid",
+            "member_id": "M1",
+            "provider_number": "2000000010",
+            "procedure_code": "99213",
+            "unit_quantity": 1_000,
+            "charge_amount": 10_000,
+            "service_from_date": date(2025, 1, 10),
+            "service_through_date": date(2025, 1, 10),
+        },
+    ),
 }
 
 
-def fixture(name: str) -> dict[str, list[dict[str, Any]]]:
-    loaded: dict[str, list[dict[str, Any]]] = yaml.safe_load(
-        (FIXTURES / f"{name}.yaml").read_text(encoding="utf-8")
-    )
+@cache
+def fixture(name: str) -> dict[str, Any]:
+    """``hits`` and ``misses``; ``program``, what every case's program has beside its own; and
+    ``matched``: whether the cases go through *match* first."""
+    loaded: dict[str, Any] = yaml.safe_load((FIXTURES / f"{name}.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
@@ -70,8 +92,15 @@ def found(edit: Edit, case: dict[str, Any]) -> list[dict[str, Any]]:
         lines=build.lines(case.get("lines", [{}])),
         **others,
     )
-    program = build.program(**{"edits": (edit.name,), **case.get("program", {})})
-    reference = build.reference(program, **case.get("reference", {}))
+    of_edit = fixture(edit.name)
+    facts = {"edits": (edit.name,), **of_edit.get("program", {}), **case.get("program", {})}
+    reference = build.reference(
+        build.program(**facts),
+        benefit_categories=CATEGORIES,
+        **case.get("reference", {}),
+    )
+    if of_edit.get("matched"):
+        batch = match(batch, reference)
     decided = edits(batch, reference)
     rows = decided.findings.filter(edit=edit.name).to_dicts()
     assert len(rows) == decided.findings.height - others["findings"].height
@@ -108,12 +137,10 @@ def test_complete(edit: Edit) -> None:
         assert edit.carc
     codes = load_adjustment_codes()
     declared = {(edit.group_code, edit.carc), *edit.other_codes} - {(None, None)}
-    seen = {
-        (row["group_code"], row["carc"])
-        for case in of_edit["hits"]
-        for row in found(edit, case)
-        if row["disposition"] == "deny"
-    }
+    denials = [
+        row for case in of_edit["hits"] for row in found(edit, case) if row["disposition"] == "deny"
+    ]
+    seen = {(row["group_code"], row["carc"]) for row in denials}
     assert seen == declared  # every outcome stands in a fixture, and none is undeclared
     for group, carc in declared:
         assert carc
@@ -122,8 +149,11 @@ def test_complete(edit: Edit) -> None:
         assert code.end_date is None
         assert code.start_date <= date(2020, 1, 1)
         assert code.only_group is None or group in code.only_group.split(" or ")
-        assert edit.rarc or not code.needs_remark
-    assert edit.rarc is None or codes[edit.rarc].kind == "RARC"
+    for row in denials:
+        assert row["rarc"] or not codes[row["carc"]].needs_remark
+        assert row["rarc"] is None or codes[row["rarc"]].kind == "RARC"
+        # what needs a remark needs one that explains it
+        assert row["rarc"] is None or not codes[row["rarc"]].is_alert
 
 
 def test_every_fixture_has_its_edit() -> None:
@@ -143,14 +173,16 @@ def test_adjustment_codes_are_those_of_the_published_list() -> None:
         assert row["adj_end_date"] == (code.end_date and code.end_date.isoformat())
         assert row["needs_remark"] == code.needs_remark
         assert row["only_group"] == code.only_group
-        assert not row["is_alert"]
+        assert row["is_alert"] == code.is_alert
 
 
 def test_order_is_the_written_one() -> None:
     names = [edit.name for edit in EDITS]
     assert names == [
         "correction", "payee_unknown",  # nobody else judges what they find
-        "member_unknown", "coverage", "exact_duplicate", "timely_filing", "coordination",
+        "member_unknown", "coverage", "provider_ineligible", "provider_under_review",
+        "exact_duplicate", "suspected_duplicate", "timely_filing", "referral",
+        "inpatient_notification", "coordination",
     ]  # fmt: skip
 
 
@@ -165,12 +197,14 @@ def test_every_finding_is_kept_with_its_rank_in_order() -> None:
     )
     # 2025-01-10 to 2025-04-01: 21 + 28 + 31 + 1 = 81 days
     findings = edits(batch, build.reference()).findings
-    assert findings.select("edit", "edit_rank", "line_number").rows() == [
-        ("coverage", 40, 1),
-        ("timely_filing", 60, 1),
-        ("timely_filing", 60, 2),
-        ("coordination", 70, None),
+    assert findings.select("edit", "line_number").rows() == [
+        ("coverage", 1),
+        ("timely_filing", 1),
+        ("timely_filing", 2),
+        ("coordination", None),
     ]
+    places = {edit.name: 10 * place for place, edit in enumerate(EDITS, start=1)}
+    assert findings["edit_rank"].to_list() == [places[name] for name in findings["edit"]]
 
 
 def test_findings_before_the_stage_are_kept() -> None:

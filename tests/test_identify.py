@@ -372,6 +372,39 @@ def test_the_contract_in_force_on_the_lines_date(
     assert (found["contract_id"], found["network_code"]) == expected
 
 
+@pytest.mark.parametrize(
+    ("networks", "expected"),
+    [
+        ([{"network_code": "out"}], "out"),
+        ([{"network_code": "in"}], "in"),
+        ([{"network_code": "out", "plan_code": "hmo"}], "in"),  # another plan's
+        ([{"network_code": "out", "payee_id": "P2"}], "in"),
+        ([{"network_code": "out", "program_code": "second"}], "in"),
+        ([{"network_code": "out", "start_date": date(2025, 1, 10)}], "out"),
+        ([{"network_code": "out", "start_date": date(2025, 1, 11)}], "in"),
+        ([{"network_code": "out", "end_date": date(2025, 1, 10)}], "out"),
+        ([{"network_code": "out", "end_date": date(2025, 1, 9)}], "in"),
+    ],
+)
+def test_a_payees_place_in_one_plans_network(networks: list[build.Row], expected: str) -> None:
+    of = {"start_date": date(2020, 1, 1), "payee_id": "P1", "program_code": "test"}
+    rows = [{**of, "plan_code": "ppo", **row} for row in networks]
+    found = line({}, networks=rows)
+    assert (found["contract_id"], found["network_code"]) == ("C1", expected)
+
+
+def test_a_payee_without_a_contract_may_stand_in_a_plans_network() -> None:
+    row = {
+        "start_date": date(2020, 1, 1),
+        "payee_id": "P1",
+        "program_code": "test",
+        "plan_code": "ppo",
+        "network_code": "in",
+    }
+    found = line({}, contracts=[], networks=[row])
+    assert (found["contract_id"], found["network_code"]) == (None, "in")
+
+
 # ---- the frames ------------------------------------------------------------------------------
 
 

@@ -85,6 +85,31 @@ CONTRACTS: list[Row] = [
     {"contract_id": "FEES", "pricing_method_code": "fee_table", "fee_table_code": "F1"},
     {"contract_id": "NOFEES", "pricing_method_code": "fee_table"},
     {"contract_id": "CASES", "pricing_method_code": "case_rate"},
+    {
+        "contract_id": "CHARGE",
+        "pricing_method_code": "percent_of_charge",
+        "rate_basis_points": 4_550,
+    },
+    {
+        "contract_id": "MORE",
+        "pricing_method_code": "percent_of_charge",
+        "rate_basis_points": 12_000,
+        "lesser_of_charge": False,
+    },
+    {"contract_id": "NOPART", "pricing_method_code": "percent_of_charge", "rate_basis_points": 0},
+    {
+        "contract_id": "DAYS",
+        "pricing_method_code": "per_diem",
+        "fee_table_code": "F2",
+        "lesser_of_charge": False,
+    },
+    {
+        "contract_id": "DAYSLESS",
+        "pricing_method_code": "per_diem",
+        "fee_table_code": "F2",
+        "lesser_of_charge": True,
+    },
+    {"contract_id": "NODAYS", "pricing_method_code": "per_diem"},
     {"contract_id": "SPRING", "rate_basis_points": 10_000, "end_date": date(2025, 10, 14)},
 ]
 FEES: list[Row] = [
@@ -96,6 +121,21 @@ FEES: list[Row] = [
     {"procedure_code": "G0008", "fee_amount": 9_999_999_999},
     {"procedure_code": "99214", "fee_amount": 9_000, "end_date": date(2025, 10, 15)},
     {"procedure_code": "99215", "fee_amount": 9_500, "start_date": date(2025, 10, 15)},
+    # a day in a room, and in intensive care until the 15th and after it
+    {"fee_table_code": "F2", "procedure_code": "0120", "fee_amount": 210_000},
+    {
+        "fee_table_code": "F2",
+        "procedure_code": "0200",
+        "fee_amount": 480_000,
+        "end_date": date(2025, 10, 15),
+    },
+    {
+        "fee_table_code": "F2",
+        "procedure_code": "0200",
+        "fee_amount": 500_000,
+        "start_date": date(2025, 10, 16),
+    },
+    {"fee_table_code": "F2", "procedure_code": "0120", "fee_amount": 1, "modifier_code": "26"},
 ]
 PAYER = Payer(
     name="Test Payer", number="TEST1", tax_number="069990009", address_line="1 Way",
@@ -360,6 +400,306 @@ def test_a_percentage_modifier_does_not_stop_a_fee_table() -> None:
     assert allowed(BY_TABLE | {"modifier_codes": "80"}) == [8_000]
 
 
+# ---- percent of the charge ---------------------------------------------------------------------
+
+
+def test_percent_of_charge() -> None:
+    # 45.5 %: of 1,000.00 455.00; of 0.33 0.15015; of 1.10 0.5005, up to 0.50; of 0.01 nothing
+    line = {"contract_id": "CHARGE", "unit_basis_code": "MJ", "unit_quantity": None}
+    amounts = (100_000, 33, 110, 111, 1)  # of 1.11 0.50505, up to 0.51
+    assert allowed(*(line | {"charge_amount": a} for a in amounts)) == [45_500, 15, 50, 51, 0]
+
+
+def test_percent_of_charge_above_the_charge() -> None:
+    # 120 % of 50.00
+    assert allowed({"contract_id": "MORE", "charge_amount": 5_000}) == [6_000]
+
+
+def test_the_figures_of_a_percent_of_charge() -> None:
+    priced = price(batch({"contract_id": "CHARGE"}), reference()).lines
+    assert priced["pricing_method_code"].to_list() == ["percent_of_charge"]
+    assert json.loads(priced["pricing_inputs"][0]) == {
+        "decision_date": "2025-10-15",
+        "priced_amount": 45_500,
+        "lesser_of_charge": True,
+        "rate_basis_points": 4_550,
+    }
+
+
+# ---- per diem ----------------------------------------------------------------------------------
+
+STAY = {
+    "claim_id": 1,
+    "contract_id": "DAYS",
+    "procedure_code": None,
+    "place_of_service_code": None,
+    "@claim_type_code": "I",
+    "@facility_code": "11",
+    "@statement_from_date": DAY,
+    "@statement_through_date": date(2025, 10, 18),
+    "@admission_date": DAY,
+}
+
+
+def stay(*lines: Row, **claim: Any) -> list[dict[str, Any]]:
+    """A stay from the 15th to the 18th: three days, the day of discharge isn't counted."""
+    of_claim = {f"@{name}": value for name, value in claim.items()}
+    return [{**STAY, "line_number": n, **line, **of_claim} for n, line in enumerate(lines, start=1)]
+
+
+def room(days: int | None, revenue_code: str = "0120", **more: Any) -> dict[str, Any]:
+    quantity = None if days is None else days * 1_000
+    return {
+        "revenue_code": revenue_code, "unit_basis_code": "DA", "unit_quantity": quantity, **more
+    }  # fmt: skip
+
+
+PHARMACY: dict[str, Any] = {"revenue_code": "0250", "charge_amount": 90_000}
+
+
+def test_days_times_the_daily_rate_and_the_rest_of_the_stay_is_packaged() -> None:
+    lines = stay(room(3, charge_amount=450_000), PHARMACY, PHARMACY | {"procedure_code": "71046"})
+    priced = price(batch(*lines), reference()).lines
+    # 3 x 2,100.00, more than the room's charge: the rate is for the whole stay
+    assert priced.select("allowed_amount", "pricing_method_code").rows() == [
+        (630_000, "per_diem"), (0, "packaged"), (0, "packaged")
+    ]  # fmt: skip
+    assert json.loads(priced["pricing_inputs"][0]) == {
+        "decision_date": "2025-10-15",
+        "priced_amount": 630_000,
+        "lesser_of_charge": False,
+        "fee_table_code": "F2",
+        "fee_amount": 210_000,
+        "room_days": 3,
+        "stay_days": 3,
+        "stay_charge_amount": 630_000,  # 4,500.00 + 900.00 + 900.00
+    }
+
+
+def test_each_kind_of_room_has_its_rate_on_its_day() -> None:
+    # a day of intensive care at 4,800.00, two in a room at 2,100.00; the day after at 5,000.00
+    early = stay(room(1, "0200"), room(2))
+    day = date(2025, 10, 16)
+    late = stay(room(1, "0200"), room(2), statement_from_date=day, admission_date=day,
+                statement_through_date=date(2025, 10, 19))  # fmt: skip
+    late = [line | {"claim_id": 2, "decision_date": day} for line in late]
+    assert allowed(*early, *late) == [480_000, 420_000, 500_000, 420_000]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "admission", "days"),
+    [
+        (15, 18, 15, 3),
+        (15, 15, 15, 1),  # in and out on one day
+        (15, 16, 15, 1),
+        (12, 18, 15, 3),  # services before admission stand on the claim of the stay
+        (15, 18, 12, 3),  # a claim of the second part of a stay
+        (15, 18, None, 3),
+    ],
+)
+def test_the_days_are_those_of_the_stay(
+    first: int, last: int, admission: int | None, days: int
+) -> None:
+    dates = {
+        "statement_from_date": date(2025, 10, first),
+        "statement_through_date": date(2025, 10, last),
+        "admission_date": admission and date(2025, 10, admission),
+    }
+    assert allowed(*stay(room(days), **dates)) == [210_000 * days]
+    for wrong in (days - 1, days + 1):
+        if wrong:
+            assert allowed(*stay(room(wrong), **dates)) == [None]
+
+
+def test_days_on_leave_are_days_of_the_stay_and_paid_nothing() -> None:
+    lines = stay(room(2), room(1, "0183", charge_amount=30_000))
+    priced = price(batch(*lines), reference()).lines
+    assert priced.select("allowed_amount", "pricing_method_code").rows() == [
+        (420_000, "per_diem"), (0, "packaged")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("charges", "expected"),
+    [
+        # of 3 x 2,100.00 = 6,300.00 and all that is charged the lesser
+        ((450_000, 180_000), [630_000, 0]),
+        ((450_000, 179_999), [629_999, 0]),
+        ((450_000, 180_001), [630_000, 0]),
+        ((900_000, 0), [630_000, 0]),
+    ],
+)
+def test_the_lesser_is_of_the_whole_stay(charges: tuple[int, int], expected: list[int]) -> None:
+    rooms, rest = charges
+    lines = stay(room(3, charge_amount=rooms), PHARMACY | {"charge_amount": rest})
+    assert allowed(*(line | {"contract_id": "DAYSLESS"} for line in lines)) == expected
+
+
+def test_charges_below_the_price_are_shared_out_by_it() -> None:
+    # 4,800.00 + 2 x 2,100.00 = 9,000.00 against 5,000.00 charged: 4,800/9,000 of it 2,666.666…,
+    # up to 2,666.67; the rest, 2,333.33
+    lines = stay(room(1, "0200", charge_amount=200_000), PHARMACY | {"charge_amount": 100_000},
+                 room(2, charge_amount=200_000))  # fmt: skip
+    lines = [line | {"contract_id": "DAYSLESS"} for line in lines]
+    assert allowed(*lines) == [266_667, 0, 233_333]
+    assert allowed(*reversed(lines)) == [233_333, 0, 266_667]
+
+
+def test_the_largest_charges_are_shared_out_without_wrapping() -> None:
+    most = 9_999_999_999
+    rates = [{"procedure_code": "0210", "fee_amount": most, "fee_table_code": "F2"}]
+    lines = stay(room(1, "0210", charge_amount=5_000_000_000),
+                 room(1, "0210", charge_amount=4_999_999_999),
+                 statement_through_date=date(2025, 10, 17))  # fmt: skip
+    # half of the 99,999,999.99 charged each, half a cent up on the first
+    ref = reference(fees=frame(tables.Fees, rates, YEAR))
+    assert allowed(*(line | {"contract_id": "DAYSLESS"} for line in lines), ref=ref) == [
+        5_000_000_000, 4_999_999_999
+    ]  # fmt: skip
+
+
+def test_what_a_denied_line_charges_is_not_the_stays() -> None:
+    denied = [{"claim_id": 1, "line_number": 2, "disposition": "deny"}]
+    lines = stay(room(3, charge_amount=450_000), PHARMACY | {"charge_amount": 900_000})
+    lines = [line | {"contract_id": "DAYSLESS"} for line in lines]
+    assert allowed(*lines, findings=denied) == [450_000, None]
+    # the days are counted though their line is denied: what they would have paid for isn't missing
+    denied = [{"claim_id": 1, "line_number": 1, "disposition": "deny"}]
+    assert allowed(*lines, findings=denied) == [None, 0]
+
+
+def test_a_stay_that_no_daily_rate_can_price_pends() -> None:
+    ref = reference()
+
+    def pends(*lines: Row) -> list[tuple[int, list[str]]]:
+        priced = price(batch(*lines), ref)
+        assert priced.lines.filter(pl.col("allowed_amount") > 0).is_empty()
+        return [
+            (row["line_number"], [m["reason"] for m in json.loads(row["inputs"])["missing"]])
+            for row in priced.findings.to_dicts()
+        ]
+
+    no_room = ["the claim has no line of room and board (revenue code 0100 to 0219)"]
+    other_days = ["the days of room and board are not those of the stay"]
+    no_rate = ["no row in force"]
+    assert pends(*stay(PHARMACY, PHARMACY)) == [(1, no_room), (2, no_room)]
+    assert pends(*stay(room(2), PHARMACY)) == [(1, other_days)]
+    assert pends(*stay(room(3), statement_through_date=None)) == [(1, other_days)]
+    half = room(3) | {"unit_quantity": 2_500}
+    assert pends(*stay(half)) == [(1, other_days)]
+    # the other half in another room: 2.5 x 2,100.00 and 0.5 x 2,100.00
+    assert allowed(*stay(half, half | {"unit_quantity": 500}), ref=ref) == [525_000, 105_000]
+    assert pends(*stay(room(3, "0130"), PHARMACY)) == [(1, no_rate)]
+    assert pends(*stay(room(3) | {"unit_basis_code": "MJ"})) == [
+        (1, ["not a number of units counted as UN or DA"])
+    ]
+    assert pends(*stay(room(3) | {"contract_id": "NODAYS"})) == [
+        (1, ["the contract names no fee table"])
+    ]
+    assert pends({"contract_id": "DAYS"}) == [
+        (1, ["a daily rate prices the stays of institutions only"])
+    ]
+
+
+def test_every_revenue_code_of_room_and_board() -> None:
+    for code, counts in (("0099", False), ("0100", True), ("0219", True), ("0220", False)):
+        rates = [{"procedure_code": code, "fee_amount": 100_000, "fee_table_code": "F2"}]
+        ref = reference(fees=frame(tables.Fees, rates, YEAR))
+        expected = [300_000] if counts else [None]
+        assert allowed(*stay(room(3, code)), ref=ref) == expected
+
+
+# ---- capitation --------------------------------------------------------------------------------
+
+PREPAID: dict[str, Any] = {"contract_id": "FEES", "network_code": "in", "@payee_id": "P1"}
+
+
+def capitation(*rows: Row, groups: Sequence[Row] = (), **more: pl.DataFrame) -> Reference:
+    defaults = YEAR | {"payee_id": "P1", "program_code": "test"}
+    member = YEAR | {"member_id": "M1", "provider_id": "V1"}
+    return reference(
+        BenefitCategoryRule(category="office", procedure_ranges=(("99213", "99213"),)),
+        BenefitCategoryRule(category="other"),
+        capitation=frame(tables.Capitation, rows, defaults),
+        primary_care=frame(tables.PrimaryCare, groups, member),
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "covered"),
+    [
+        ({}, True),
+        ({"payee_id": "P2"}, False),
+        ({"program_code": "cheap"}, False),
+        ({"benefit_category": "office"}, True),
+        ({"benefit_category": "other"}, False),
+        ({"medical_group_id": "G1"}, True),
+        ({"medical_group_id": "G2"}, False),
+        ({"start_date": DAY}, True),
+        ({"start_date": date(2025, 10, 16)}, False),
+        ({"end_date": DAY}, True),
+        ({"end_date": date(2025, 10, 14)}, False),
+        ({"end_date": None}, True),
+    ],
+)
+def test_what_a_monthly_payment_covers(row: Row, covered: bool) -> None:
+    groups = [{"medical_group_id": "G1"}]
+    priced = price(batch(PREPAID), capitation(row, groups=groups)).lines
+    assert priced["allowed_amount"].to_list() == [8_000]  # for the record, by the fee table
+    assert priced["pricing_method_code"].to_list() == ["capitated" if covered else "fee_table"]
+
+
+def test_the_group_is_of_the_members_primary_care_provider_that_day() -> None:
+    spans = [
+        {"medical_group_id": "G1", "end_date": date(2025, 10, 14)},
+        {"medical_group_id": "G2", "start_date": date(2025, 10, 15)},
+    ]
+    ref = capitation({"medical_group_id": "G1"}, groups=spans)
+    lines = [PREPAID | {"decision_date": date(2025, 10, d)} for d in (14, 15)]
+    lines.append(PREPAID | {"decision_date": date(2025, 10, 14), "@member_id": "M2"})
+    codes = price(batch(*lines), ref).lines["pricing_method_code"].to_list()
+    assert codes == ["capitated", "fee_table", "fee_table"]
+
+
+def test_two_rows_that_cover_a_line_are_one() -> None:
+    both = capitation({}, {"benefit_category": "office"})
+    assert allowed(PREPAID, PREPAID, ref=both) == [8_000, 8_000]
+
+
+def test_a_capitated_line_is_allowed_its_charge_at_most_and_pends_for_no_price() -> None:
+    lines = [
+        PREPAID | {"charge_amount": 7_999},
+        PREPAID | {"charge_amount": 8_001},
+        PREPAID | {"procedure_code": "99499", "charge_amount": 1_234},  # in no fee table
+        PREPAID | {"contract_id": "GONE", "charge_amount": 1_234},
+        PREPAID | {"contract_id": "FULL", "charge_amount": 100},  # 103.97 without the lesser
+    ]
+    priced = price(batch(*lines), capitation({}))
+    assert priced.findings.is_empty()
+    assert priced.lines["allowed_amount"].to_list() == [7_999, 8_000, 1_234, 1_234, 100]
+    assert set(priced.lines["pricing_method_code"]) == {"capitated"}
+    by = [json.loads(told)["priced_by"] for told in priced.lines["pricing_inputs"]]
+    assert by == ["fee_table", "fee_table", "charge", "charge", "percent_of_medicare"]
+    assert json.loads(priced.lines["pricing_inputs"][1])["fee_amount"] == 8_000
+    assert json.loads(priced.lines["pricing_inputs"][2]) == {"priced_by": "charge"}
+
+
+def test_a_line_beside_a_capitated_one_still_needs_its_price() -> None:
+    lines = [PREPAID, PREPAID | {"claim_id": 1, "line_number": 2, "procedure_code": "99499"}]
+    priced = price(batch(*lines), capitation({"benefit_category": "office"}))
+    assert priced.lines["pricing_method_code"].to_list() == ["capitated", "fee_table"]
+    assert priced.findings.select("line_number", "pend_code").rows() == [(2, "REFERENCE")]
+
+
+def test_a_stay_under_capitation() -> None:
+    lines = stay(room(3, charge_amount=450_000), PHARMACY, payee_id="P1")
+    priced = price(batch(*lines), capitation({})).lines
+    assert priced.select("allowed_amount", "pricing_method_code").rows() == [
+        (450_000, "capitated"), (0, "capitated")
+    ]  # fmt: skip
+
+
 # ---- lesser of billed and allowed --------------------------------------------------------------
 
 
@@ -514,6 +854,16 @@ def test_a_contract_and_a_fee_end_on_their_last_day() -> None:
             {"procedure_code": "90901"},
             "physician_fee_values",
             {"procedure_code": "90901", "modifier_code": "", "status_code": "R"},
+        ),
+        (
+            {"contract_id": "NOPART"},
+            "contracts",
+            {"contract_id": "NOPART", "rate_basis_points": 0},
+        ),
+        (
+            {"contract_id": "CHARGE", "decision_date": None},
+            "lines",
+            {"claim_id": 1, "line_number": 1},
         ),
         ({"place_of_service_code": "77"}, "place_of_service", {"place_of_service_code": "77"}),
         ({"place_of_service_code": None}, "place_of_service", {"place_of_service_code": None}),

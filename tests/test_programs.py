@@ -18,6 +18,7 @@ from adjudicator.reference import of_bill_types
 from schemas.program import CostShare, Limits
 from tests import build
 
+SHARED = Path(__file__).parents[1].parent / "shared"
 SHIPPED = Path(__file__).parents[1] / "schemas" / "programs"
 
 
@@ -76,10 +77,19 @@ def test_ct_partnership_has_the_figures_of_its_source() -> None:
         return s.copay_amount, s.coinsurance_basis_points, s.deductible_applies
 
     copays = {"office_visit": 15_00, "urgent_care": 15_00, "acupuncture": 15_00,
-              "chiropractic": 0, "preventive": 0, "emergency": 250_00, "eye_exam": 15_00,
-              "mental_health": 15_00, "inpatient": 0, "other": 0}  # fmt: skip
+              "preventive": 0, "emergency": 250_00, "eye_exam": 15_00,
+              "mental_health": 15_00}  # fmt: skip
     for category, copay in copays.items():
         assert figures(category, "in") == (copay, 0, False)
+    # nothing but the deductible of a household that doesn't comply
+    assert terms.deductible_waived == ("in",)
+    free = ("chiropractic", "laboratory", "imaging", "high_cost_imaging", "inpatient", "other",
+            "durable_medical_equipment", "foot_orthotics", "mental_health_facility")  # fmt: skip
+    for category in free:
+        assert figures(category, "in") == (0, 0, True)
+    assert {key for key, s in shares.items() if s.waived_if_admitted} == {
+        ("emergency", "in"), ("emergency", "out")
+    }  # fmt: skip
     assert figures("emergency", "out") == (250_00, 0, False)
     assert figures("eye_exam", "out") == (0, 5_000, True)
     assert figures("laboratory", "out") == (0, 4_000, True)
@@ -106,6 +116,31 @@ def test_an_hmo_covers_emergencies_anywhere_and_the_rest_in_its_network() -> Non
         out = {s.category: s.covered for s in plan.terms[0].cost_shares if s.network_code == "out"}
         assert out == {"emergency": True, "urgent_care": True, "ambulance": True,
                        "dialysis": True, "other": False}  # fmt: skip
+        # and what a referral covers as in its network
+        assert plan.referral_required
+        assert plan.terms[0].referred_network_code == "in"
+
+
+def test_who_needs_a_referral_is_told_by_codes_that_exist() -> None:
+    programs = load_programs()
+    required = {p.plan_code for program in programs.values() for p in program.plans.values()
+                if p.referral_required}  # fmt: skip
+    assert required == {"careadvantage-preferred-hmo", "careadvantage-prime-hmo"}
+    terms = programs["carepartners"].referrals
+    assert terms.transition_days == 90
+    path = SHARED / "reference" / "tables" / "taxonomy.parquet"
+    if not path.exists():
+        pytest.skip("the published taxonomy is not here (../shared/reference)")
+    published = pl.read_parquet(path)
+    found = published.filter(pl.col("Code").is_in(terms.primary_care_taxonomies))
+    assert found.height == len(terms.primary_care_taxonomies)
+    assert set(found["Classification"]) == {
+        "Family Medicine", "Internal Medicine", "General Practice", "Pediatrics",
+        "Nurse Practitioner", "Clinic/Center",
+    }  # fmt: skip
+    # internal medicine's own fields are specialties
+    cardiology = published.filter(pl.col("Specialization") == "Cardiovascular Disease")["Code"]
+    assert not set(cardiology) & set(terms.primary_care_taxonomies)
 
 
 def category(**line: str) -> str:
@@ -143,6 +178,15 @@ def category(**line: str) -> str:
         ({"procedure": "98941", "place": "11"}, "chiropractic"),
         ({"procedure": "97802", "place": "11"}, "nutritional_counseling"),
         ({"procedure": "90834", "place": "11"}, "mental_health"),
+        ({"procedure": "90834", "place": "53"}, "mental_health"),
+        ({"procedure": "90834", "place": "22"}, "mental_health_facility"),
+        ({"procedure": "90834", "place": "23"}, "emergency"),
+        ({"claim_type_code": "I", "bill_type": "13", "revenue": "0914"}, "mental_health_facility"),
+        (
+            {"claim_type_code": "I", "bill_type": "13", "revenue": "0900", "procedure": "90834"},
+            "mental_health_facility",
+        ),
+        ({"claim_type_code": "I", "bill_type": "11", "revenue": "0900"}, "inpatient"),
         ({"procedure": "90935", "place": "65"}, "dialysis"),
         ({"procedure": "E0601", "place": "12"}, "durable_medical_equipment"),
         ({"procedure": "L3020", "place": "12"}, "foot_orthotics"),
@@ -233,6 +277,8 @@ LIMIT = "filing_limits: [{{start_date: {0}, days: 60, citation: {{document: '001
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
         (PROGRAM, lambda text: text + LIMIT.format(f"2020-01-01, end_date: {DAY}", DAY),
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
+        (PROGRAM, lambda text: text + "referrals: {hospital_categories: [hospital]}\n",
+         r"program\.yaml: referrals: no such category: hospital; use one of"),
         (PLAN, replaced("category: chiropractic", "category: chiropractor"),
          r"pos\.yaml: terms from 2020-01-01: no such category: chiropractor; use one of"),
         (PLAN, replaced("category: acupuncture", "category: office_visit"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -14,6 +15,7 @@ from adjudicator.stages.benefits import benefits
 from adjudicator.stages.coordinate import UncoordinatedError, coordinate
 from adjudicator.stages.settle import OutOfBalanceError, settle
 from schemas import frames
+from schemas.program import OutOfNetworkPricing
 from tests.model import Row, benefits_model, night, reference
 
 UNLIMITED: Row = {"individual_amount": None, "family_amount": None}
@@ -35,6 +37,16 @@ PLAN = reference(
             {"category": "gym", "network_code": "in", "covered": False},
         ],
     }
+)
+
+# the same, under a program that leaves the member what is charged above the price
+BALANCING = replace(
+    PLAN,
+    programs={
+        "test": PLAN.programs["test"].model_copy(
+            update={"out_of_network": OutOfNetworkPricing(balance_group_code="PR")}
+        )
+    },
 )
 
 
@@ -226,6 +238,136 @@ def test_allowed_below_at_and_above_the_charge(allowed: int, cas: list[Any]) -> 
     assert done.lines["paid_amount"].item() == allowed
 
 
+def test_allowed_above_the_charge_is_shared_and_paid_in_full() -> None:
+    # surgery: 90.00 charged, 130.00 allowed by a contract without the lesser of the two:
+    # deductible 50.00, 20 % of 80.00 = 16.00; paid 64.00 = 90.00 + 40.00 - 66.00
+    line = {"charge_amount": 9_000, "allowed_amount": 13_000, "benefit_category": "surgery"}
+    done = decided(night([line]))
+    assert cas_of(done) == [
+        (1, 1, "OA", "94", None, -4_000, "price"),
+        (1, 2, "PR", "1", None, 5_000, "deductible"),
+        (1, 3, "PR", "2", None, 1_600, "coinsurance"),
+    ]
+    assert fate_of(done) == ("paid", 9_000, 13_000, 6_600, 6_400, None)
+
+
+def test_a_balance_the_member_would_owe_is_never_negative() -> None:
+    line = {"contract_id": None, "benefit_category": "lab", "allowed_amount": 10_001}
+    batch = benefits(night([line]), BALANCING)
+    assert cas_of(settle(batch, BALANCING)) == [(1, 1, "OA", "94", None, -1, "price")]
+    below = benefits(night([{**line, "allowed_amount": 9_999}]), BALANCING)
+    assert cas_of(settle(below, BALANCING)) == [(1, 1, "PR", "45", None, 1, "above_usual_charge")]
+
+
+def test_a_stay_at_a_daily_rate_packages_the_rest() -> None:
+    # 4,500.00 charged for the room, 6,300.00 allowed for the whole stay; 900.00 of drugs in it
+    batch = night(
+        [
+            {"charge_amount": 450_000, "allowed_amount": 630_000, "pricing_method_code": "per_diem",
+             "benefit_category": "lab"},
+            {"charge_amount": 90_000, "allowed_amount": 0, "pricing_method_code": "packaged",
+             "benefit_category": "lab"},
+            {"charge_amount": 0, "allowed_amount": 0, "pricing_method_code": "packaged",
+             "benefit_category": "lab"},
+        ]
+    )  # fmt: skip
+    done = decided(batch)
+    assert cas_of(done) == [
+        (1, 1, "OA", "94", None, -180_000, "price"),
+        (2, 1, "CO", "97", None, 90_000, "packaged"),
+    ]
+    # 5,400.00 + 1,800.00 - 900.00
+    assert fate_of(done) == ("paid", 540_000, 630_000, 0, 630_000, None)
+    assert done.lines["line_disposition"].to_list() == ["paid"] * 3
+    assert done.lines["paid_amount"].to_list() == [630_000, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("line", "cas"),
+    [
+        # 150.00 charged, 91.50 allowed for the record: the copay first, prepaid the rest
+        (
+            {"charge_amount": 15_000, "allowed_amount": 9_150},
+            [(1, 1, "PR", "3", None, 1_500, "copay"), (1, 2, "CO", "24", None, 13_500, "prepaid")],
+        ),
+        # the copay is no more than what is allowed, and may be the whole charge
+        (
+            {"charge_amount": 1_000, "allowed_amount": 900},
+            [(1, 1, "PR", "3", None, 900, "copay"), (1, 2, "CO", "24", None, 100, "prepaid")],
+        ),
+        (
+            {"charge_amount": 1_000, "allowed_amount": 1_000},
+            [(1, 1, "PR", "3", None, 1_000, "copay")],
+        ),
+        # no deductible and no coinsurance, and no copay of what is free
+        (
+            {"benefit_category": "surgery"},
+            [(1, 1, "CO", "24", None, 10_000, "prepaid")],
+        ),
+        (
+            {"benefit_category": "lab", "allowed_amount": 0},
+            [(1, 1, "CO", "24", None, 10_000, "prepaid")],
+        ),
+        ({"charge_amount": 0, "allowed_amount": 0}, []),
+    ],
+)
+@pytest.mark.parametrize("plan", ["usual", "balancing"])
+def test_a_capitated_line_is_paid_nothing(line: Row, cas: list[Any], plan: str) -> None:
+    known = {"usual": PLAN, "balancing": BALANCING}[plan]
+    prepaid = {**line, "pricing_method_code": "capitated", "contract_id": None}
+    done = settle(benefits(night([prepaid]), known), known)
+    assert cas_of(done) == cas
+    assert done.lines["line_disposition"].to_list() == ["paid"]
+    member = sum(amount for _, _, group, _, _, amount, _ in cas if group == "PR")
+    charge, allowed = done.lines.select("charge_amount", "allowed_amount").row(0)
+    assert fate_of(done) == ("paid", charge, allowed, member, 0, None)
+
+
+def test_a_capitated_line_beside_others() -> None:
+    batch = night(
+        [
+            {"pricing_method_code": "capitated", "benefit_category": "gym"},  # not covered
+            {"pricing_method_code": "capitated", "benefit_category": "lab"},
+            {"benefit_category": "lab"},
+        ]
+    )
+    done = decided(batch)
+    assert cas_of(done) == [
+        (1, 1, "CO", "96", "N130", 10_000, "plan_exclusion"),
+        (2, 1, "CO", "24", None, 10_000, "prepaid"),
+    ]
+    assert fate_of(done) == ("paid", 30_000, 20_000, 0, 10_000, None)
+
+
+def test_the_last_adjustment_tells_that_the_maximum_is_met() -> None:
+    limited = reference(
+        {
+            "start_date": date(2024, 1, 1),
+            "deductible": {"in": UNLIMITED},
+            "out_of_pocket": {"in": {"individual_amount": 2_000, "family_amount": None}},
+            "cost_shares": [{"category": "office", "network_code": "in", "copay_amount": 1_500}],
+        }
+    )
+    batch = night(
+        [
+            {"claim_id": 1},
+            {"claim_id": 2, "allowed_amount": 9_000},
+            {"claim_id": 3, "allowed_amount": 9_000},
+            {"claim_id": 4},
+            {"claim_id": 5, "pricing_method_code": "capitated"},
+        ]
+    )
+    done = settle(benefits(batch, limited), limited)
+    # 15.00 of 20.00, the last 5.00, then nothing; claim 4 has no adjustment to stand beside
+    assert done.adjustments.drop("sequence_number", "reason").rows() == [
+        (1, 1, "PR", "3", None, 1_500),
+        (2, 1, "CO", "45", None, 1_000),
+        (2, 1, "PR", "3", "N549", 500),
+        (3, 1, "CO", "45", "N549", 1_000),
+        (5, 1, "CO", "24", "N549", 10_000),
+    ]
+
+
 def test_a_denied_line_beside_a_paid_one() -> None:
     batch = night(
         [{"charge_amount": 7_000}, {"benefit_category": "gym", "charge_amount": 3_000}],
@@ -298,6 +440,11 @@ SHARED = benefits(night([{}, {"claim_id": 77, "benefit_category": "lab"}]), PLAN
         ),
         (broken(SHARED, charge_amount=pl.lit(None, pl.Int64)), "allowed less"),
         (broken(SHARED, charge_amount=pl.lit(10_001)), "not the sum of its lines'"),
+        (broken(SHARED, pricing_method_code=pl.lit("packaged")), "allowed less"),
+        (
+            broken(SHARED, pricing_method_code=pl.lit("capitated"), copay_amount=pl.lit(10_001)),
+            "less than nothing is adjusted as prepaid",
+        ),
         (SHARED.with_(lines=pl.concat([SHARED.lines[:1], SHARED.lines])), "line is here twice"),
         (
             SHARED.with_(claims=pl.concat([SHARED.claims, SHARED.claims[:1]])),

@@ -11,8 +11,13 @@ from adjudicator.edits.correction import correction
 from adjudicator.edits.coverage import coverage
 from adjudicator.edits.edit import Edit, edit
 from adjudicator.edits.exact_duplicate import exact_duplicate
+from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
 from adjudicator.edits.payee_unknown import payee_unknown
+from adjudicator.edits.provider_ineligible import provider_ineligible
+from adjudicator.edits.provider_under_review import provider_under_review
+from adjudicator.edits.referral import referral
+from adjudicator.edits.suspected_duplicate import suspected_duplicate
 from adjudicator.edits.timely_filing import timely_filing
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -26,8 +31,13 @@ EDITS = (
     payee_unknown,
     member_unknown,
     coverage,
+    provider_ineligible,
+    provider_under_review,
     exact_duplicate,
+    suspected_duplicate,
     timely_filing,
+    referral,
+    inpatient_notification,
     coordination,
 )
 

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
 from adjudicator.reference import Reference, as_of
+from adjudicator.stages.price import CAPITATED, PACKAGED
+from adjudicator.visits import Visits, count_visits
+from adjudicator.waivers import admitted, noncompliant
 from schemas import frames
 from schemas.program import CostShare, Limits, PlanTerms, Program
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from adjudicator.pipeline import Batch
 
 OTHER_CATEGORY = "other"  # the cost share of whatever a plan's terms do not name
+OUT = "out"
+REFERRED = "referred"  # as a network: care outside that falls under the referral rule
 UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within Int64
 
 MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
@@ -89,8 +95,11 @@ class Tables(NamedTuple):
 
     terms: pl.DataFrame  # program_code, plan_code, start_date, end_date, terms_id
     keys: pl.DataFrame  # terms_id, category, network_code, share_id
-    facts: pl.DataFrame  # share_id, covered, costs, has_deductible, lacking, share_inputs
+    # share_id, share_network_code, covered, costs, has_copay, has_deductible, ends_if_admitted,
+    # lacking, share_inputs
+    facts: pl.DataFrame
     shares: list[Share]
+    enforced: dict[int, int]  # of a share whose deductible is waived the one where it is not
 
 
 def benefits(batch: Batch, reference: Reference) -> Batch:
@@ -99,29 +108,48 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     Copay (one a visit), or deductible and then coinsurance; never above the allowed amount; the
     deductible ends at the member's or the family's, whichever comes first, the whole share
     likewise at the out-of-pocket maximum, to which the deductible counts (000:74-106). In and
-    out of network are counted apart, by the plan year of the line's date. Lines are counted in
-    receipt order; denied lines and lines of pended claims owe and consume nothing.
+    out of network are counted apart, by the plan year of the line's date. Care outside the
+    network under the referral rule shares and counts as the plan's terms say of it. Lines are
+    counted in receipt order; denied lines and lines of pended claims owe and consume nothing.
+    A capitated line owes its copay and nothing else [j]. A copay that ends with an admission is
+    not taken where the member was admitted (``admitted``), a waived deductible only where the
+    household is known not to comply (000:613-617).
 
-    Adds findings, all of them before the count: no terms, cost share, limits or allowed amount
-    pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price of nothing for
-    a charge pends REVIEW. A line that charges nothing is allowed nothing [j].
+    Adds findings, all of them before any money is counted: no terms, cost share, limits or
+    allowed amount pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price
+    of nothing for a charge pends REVIEW, a referral's visits used up AUREQ (``count_visits``).
+    A line that charges nothing is allowed nothing [j].
     """
     tables = _tables(reference.programs)
-    lines = _with_share(batch, tables)
+    lines = _with_share(batch, tables, reference)
     fate = fates(batch)
     batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate))
     # only now is it known which claims stand: a denial above may have beaten the pend of one
     batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate))
+    visits = count_visits(batch, fate.lines["line_disposition"] == "paid")
+    if visits is not None:
+        batch = batch.with_(
+            findings=pl.concat([batch.findings, visits.findings]),
+            referral_visit_entries=visits.entries,
+        )
+        fate = fates(batch)
     stands = fate.lines["line_disposition"] == "paid"
 
-    counted = lines.filter(stands & pl.col("costs") & (pl.col("allowed_amount") > 0)).sort(
-        "receipt_number", "claim_id", "line_number"
-    )
+    lines = lines.hstack([admitted(batch, lines, fate)])
+    counted = lines.filter(
+        stands & pl.col("costs") & ~pl.col("admitted") & (pl.col("allowed_amount") > 0)
+    ).sort("receipt_number", "claim_id", "line_number")
     counted = counted.hstack(_count(counted, batch.accumulators, tables.shares))
     shared = lines.select(
-        stands.alias("stands"), "row", "allowed_amount", "has_deductible", "share_inputs"
+        stands.alias("stands"),
+        "row",
+        "allowed_amount",
+        "has_deductible",
+        "share_inputs",
+        "share_network_code",
+        "admitted",
     ).join(counted.select("row", *OWED), on="row", how="left", maintain_order="left")
-    return batch.with_(
+    batch = batch.with_(
         lines=batch.lines.with_columns(
             shared.select(
                 pl.when("stands")
@@ -129,11 +157,14 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
                 .otherwise(batch.lines["allowed_amount"])
                 .alias("allowed_amount"),
                 pl.col("deductible_amount", "coinsurance_amount", "copay_amount").fill_null(0),
+                "share_network_code",
+                pl.when("stands").then(_maximum_met()).alias("maximum_met"),
                 pl.when("stands").then(_inputs()).alias("benefit_inputs"),
             )
         ),
         accumulator_entries=_entries(counted),
     )
+    return batch if visits is None else _with_visits_told(batch, visits)
 
 
 def count(
@@ -217,6 +248,7 @@ def _tables(programs: Mapping[str, Program]) -> Tables:
     keys: dict[tuple[int, str, str], int] = {}
     facts: list[dict[str, object]] = []
     shares: list[Share] = []
+    enforced: dict[int, int] = {}
     for program_code, program in sorted(programs.items()):
         for plan_code, plan in sorted(program.plans.items()):
             for terms in plan.terms:
@@ -239,8 +271,14 @@ def _tables(programs: Mapping[str, Program]) -> Tables:
                             f"network {share.network_code}; keep one"
                         )
                     keys[key] = len(shares)
-                    facts.append({"share_id": len(shares), **_facts(terms, share)})
-                    shares.append(_share(terms, share))
+                    variants = [share]
+                    if _has_deductible(share) and share.network_code in terms.deductible_waived:
+                        variants.insert(0, share.model_copy(update={"deductible_applies": False}))
+                        enforced[len(shares)] = len(shares) + 1
+                    for each in variants:
+                        facts.append({"share_id": len(shares), **_facts(terms, each, share)})
+                        shares.append(_share(terms, each))
+                keys |= _referred(keys, terms_id, terms)
     return Tables(
         pl.DataFrame(
             terms_rows,
@@ -266,22 +304,41 @@ def _tables(programs: Mapping[str, Program]) -> Tables:
             facts,
             schema={
                 "share_id": pl.Int64,
+                "share_network_code": pl.String,
                 "covered": pl.Boolean,
                 "costs": pl.Boolean,
+                "has_copay": pl.Boolean,
                 "has_deductible": pl.Boolean,
+                "ends_if_admitted": pl.Boolean,
                 "lacking": pl.String,
                 "share_inputs": pl.String,
             },
         ),
         shares,
+        enforced,
     )
+
+
+def _referred(
+    keys: Mapping[tuple[int, str, str], int], terms_id: int, terms: PlanTerms
+) -> dict[tuple[int, str, str], int]:
+    """The cost shares of care outside the network under the referral rule: a category's own
+    there, else that of the network the terms name."""
+    found = {}
+    for category in dict.fromkeys(share.category for share in terms.cost_shares):
+        own = keys.get((terms_id, category, OUT))
+        named = keys.get((terms_id, category, terms.referred_network_code or OUT))
+        share_id = named if own is None or category == OTHER_CATEGORY else own
+        if share_id is not None:
+            found[terms_id, category, REFERRED] = share_id
+    return found
 
 
 def _has_deductible(share: CostShare) -> bool:
     return share.deductible_applies and not share.copay_amount
 
 
-def _facts(terms: PlanTerms, share: CostShare) -> dict[str, object]:
+def _facts(terms: PlanTerms, share: CostShare, written: CostShare) -> dict[str, object]:
     costs = bool(share.copay_amount or share.coinsurance_basis_points or share.deductible_applies)
     lacking = None
     if costs and share.network_code not in terms.out_of_pocket:
@@ -300,11 +357,15 @@ def _facts(terms: PlanTerms, share: CostShare) -> dict[str, object]:
             else {}
         ),
         **({"deductible_applies": True} if share.deductible_applies else {}),
+        **({"deductible_waived": True} if share != written else {}),
     }
     return {
+        "share_network_code": share.network_code,
         "covered": share.covered,
         "costs": costs,
+        "has_copay": share.copay_amount > 0,
         "has_deductible": _has_deductible(share),
+        "ends_if_admitted": share.waived_if_admitted,
         "lacking": lacking,
         "share_inputs": json.dumps(inputs, separators=(",", ":"))[:-1],  # counters follow
     }
@@ -328,7 +389,7 @@ def _limit(amount: int | None) -> int:
     return UNLIMITED if amount is None else amount
 
 
-def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
+def _with_share(batch: Batch, tables: Tables, reference: Reference) -> pl.DataFrame:
     """What deciding a line's share needs, one row a line in the batch's order."""
     lines = (
         batch.lines.select(
@@ -337,9 +398,14 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
             "network_code",
             "decision_date",
             "benefit_category",
+            "pricing_method_code",
             "charge_amount",
-            # a line that charges nothing is paid nothing, whatever the fee [j]
-            pl.when(pl.col("charge_amount") == 0)
+            # a line that charges nothing is paid nothing, whatever the fee [j]; but a daily rate is
+            # for what all lines of the stay charge
+            pl.when(
+                (pl.col("charge_amount") == 0)
+                & pl.col("pricing_method_code").ne_missing("per_diem")
+            )
             .then(0)
             .otherwise("allowed_amount")
             .alias("allowed_amount"),
@@ -359,8 +425,21 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
             maintain_order="left",
         )
     )
+    under_referral = batch.findings.filter(
+        (pl.col("edit") == referral.name) & pl.col("line_number").is_not_null()
+    )
+    if not under_referral.is_empty():
+        ruled = lines.select(LINE).join(
+            under_referral.select(*LINE, rule=pl.lit(REFERRED)).unique(),
+            on=LINE,
+            how="left",
+            maintain_order="left",
+        )["rule"]
+        lines = lines.with_columns(network_code=pl.coalesce(ruled, "network_code"))
+    lines = lines.with_columns(noncompliant(lines, reference))
     # terms are looked up once for each combination that occurs, not for each line
-    on = ["program_code", "plan_code", "decision_date", "benefit_category", "network_code"]
+    on = ["program_code", "plan_code", "decision_date", "benefit_category", "network_code",
+          "noncompliant"]  # fmt: skip
     in_force = as_of(
         lines.select(on).unique(),
         tables.terms,
@@ -382,15 +461,33 @@ def _with_share(batch: Batch, tables: Tables) -> pl.DataFrame:
             how="left",
         )
         .with_columns(share_id=pl.coalesce("share_id", "other_id"))
+        .with_columns(
+            pl.when("noncompliant")
+            .then(pl.col("share_id").replace(tables.enforced))
+            .otherwise("share_id")
+            .alias("share_id")
+        )
         .drop("other_id")
         .join(tables.facts, on="share_id", how="left")
+        .with_columns(
+            pl.when((pl.col("network_code") == REFERRED) & (pl.col("share_network_code") != OUT))
+            .then("share_network_code")
+            .alias("share_network_code")
+        )
     )
-    return lines.join(
+    lines = lines.join(
         by_category, on=on, how="left", nulls_equal=True, maintain_order="left"
     ).with_columns(
-        costs=pl.col("costs").fill_null(value=False),
+        costs=(
+            pl.col("costs")
+            & (pl.col("has_copay") | pl.col("pricing_method_code").ne_missing(CAPITATED))
+        ).fill_null(value=False),
         benefit_year_start_date=pl.col("decision_date").dt.truncate("1y"),
     )
+    if not under_referral.is_empty():  # from here on the network that the counters go by
+        own = pl.col("network_code").replace(REFERRED, OUT)
+        lines = lines.with_columns(network_code=pl.coalesce("share_network_code", own))
+    return lines
 
 
 def _told_by_terms(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
@@ -428,9 +525,12 @@ def _lacking_values(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
         missing("decision_date", "date of service"),
         missing("charge_amount", "charge"),
         missing("allowed_amount", "allowed amount"),
-        pl.when((pl.col("allowed_amount") == 0) & (pl.col("charge_amount") > 0)).then(
-            pl.lit("allowed zero")
-        ),
+        pl.when(
+            (pl.col("allowed_amount") == 0)
+            & (pl.col("charge_amount") > 0)
+            # nothing is what these are meant to be allowed
+            & ~pl.col("pricing_method_code").is_in([PACKAGED, CAPITATED]).fill_null(value=False)
+        ).then(pl.lit("allowed zero")),
     )
     stands = fate.lines["line_disposition"] == "paid"
     return lines.filter(stands & problem.is_not_null()).with_columns(problem=problem)
@@ -500,6 +600,12 @@ def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str])
     )
 
 
+def _maximum_met() -> pl.Expr:
+    """Whether nothing is left of the member's out-of-pocket maximum after the line."""
+    owed = pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount")
+    return (pl.col("member_left") < UNLIMITED // 2) & (pl.col("member_left") == owed)
+
+
 def _inputs() -> pl.Expr:
     """Terms, and beside them the counters before the line where it was counted and limited."""
 
@@ -512,6 +618,12 @@ def _inputs() -> pl.Expr:
 
     return pl.concat_str(
         "share_inputs",
+        pl.when(pl.col("share_network_code").is_null())
+        .then(pl.lit(""))
+        .otherwise(
+            pl.concat_str(pl.lit(',"cost_share_network":"'), "share_network_code", pl.lit('"'))
+        ),
+        pl.when("admitted").then(pl.lit(',"waived_if_admitted":true')).otherwise(pl.lit("")),
         pl.when(pl.col("member_left").is_null())
         .then(pl.lit("}"))
         .otherwise(
@@ -526,6 +638,28 @@ def _inputs() -> pl.Expr:
             )
         ),
     )
+
+
+def _with_visits_told(batch: Batch, visits: Visits) -> Batch:
+    """The lines' inputs with the visit that each was counted as."""
+    told = visits.lines.select(
+        *LINE,
+        visit=pl.struct("referral_number", "visit", "visit_limit").struct.json_encode(),
+    )
+    inputs = pl.col("benefit_inputs")
+    counted = (
+        batch.lines.select(*LINE, "benefit_inputs")
+        .join(told, on=LINE, how="left", maintain_order="left")
+        .select(
+            pl.when(pl.col("visit").is_null())
+            .then(inputs)
+            .otherwise(
+                pl.concat_str(inputs.str.head(-1), pl.lit(","), pl.col("visit").str.slice(1))
+            )
+            .alias("benefit_inputs")
+        )
+    )
+    return batch.with_(lines=batch.lines.with_columns(counted))
 
 
 def _entries(counted: pl.DataFrame) -> pl.DataFrame:

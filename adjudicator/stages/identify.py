@@ -36,7 +36,8 @@ def identify(batch: Batch, reference: Reference) -> Batch:
     Payee: of the provider in force on the claim's date with the billing NPI; several of one NPI
     are told apart by tax number. Not in force, or two payees left: none.
 
-    Contract: of payee and program on the line's date; without one the line is out of network.
+    Contract: of payee and program on the line's date; without one the line is out of network. The
+    table ``networks`` says where a payee's place in the line's plan is another on that date.
 
     Raises ValueError where no program is loaded, or coverage names one that is not.
     """
@@ -291,6 +292,12 @@ def _lines(
     )
     keyed = as_of(keyed, coverage, on="coverage_date", by=["member_id", "program_code"])
     keyed = as_of(keyed, contracts, on="decision_date", by=["payee_id", "program_code"])
+    networks = reference.tables["networks"].rename({"network_code": "of_plan"})
+    if not networks.is_empty():
+        place = ["payee_id", "program_code", "plan_code"]
+        keyed = as_of(keyed, networks, on="decision_date", by=place).with_columns(
+            network_code=pl.coalesce("of_plan", "network_code")
+        )
     spans = coverage.group_by("member_id", "program_code").agg(
         pl.col("start_date").min().alias("first_date"),
         pl.when(pl.col("end_date").is_not_null().all())

@@ -9,34 +9,53 @@ from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
 
-# What makes two lines the same service of the same provider. A line that lacks one of REQUIRED
-# is not known to equal any other; units and modifiers may be absent on both.
-REQUIRED = [
+# What makes two lines one service of one provider, and those the same line. A line that lacks one
+# of REQUIRED is not known to equal any other; units and modifiers may be absent on both.
+SERVICE = [
     "member_id",
     "provider_number",
     "procedure_code",
-    "charge_amount",
     "service_from_date",
     "service_through_date",
 ]
+REQUIRED = [*SERVICE, "charge_amount"]
 SAME = [*REQUIRED, "modifier_codes", "unit_quantity"]
 VOID = "8"
 
 
 def match(batch: Batch, reference: Reference) -> Batch:
-    """Fills ``duplicates``: for each line the first line before it that is the same in all of SAME.
+    """Fills ``duplicates`` and ``similar``, the lines of claims that may be billed twice.
 
-    Before it: a line of history that was paid, or that waits and was received earlier; else the
-    first of tonight's equal lines in receipt order, within one claim in line order. Modifiers
-    are compared as a set. Claims of frequency 5, 7 and 8 repeat their original by nature and are
-    no duplicate of anything; a void is no original either. Whether an original still stands is
-    not asked here: *exact_duplicate* does.
+    ``duplicates``: for each line the first line before it that is the same in all of SAME. Before
+    it: a line of history that was paid, or that waits and was received earlier; else the first of
+    tonight's equal lines in receipt order, within one claim in line order. Modifiers are compared
+    as a set. Claims of frequency 5, 7 and 8 repeat their original by nature and are no duplicate
+    of anything; a void is no original either.
+
+    ``similar``: the lines of two or more claims that agree in all of SERVICE, but not all of them
+    in charge, units and modifiers.
+
+    Whether an original still stands is not asked here: the edits on duplicates do.
     """
     tonight = comparable_lines(batch.claims, batch.lines).join(
         batch.claims.select("claim_id", "frequency_code"), on="claim_id", maintain_order="left"
     )
-    tonight = tonight.filter(pl.col("frequency_code").ne_missing(VOID))
-    repeats = pl.concat([_of_history(tonight, batch.history), _of_tonight(tonight)])
+    tonight = tonight.filter(pl.col("frequency_code").ne_missing(VOID)).drop_nulls(SERVICE)
+    history = batch.history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
+    history = history.join(tonight, on=SERVICE, how="semi", maintain_order="left")
+    shared = pl.len().over(SERVICE) > 1
+    if not history.is_empty():
+        known = history.select(*SERVICE, known=pl.lit(value=True)).unique()
+        tonight = tonight.join(known, on=SERVICE, how="left", maintain_order="left")
+        shared |= pl.col("known")
+    tonight = tonight.filter(shared)
+    if tonight.is_empty():
+        empty = frames.empty
+        return batch.with_(
+            duplicates=empty(frames.DuplicateLines), similar=empty(frames.SimilarLines)
+        )
+    tonight, history = _sorted_modifiers(tonight), _sorted_modifiers(history)
+    repeats = pl.concat([_of_history(tonight, history), _of_tonight(tonight)])
     schema = frames.empty(frames.DuplicateLines).schema
     duplicates = (
         repeats.filter(~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True))
@@ -44,7 +63,7 @@ def match(batch: Batch, reference: Reference) -> Batch:
         .select(schema.names())
         .sort("claim_id", "line_number")
     )
-    return batch.with_(duplicates=duplicates)
+    return batch.with_(duplicates=duplicates, similar=_similar(tonight, history))
 
 
 def comparable_lines(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
@@ -99,10 +118,9 @@ def comparable_lines(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 def _of_history(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
     """Tonight's lines that equal one of history: a paid one, else the earliest that waits."""
-    dated = history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
-    candidates = _sorted_modifiers(dated.join(tonight, on=REQUIRED, how="semi"))
     originals = (
-        candidates.sort("line_disposition", "receipt_number", "claim_id", "line_number")
+        history.drop_nulls(REQUIRED)
+        .sort("line_disposition", "receipt_number", "claim_id", "line_number")
         .unique(SAME, keep="first", maintain_order=True)
         .select(
             *SAME,
@@ -114,8 +132,7 @@ def _of_history(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return (
-        _sorted_modifiers(tonight.join(originals, on=REQUIRED, how="semi"))
-        .join(originals, on=SAME, nulls_equal=True)
+        tonight.join(originals, on=SAME, nulls_equal=True)
         .filter(
             (pl.col("line_disposition") == "paid")
             | (pl.col("of_receipt_number") < pl.col("receipt_number"))
@@ -126,9 +143,8 @@ def _of_history(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
 
 def _of_tonight(tonight: pl.DataFrame) -> pl.DataFrame:
     """Tonight's lines that equal an earlier line of tonight, each with the first of its equals."""
-    candidates = tonight.drop_nulls(REQUIRED).filter(pl.len().over(REQUIRED) > 1)
     return (
-        _sorted_modifiers(candidates)
+        tonight.drop_nulls(REQUIRED)
         .sort("receipt_number", "claim_id", "line_number")
         .with_columns(
             pl.col("claim_id").first().over(SAME).alias("of_claim_id"),
@@ -138,6 +154,26 @@ def _of_tonight(tonight: pl.DataFrame) -> pl.DataFrame:
         )
         .filter(pl.col("place") > 0)
         .select(_REPEAT)
+    )
+
+
+def _similar(tonight: pl.DataFrame, history: pl.DataFrame) -> pl.DataFrame:
+    """SimilarLines of the lines whose service stands on several claims and not the same."""
+    schema = frames.empty(frames.SimilarLines).schema
+    return (
+        pl.concat([tonight, history], how="diagonal")
+        .filter(
+            (pl.col("claim_id").n_unique().over(SERVICE) > 1)
+            & (
+                pl.struct("charge_amount", "modifier_codes", "unit_quantity")
+                .n_unique()
+                .over(SERVICE)
+                > 1
+            )
+        )
+        .sort("claim_id", "line_number")
+        .with_columns(service_number=pl.struct(SERVICE).rank("dense").cast(pl.Int64))
+        .select(schema.names())
     )
 
 

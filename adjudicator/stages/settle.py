@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from adjudicator.fate import DENIAL, LINE, Fates, fates
+from adjudicator.stages.price import CAPITATED, PACKAGED
 from schemas import frames
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ CAS = [
     ("deductible_amount", "PR", "1", "deductible"),
     ("coinsurance_amount", "PR", "2", "coinsurance"),
     ("copay_amount", "PR", "3", "copay"),
+    ("packaged_amount", "CO", "97", "packaged"),
+    ("prepaid_amount", "CO", "24", "prepaid"),
 ]
+MAXIMUM_MET = "N549"  # an alert, so that it stands beside any adjustment
+PACKAGED_LINE = (pl.col("pricing_method_code") == PACKAGED).fill_null(value=False)
+PREPAID_LINE = (pl.col("pricing_method_code") == CAPITATED).fill_null(value=False)
 
 
 class OutOfBalanceError(AssertionError):
@@ -38,7 +44,9 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     A denied line's whole charge goes to its first denier's group, CARC and RARC. A paid line:
     CO-45 from charge down to allowed (PR-45 where nothing is contracted and the program leaves
     the balance to the member, 000:219; it counts to no limit), or OA-94 negative up to it; then
-    PR-1, PR-2, PR-3.
+    PR-1, PR-2, PR-3. A packaged line is CO-97 whole, the other lines of its claim pay for it; a
+    capitated one PR-3 and CO-24 for all the rest [j], paid nothing (001:2163-2164). A line with
+    which the member's out-of-pocket maximum is met says so on its last adjustment (N549).
     A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
     paid. Lines of rejected claims leave here: they were never adjudicated.
     A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
@@ -49,9 +57,11 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     lines = batch.lines.select(
         *LINE,
         "plan_code",
-        "network_code",
+        pl.coalesce("share_network_code", "network_code").alias("network_code"),
         "decision_date",
         "charge_amount",
+        "pricing_method_code",
+        "maximum_met",
         *SHARES,
         pl.when(fate.lines["line_disposition"] != "denied")
         .then("allowed_amount")
@@ -98,7 +108,10 @@ def _of_balancing_program(batch: Batch, reference: Reference) -> pl.Series:
 def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
     """Every CAS of the lines that are not pended; nothing where it would be 0."""
     paid = pl.col("line_disposition") == "paid"
+    packaged, prepaid = paid & PACKAGED_LINE, paid & PREPAID_LINE
+    priced = paid & ~packaged & ~prepaid
     over = pl.col("charge_amount") - pl.col("allowed_amount")
+    share = pl.sum_horizontal(SHARES)
     balance = pl.col("member_owes_balance")
     amounts = (
         lines.filter(pl.col("line_disposition") != "pended")
@@ -107,10 +120,13 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
             *LINE,
             "^denial_.*$",
             pl.when(~paid).then("charge_amount").alias("denied_amount"),
-            pl.when(paid & (over > 0) & ~balance).then(over).alias("contractual_amount"),
-            pl.when(paid & (over > 0) & balance).then(over).alias("balance_amount"),
-            pl.when(paid & (over < 0)).then(over).alias("above_charge_amount"),
-            *(pl.when(paid).then(share).alias(share) for share in SHARES),
+            pl.when(priced & (over > 0) & ~balance).then(over).alias("contractual_amount"),
+            pl.when(priced & (over > 0) & balance).then(over).alias("balance_amount"),
+            pl.when(priced & (over < 0)).then(over).alias("above_charge_amount"),
+            *(pl.when(paid).then(name).alias(name) for name in SHARES),
+            pl.when(packaged).then("charge_amount").alias("packaged_amount"),
+            pl.when(prepaid).then(pl.col("charge_amount") - share).alias("prepaid_amount"),
+            (paid & pl.col("maximum_met").fill_null(value=False)).alias("maximum_met"),
         )
     )
     rows = [
@@ -125,6 +141,7 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
             (pl.lit(None, pl.String) if carc else pl.col("denial_rarc")).alias("rarc"),
             pl.col(amount).alias("adjustment_amount"),
             (pl.lit(reason) if reason else pl.col("denial_edit")).alias("reason"),
+            "maximum_met",
         )
         for place, (amount, group, carc, reason) in enumerate(CAS)
     ]
@@ -139,7 +156,12 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
             - pl.when(pl.col("line") != pl.col("line").shift(fill_value=-1))
             .then("at")
             .forward_fill()
-            + 1
+            + 1,
+            rarc=pl.when(
+                pl.col("maximum_met") & (pl.col("line") != pl.col("line").shift(-1, fill_value=-1))
+            )
+            .then(pl.lit(MAXIMUM_MET))
+            .otherwise("rarc"),
         )
         .select(schema.names())
         .cast(schema)
@@ -191,8 +213,14 @@ def _assert_balance(
     paid = fate == "paid"
     broken = {
         "allowed less the member's share is not what is paid": paid
+        & ~PREPAID_LINE
         & (pl.col("allowed_amount") - share).ne_missing(pl.col("paid_amount")),
+        "prepaid line is paid": PREPAID_LINE & pl.col("paid_amount").ne_missing(0),
+        "less than nothing is adjusted as prepaid": PREPAID_LINE
+        & (share > pl.col("charge_amount")),
         "CARC 45 would take the whole charge": paid
+        & ~PACKAGED_LINE
+        & ~PREPAID_LINE
         & (pl.col("allowed_amount") == 0)
         & (pl.col("charge_amount") > 0),
         "denied line is paid": (fate == "denied") & pl.col("paid_amount").ne_missing(0),

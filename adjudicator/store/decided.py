@@ -15,7 +15,7 @@ import dataframely as dy
 import polars as pl
 from sqlalchemy import Connection, select
 
-from adjudicator.store.dialect import StoreError, wanted_keys
+from adjudicator.store.dialect import wanted_keys
 from adjudicator.store.rows import read_frame
 from adjudicator.store.tables import decided_part
 from schemas import frames
@@ -74,9 +74,12 @@ def decided(
         )
         for (content,) in parts:
             rows = pl.read_parquet(io.BytesIO(content))
-            if rows.schema != found[0].schema:
-                raise StoreError(f"run {run_id}: its {kind} are of another release; see upgrade")
-            found.append(rows.filter(pl.col("claim_id").is_in(ids.implode())))
+            # an earlier release knew other columns
+            known = (
+                (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+                for name, dtype in found[0].schema.items()
+            )
+            found.append(rows.filter(pl.col("claim_id").is_in(ids.implode())).select(known))
     return pl.concat(found).sort("claim_id", "line_number", maintain_order=True)
 
 

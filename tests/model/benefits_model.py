@@ -111,7 +111,7 @@ def benefits(
                 due = copays_due.get(visit, share["copay"])
                 copay = int(min(due, allowed, pocket))
                 copays_due[visit] = due - copay
-            else:
+            elif line["pricing_method_code"] != "capitated":  # prepaid: a copay and no more
                 if share["deductible"] and limits != (None, None):
                     deductible = int(
                         min(allowed, left(limits, deductible_used, mine, ours), pocket)
@@ -170,6 +170,6 @@ def price_findings(line: Row, found: list[Row]) -> list[Row]:
     at = {"claim_id": line["claim_id"], "line_number": line["line_number"], "disposition": "pend"}
     if line["allowed_amount"] is None:
         return [at | {"pend_code": "REFERENCE", "edit_rank": 910}]
-    if line["allowed_amount"] == 0:
+    if line["allowed_amount"] == 0 and line["pricing_method_code"] is None:
         return [at | {"pend_code": "REVIEW", "edit_rank": 930}]
     return []

@@ -1,0 +1,84 @@
+"""Claims of earlier nights as they were sent: the same reader over the bytes that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+from sqlalchemy import Connection
+
+from adjudicator import store
+from edi.envelope import Delimiters, read_envelope
+from edi.guide import guide_for
+from edi.read_file import reread
+from schemas import frames
+
+
+def renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+    """The frame with ``_new`` of ``numbers`` for each ``claim_id``."""
+    columns = frame.columns
+    shift = numbers["_new"][0] - numbers["claim_id"][0]
+    if (numbers["_new"] - numbers["claim_id"] == shift).all():  # no set was refused between
+        return frame.with_columns(pl.col("claim_id") + shift)
+    return (
+        frame.join(numbers, on="claim_id", maintain_order="left")
+        .with_columns(claim_id="_new")
+        .select(columns)
+    )
+
+
+def read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
+    """The frames of claims read again, a group of each interchange at a time.
+
+    ``waiting``: one row a claim with its ClaimSources, ``claim_number``, ``receipt_number`` and
+    ``received_date``.
+    """
+    pieces = ("header", "provider", "subscriber", "patient", "claim")
+    for (file_id, isa_offset, gs_offset), group in waiting.sort("claim_id").group_by(
+        "file_id", "isa_offset", "gs_offset", maintain_order=True
+    ):
+        assert isinstance(file_id, int)
+        delimiters, code = _envelope_of(
+            connection, file_id, int(str(isa_offset)), int(str(gs_offset))
+        )
+        guide = guide_for(code)
+        assert guide is not None  # it was read before
+        ranges = [
+            (row[f"{p}_start"], row[f"{p}_end"])
+            for row in group.iter_rows(named=True)
+            for p in pieces
+        ]
+        texts = store.read_file_ranges(connection, file_id, ranges)
+        spans, at = [], 0
+        for text in texts:
+            spans.append((at, at + len(text)))
+            at += len(text)
+        read = reread(b"".join(texts), delimiters, guide, spans)
+        guide.remember()  # a set's header after a claim is met here alone
+        numbers = group.select(
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("claim_id"),
+            pl.col("claim_id").alias("_new"),
+        )
+        out = {n: renumbered(f, numbers) for n, f in read.frames.items() if n != "sources"}
+        stored = group.select(
+            "claim_id", "claim_number", "receipt_number", _received="received_date"
+        )
+        out["claims"] = (
+            out["claims"]
+            .join(stored, on="claim_id", maintain_order="left")
+            .with_columns(received_date="_received")
+            .drop("_received")
+        )
+        out["findings"] = frames.empty(frames.Findings)
+        yield out
+
+
+def _envelope_of(
+    connection: Connection, file_id: int, isa_offset: int, gs_offset: int
+) -> tuple[Delimiters, str]:
+    isa, gs = store.read_file_ranges(
+        connection, file_id, [(isa_offset, isa_offset + 400), (gs_offset, gs_offset + 400)]
+    )
+    delimiters = read_envelope(isa).interchanges[0].delimiters
+    elements = gs.decode("latin-1").split(delimiters.terminator, 1)[0].split(delimiters.element)
+    return delimiters, elements[8]

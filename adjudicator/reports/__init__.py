@@ -1,0 +1,1 @@
+"""What the payer tells its providers: Explanation of Payment, Summary of Claims in Process."""

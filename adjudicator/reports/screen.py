@@ -1,0 +1,66 @@
+"""What a report says on a terminal: counts and amounts, no member."""
+
+from __future__ import annotations
+
+from adjudicator.explain import money
+from adjudicator.reports.publish import Published
+
+TITLES = {
+    "eop": "Explanation of Payment",
+    "in-process": "Summary of Claims in Process",
+    "register": "Payment register",
+}
+
+
+def as_text(done: Published) -> str:
+    """At 80 columns, but for payees whose keys are long."""
+    totals, nights = done.totals, done.nights
+    of = (
+        f"night of {nights.date} (run {nights.last_run})"
+        if nights.of_one_run
+        else f"{nights.first_date} to {nights.last_date} ({_counted(len(nights.run_ids), 'run')})"
+    )
+    out = [f"{TITLES[done.report]}, {of}", ""]
+    if done.report == "register":
+        out += _payments(done)
+    else:
+        shown = ("paid", "prepaid", "denied") if done.report == "eop" else ()
+        fates = [f"{totals[f'{s}_count']:,} {s}" for s in shown if totals[f"{s}_count"]]
+        fates.append(f"{totals['pended_count']:,} in process")
+        out.append(
+            f"  {_counted(done.document_count, 'document')}, "
+            f"{_counted(totals['claim_count'], 'claim')}: {', '.join(fates)}"
+        )
+        if done.report == "eop":
+            out.append(f"  paid to providers {money(totals['paid_amount'])}")
+    out.append(f"  {_counted(len(done.written), 'file')} in {done.folder}")
+    return "\n".join(out)
+
+
+def _payments(done: Published) -> list[str]:
+    names = {
+        column: max([len(str(p[column])) for p in done.payments] + [len(title)])
+        for column, title in (("payee_id", "payee"), ("program_code", "program"))
+    }
+    payee, program = names.values()
+    out = [
+        f"  {'trace':<9}  {'payee':<{payee}}  {'program':<{program}}  method  {'date':<10}"
+        f"{'claims':>8}{'amount':>16}"
+    ]
+    out += [
+        f"  {p['trace_number']:<9}  {p['payee_id']:<{payee}}  {p['program_code']:<{program}}  "
+        f"{p['payment_method_code']:<6}  {p['payment_date']}{p['claim_count']:>8,}"
+        f"{money(p['payment_amount']):>16}"
+        for p in done.payments
+    ]
+    counted = _counted(done.totals["payment_count"], "payment")
+    width = len(out[0]) - 2 - 8 - 16
+    out.append(
+        f"  {counted:<{width}}{done.totals['claim_count']:>8,}"
+        f"{money(done.totals['payment_amount']):>16}"
+    )
+    return [*out, ""]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,0 +1,368 @@
+"""Findings in plain words: what was found, what releases a pend, what mends a rejected claim.
+
+A sentence is made from the finding's own facts and inputs alone. A finding that has none here is
+told by its edit's docstring and its inputs, so that an edit may be added without this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from adjudicator.arithmetic import figure, money, quantity
+from adjudicator.edits import EDITS
+
+Facts = Mapping[str, Any]  # a finding's columns and, beside them, its inputs
+Tell = Callable[[Facts], str]
+
+
+class Words(NamedTuple):
+    """How a finding is told, and what ends it: releases its pend, or mends its rejection."""
+
+    says: str | Tell
+    ended_by: str | Tell = ""
+
+
+def says(finding: Facts) -> str:
+    """The finding in one sentence, without its codes and without its end."""
+    words = TELLS.get(finding["edit"])
+    return (words and _filled(words.says, finding)) or _by_docstring(finding)
+
+
+def ended_by(finding: Facts) -> str:
+    """What releases the pend or mends the rejection; empty where nothing here tells."""
+    words = TELLS.get(finding["edit"])
+    return _filled(words.ended_by, finding) if words else ""
+
+
+def _filled(words: str | Tell, finding: Facts) -> str:
+    facts = {**finding["inputs"], **finding}
+    try:
+        return words.format_map(facts) if isinstance(words, str) else words(facts)
+    except (KeyError, TypeError, ValueError):
+        return ""  # kept by a release whose inputs were others
+
+
+def figures(values: Facts) -> str:
+    """Named values for a reader, those that are null left out: fee table code OFFICE, days 61."""
+    return ", ".join(
+        f"{_name(name)} {_value(name, value)}"
+        for name, value in values.items()
+        if value is not None and value not in ("", [], {})
+    )
+
+
+def _name(name: str) -> str:
+    return name.removesuffix("_amount").removesuffix("_basis_points").replace("_", " ")
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({figures(value)})"
+    if isinstance(value, list):
+        return "; ".join(_value(name, each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        if name.endswith(("_amount", "_remaining")):
+            return money(value)
+        if name.endswith("_basis_points"):
+            return figure(value, "basis_points")
+        if name.endswith("_quantity"):
+            return quantity(value)
+    return str(value)
+
+
+def _by_docstring(finding: Facts) -> str:
+    edit = next((each for each in EDITS if each.name == finding["edit"]), None)
+    found = figures(finding["inputs"])
+    if edit is None or not edit.find.__doc__:
+        return found or finding["edit"].replace("_", " ")
+    first = " ".join(edit.find.__doc__.split("\n\n")[0].split())
+    first = first.removesuffix(".").removesuffix(" [j]")
+    return f"{first[0].lower()}{first[1:]} ({found})" if found else first
+
+
+# ---- small words -----------------------------------------------------------------------------
+
+
+def _days(count: int) -> str:
+    return "one day" if count == 1 else f"{count} days"
+
+
+def _after(day: str, limit: str) -> str:
+    return f"{_days((date.fromisoformat(day) - date.fromisoformat(limit)).days)} late"
+
+
+def _span(found: Facts) -> str:
+    if found.get("start_date") is None:
+        return ""
+    return f"{found['start_date']} to {found['end_date']}" if found.get("end_date") else (
+        f"from {found['start_date']}"
+    )  # fmt: skip
+
+
+def _in_brackets(*words: str | None) -> str:
+    told = ", ".join(word for word in words if word)
+    return f" ({told})" if told else ""
+
+
+def _by(column: str, sentences: Mapping[str | None, str]) -> Tell:
+    """One of the sentences by the value of a column; each is filled from the facts."""
+    return lambda f: sentences[f[column]].format_map(f)
+
+
+# ---- edits -----------------------------------------------------------------------------------
+
+CORRECTS = {"5": "adds late charges to", "7": "replaces", "8": "voids"}
+
+
+def _correction(f: Facts) -> str:
+    which = f["original_claim_number"]
+    return f"the claim {CORRECTS[f['frequency_code']]} " + (
+        f"claim {which}" if which else "a claim that it doesn't name"
+    )
+
+
+MATCHES: Mapping[str | None, str] = {
+    "none": "no member has the card number and birth date of the claim",
+    "name": "a member has the card number and birth date of the claim, but another name",
+    "several": "several members have the card number and birth date of the claim",
+}
+
+COVERAGE: Mapping[str | None, str] = {
+    None: "the line has no date, so nobody can say whether the member was covered",
+    "before": "{coverage_date} lies before the member's coverage by {program_code} began",
+    "after": "{coverage_date} lies after the member's coverage by {program_code} ended",
+    "gap": "{coverage_date} lies in a gap of the member's coverage by {program_code}",
+}
+
+
+def _coverage(f: Facts) -> str:
+    if f["carc"] == "109":
+        return (
+            f"the stay began on {f['coverage_date']}, before our coverage, and reaches into it: "
+            "it belongs whole to the payer of the day it began"
+        )
+    return COVERAGE[f["coverage_code"]].format_map(f)
+
+
+INELIGIBLE: Mapping[str | None, str] = {
+    "not_eligible": "Medicare pays NPI {npi} nothing for services of {decision_date}",
+    "not_credentialed": "NPI {npi} is in the network, but was not credentialed on {decision_date}",
+    "opted_out": "NPI {npi} had opted out of Medicare on {decision_date}, and this was neither "
+    "an emergency nor urgent",
+}
+
+CLOCKS = {
+    "service": "service",
+    "discharge": "discharge",
+    "primary_payer": "the earlier payer's decision",
+    "auto_insurer": "the auto insurer's notice",
+}
+
+
+def _timely_filing(f: Facts) -> str:
+    clock = CLOCKS[f["clock"]]
+    if f["limit_days"] is None:
+        return f"the program has no filing limit in force on {f['clock_date']} ({clock})"
+    return (
+        f"received {f['received_date']}, {_days(f['days'])} after {f['clock_date']} ({clock}); "
+        f"the limit is {f['limit_days']}: {_days(f['days'] - f['limit_days'])} late"
+    )
+
+
+REFERRALS = {
+    "referral": "{who}; referral {covering} covers it",
+    "visits used up": "{who}; too few visits are left for this claim: {used}",
+    "service area not known": "{who}; outside the service area no referral is needed, but whether "
+    "{place} lies in it is not known",
+    "no referral covers it": "{who}, and no referral covers it: {fails}",
+    "no such referral": "{who}; the claim names referral {referral_number}, and there is none",
+    "no referral": "{who}; it needs a referral, and the member has none",
+}
+EXEMPT = "{who}; no referral is needed: {because}{details}"
+
+
+def _referral(f: Facts) -> str:
+    specialties = (f.get("specialty_codes") or "").replace(":", ", ")
+    referrals, zip_code, days = f["referrals"] or (), f.get("zip_code"), f.get("transition_days")
+    facts = {
+        **f,
+        "who": f"NPI {f['provider_number']}{_in_brackets(specialties)} is outside the network on "
+        f"{f['decision_date']}",
+        "covering": " or ".join(map(_a_referral, referrals)),
+        "used": "; ".join(f"{_a_referral(r)}, {r['visits_used']} used" for r in referrals)
+        if f["because"] == "visits used up"
+        else "",
+        "fails": "; ".join(
+            f"{_a_referral(c)} fails by {c['fails']}" for c in f.get("candidates") or ()
+        ),
+        "place": f"ZIP code {zip_code}" if zip_code else "a place without ZIP code",
+        "details": _in_brackets(
+            f.get("emergency_date") and f"on {f['emergency_date']}",
+            zip_code and f"ZIP code {zip_code}",
+            days and f"for {days} days from {f['coverage_start_date']}",
+        ),
+    }
+    return REFERRALS.get(f["because"], EXEMPT).format_map(facts)
+
+
+def _referral_end(f: Facts) -> str:
+    if f["pend_code"] == "REFERENCE":
+        return "the program's service area (table service_area), and a ZIP code of the service"
+    return (
+        "a referral of the member (table referrals) to the provider or its specialty, for that "
+        "date and service, with visits left"
+    )
+
+
+def _a_referral(found: Facts) -> str:
+    limit = found.get("visit_limit")
+    visits = limit and ("one visit" if limit == 1 else f"{limit} visits")
+    return f"{found['referral_number']}{_in_brackets(_span(found), visits)}"
+
+
+NOTICES = {
+    "none": "nobody told us of the admission of {admission_date}",
+    "cancelled": "the notice of the admission of {admission_date} was cancelled",
+    "unknown_number": "number {notification_number} on the claim is that of no notice of the "
+    "admission of {admission_date}",
+    "other_facility": "number {notification_number} on the claim is that of a notice by another "
+    "facility",
+}
+
+
+def _inpatient_notification(f: Facts) -> str:
+    due = f["due_date"]
+    if f["reason"] == "late":
+        return (
+            f"we were told on {f['notified_date']} of the admission of {f['admission_date']}, "
+            f"which was due by {due}: {_after(f['notified_date'], due)}"
+        )
+    told = NOTICES[f["reason"]].format_map(f)
+    return f"{told}; it was due by {due}" if due and f["reason"] == "none" else told
+
+
+POSITIONS = {"P": "first", "S": "second", "T": "third"}
+
+
+def _coordination(f: Facts) -> str:
+    place = POSITIONS.get(f["responsibility_code"], "one of several")
+    count = f["other_payer_count"]
+    others = "no other payer" if not count else (
+        "one other payer" if count == 1 else f"{count} other payers"
+    )  # fmt: skip
+    return f"the claim makes us the {place} payer and names {others}"
+
+
+# ---- what stages find ------------------------------------------------------------------------
+
+
+def _missing_reference(f: Facts) -> str:
+    if "missing" in f:
+        return "; ".join(map(_missing, f["missing"]))
+    where = {n: f[n] for n in ("plan_code", "benefit_category", "network_code", "decision_date")}
+    return f"no {f['problem']}{_in_brackets(figures(where))}"
+
+
+def _missing(item: Facts) -> str:
+    day = f" on {item['date']}" if item["date"] else ""
+    return f"table {item['table']}{_in_brackets(figures(item['key']))}{day}: {item['reason']}"
+
+
+def _missing_end(f: Facts) -> str:
+    if "missing" not in f:
+        return f"the plan's terms with it (program {f['program_code']})"
+    return "; ".join(
+        dict.fromkeys(
+            f"a row of table {item['table']} that holds on {item['date']}"
+            if item["reason"] == "no row in force"
+            else f"a person, or a mend of this: {item['reason']}"
+            for item in f["missing"]
+        )
+    )
+
+
+NETWORKS = {"in": "in the network", "out": "outside the network"}
+
+
+def _plain(name: str | None) -> str:
+    return (name or "").replace("_", " ")
+
+
+def _plan_exclusion(f: Facts) -> str:
+    return (
+        f"{f['plan_code']} does not cover {_plain(f['benefit_category'])} "
+        f"{NETWORKS[f['network_code']]} on {f['decision_date']}"
+    )
+
+
+def _syntax(f: Facts) -> str:
+    loop = f"loop {f['loop']}" if f["loop"] else ""
+    element = f["element"] if f["element"] != f["segment"] else ""
+    return (
+        f"segment {f['position']}, {f['segment'] or 'none'}{_in_brackets(loop, element)}: "
+        f"{f['cause']}"
+    )
+
+
+# words for what an edit or stage found, and for what ends it, each filled from the finding
+TELLS: Mapping[str, Words] = {
+    # the claim as received: ended by what its sender does
+    "syntax": Words(
+        _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
+    ),
+    "mandatory_field": Words(
+        "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
+    ),
+    "interim_bill": Words("{element}: {cause}", "send one bill for the whole stay"),
+    "frequency": Words("{element}: {cause}", "use a claim frequency of 0, 1, 5, 7, 8 or 9"),
+    "original_number": Words("{element}: {cause}", "add the number of the claim that it corrects"),
+    "no_lines": Words("{element}: {cause}", "add the services, a line each"),
+    "total_charge": Words("{element}: {cause}", "make the total the sum of its lines"),
+    "negative_amount": Words("{element}: {cause}", "send amounts and counts of nothing or more"),
+    # edits: ended by what a payer loads or somebody decides
+    "correction": Words(
+        _correction, "nothing yet: corrected claims wait until they are carried out"
+    ),
+    "payee_unknown": Words(
+        "the provider file has not one payee, and one alone, for NPI {billing_npi}",
+        "rows of table providers that give NPI {billing_npi} one payee on the claim's date",
+    ),
+    "member_unknown": Words(
+        _by("member_match_code", MATCHES),
+        "table members, mended where it is wrong, or a claim with the name as enrolled",
+    ),
+    "coverage": Words(_coverage, "a claim that dates the service"),
+    "provider_ineligible": Words(_by("reason", INELIGIBLE)),
+    "provider_under_review": Words(
+        "NPI {npi} is under investigation for fraud",
+        "an end of the flag under_review of NPI {npi} (table provider_flags)",
+    ),
+    "exact_duplicate": Words(
+        "it repeats line {duplicate_of_line} of claim {duplicate_of_claim}: same member, "
+        "provider, dates, code, modifiers, units and charge"
+    ),
+    "suspected_duplicate": Words(
+        "it is line {duplicate_of_line} of claim {duplicate_of_claim} again, but for the {differs}",
+        "line {duplicate_of_line} of claim {duplicate_of_claim} denied, or a person who tells the "
+        "two apart",
+    ),
+    "timely_filing": Words(
+        _timely_filing, "a filing limit of the program that holds on {clock_date}"
+    ),
+    "referral": Words(_referral, _referral_end),
+    "inpatient_notification": Words(_inpatient_notification),
+    "coordination": Words(
+        _coordination, "nothing yet: claims with another payer wait until both are coordinated"
+    ),
+    # stages
+    "missing_reference": Words(_missing_reference, _missing_end),
+    "plan_exclusion": Words(_plan_exclusion),
+    "allowed_zero": Words(
+        "nothing is allowed for what was charged on {decision_date}", "a price above nothing"
+    ),
+    "system": Words("{cause}", "a mend of the program"),
+}

@@ -1,0 +1,555 @@
+"""The pages of docs/ that are made from the program itself.
+
+    python -m tests.docs
+
+writes docs/reference-files.md, docs/data-dictionary.md and docs/edits.md anew; tests/test_docs.py
+fails where one of them no longer says what the program does.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import dataframely as dy
+import polars as pl
+from sqlalchemy import Table
+
+from adjudicator import load
+from adjudicator.cms import CMS_FILES
+from adjudicator.edits import EDITS, Edit
+from adjudicator.fate import STANDING_PENDS
+from adjudicator.programs import (
+    load_adjustment_codes,
+    load_forms,
+    load_message_codes,
+    load_programs,
+)
+from adjudicator.store import tables as store_tables
+from schemas import frames, reference
+from schemas.form import Form
+from schemas.program import Citation
+from tests.test_reference_load import CSV, MORE
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+FIXTURES = ROOT / "fixtures" / "reference"
+MADE = "<!-- made by `make docs`; a test fails where it is stale -->"
+UNITS = ("cents", "basis points", "ten-thousandths", "thousandths", "hundredths", "days")
+
+
+# ---- markdown --------------------------------------------------------------------------------
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table, a line a row."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return ["| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines]
+
+
+def link(name: str) -> str:
+    return f"[{name}](#{name.lower().replace(' ', '-').replace(',', '')})"
+
+
+def code(names: Sequence[str], between: str = ", ") -> str:
+    return between.join(f"`{name}`" for name in names)
+
+
+def told(text: str) -> str:
+    """A docstring's paragraphs, a line each."""
+    return "\n\n".join(" ".join(p.split()) for p in inspect.cleandoc(text).split("\n\n"))
+
+
+def sections(module: ModuleType, first: str) -> list[tuple[str, list[type[dy.Schema]]]]:
+    """A module's contracts as its headings group them, in the order written."""
+    text = Path(str(module.__file__)).read_text("utf-8")
+    heads = [(m.start(), m.group(1)) for m in re.finditer(r"^# ---- (.+?) -+$", text, re.M)]
+    found: list[tuple[str, list[type[dy.Schema]]]] = [(first, []), *((h, []) for _, h in heads)]
+    for match in re.finditer(r"^class (\w+)\(", text, re.M):
+        schema = getattr(module, match.group(1))
+        if schema.columns():
+            place = sum(start < match.start() for start, _ in heads)
+            found[place][1].append(schema)
+    return [(title, schemas) for title, schemas in found if schemas]
+
+
+def meaning(column: dy.Column) -> tuple[str, str]:
+    """What a column means, and its unit where it has one."""
+    text = column.description or ""
+    head, _, unit = text.rpartition("; ")
+    return (head, unit) if unit in UNITS else (text, "")
+
+
+# ---- reference files -------------------------------------------------------------------------
+
+REFERENCE_INTRO = f"""# Reference files
+
+{MADE}
+
+What a payer loads: members, providers, contracts, fees, and what was asked for beforehand.
+Decisions rest on nothing else but the claims and the [programs](../schemas/programs).
+
+    adjudicate reference check FOLDER    # before loading: overlaps, gaps, names that lead nowhere
+    adjudicate reference load FOLDER     # all of the folder or nothing
+    adjudicate reference list            # what is in force
+
+A folder holds one file a table, named after it: `members.csv` or `members.parquet`. The tables of
+a folder replace those loaded before; the others stay. A file with a header and no row empties its
+table. A wrong row is named by file, line, column and the form that is wanted, and nothing is
+loaded.
+
+## How values are written
+
+| | in CSV | in Parquet |
+| --- | --- | --- |
+| text | UTF-8, no control characters; blanks around it are dropped | String |
+| date | 2025-01-31 | Date |
+| amount | dollars and cents, 125.00, below 100,000,000 | whole cents, an integer |
+| number | whole, not negative, in the unit its column states | an integer |
+| yes or no | true or false | Boolean |
+| nothing | an empty value | null |
+
+A CSV is comma-separated; its header names the columns, in any order. Columns that may be empty may
+be absent; a column the table does not have is refused. Basis points are hundredths of a percent:
+10000 is all of it.
+
+**Days.** Where a table has `start_date` and `end_date`, a row holds from the one to the other, both
+included; no `end_date` means still in force. A claim is decided by the row in force on its day,
+never by another day's. The *key* of a table may stand once on any one day; two rows of one key
+whose days overlap are refused.
+"""
+
+CMS_INTRO = """## CMS's own files
+
+Three tables are also read from the files that CMS publishes, under the names they come with. What
+they hold from when to when is read from their content.
+
+"""
+
+
+def reference_files() -> str:
+    groups = sections(reference, "members, providers, contracts and fees")
+    names = {schema: name for name, schema in reference.TABLES.items()}
+    groups = [(title, [s for s in schemas if s in names]) for title, schemas in groups]
+    out = [REFERENCE_INTRO, "## The tables", ""]
+    for title, schemas in groups:
+        rows = [(link(names[s]), _grain(s)) for s in schemas]
+        out += [f"**{title[0].upper()}{title[1:]}**", "", *grid(("table", "one row is"), rows), ""]
+    for _, schemas in groups:
+        for schema in schemas:
+            out += _reference_table(names[schema], schema)
+    out.append(CMS_INTRO + "\n".join(grid(("file", "table"), _cms_rows())))
+    return "\n".join(out) + "\n"
+
+
+def _cms_rows() -> Iterator[tuple[str, str]]:
+    for pattern, (table, _) in CMS_FILES.items():
+        shown = pattern.replace(r"\.", ".").replace(".*", "…").replace(r"\d{4}", "2025")
+        yield f"`{shown}`", link(table)
+
+
+def _grain(schema: type[dy.Schema]) -> str:
+    """The grain as its docstring tells it, without the words every one begins with."""
+    first = told(schema.__doc__ or "").split("\n\n")[0]
+    return first.removeprefix("One row ").rstrip(".")
+
+
+def _reference_table(name: str, schema: type[dy.Schema]) -> Iterator[str]:
+    yield f"### {name}\n"
+    yield f"{told(schema.__doc__ or '')}\n"
+    columns = schema.columns()
+    rows = []
+    last = [c for c in columns if c in ("start_date", "end_date")]  # as people write them
+    for column_name in [*(c for c in columns if c not in last), *last]:
+        column = columns[column_name]
+        text, unit = meaning(column)
+        kind, form = _kind(name, column_name, column)
+        rows.append((
+            f"`{column_name}`", unit if kind == "number" and unit else kind,
+            "" if column.nullable else "yes", text + (f" ({form})" if form else ""),
+        ))  # fmt: skip
+    yield from grid(("column", "type", "required", "meaning"), rows)
+    yield ""
+    dated = "start_date" in columns
+    when = "on any one day" if dated else "in the table"
+    for keys in load.KEYS[name]:
+        yield f"- Key, once {when}: {code(keys, ' + ')}"
+    if not load.KEYS[name]:
+        yield "- No key: any row may stand beside any other."
+    for table, column, value, needed in load.NEEDS:
+        if table == name:
+            yield f"- `{column}` {value} needs `{needed}`"
+    for table, either in load.EITHER:
+        if table == name:
+            yield f"- One of {code(either, ' and ')} at least"
+    for first, last in load.RANGES:
+        if first in columns and first != "start_date":
+            yield f"- `{last}` not before `{first}`, and of its length; both or neither"
+    yield f"\n```csv\n{_example(name)}\n```\n"
+
+
+def _kind(table: str, name: str, column: dy.Column) -> tuple[str, str]:
+    """The type a person writes, and the form of its text where there is one."""
+    kinds = {pl.Date: "date", pl.Boolean: "yes or no", pl.String: "text"}
+    if column.dtype == pl.Int64:
+        kinds_of_number = {"_amount": "amount", "_basis_points": "basis points"}
+        return next((k for end, k in kinds_of_number.items() if name.endswith(end)), "number"), ""
+    kind = next(text for dtype, text in kinds.items() if column.dtype == dtype)
+    form = load.FORMS.get(f"{table}.{name}") or load.FORMS.get(name)
+    if kind != "text" or form is None:
+        return kind, ""
+    return kind, "" if _said(form[1], column) else form[1]
+
+
+def _said(words: str, column: dy.Column) -> bool:
+    """Whether the column's own words say it already."""
+    return {*re.findall(r"\w+", words)} <= {*re.findall(r"\w+", column.description or ""), "or"}
+
+
+def _example(name: str) -> str:
+    """The header and first row of the fixture, else of the tests."""
+    file = FIXTURES / f"{name}.csv"
+    text = file.read_text("utf-8") if file.is_file() else {**CSV, **MORE}[name]
+    return "\n".join(text.splitlines()[:2])
+
+
+# ---- data dictionary -------------------------------------------------------------------------
+
+DICTIONARY_INTRO = f"""# Data dictionary
+
+{MADE}
+
+Every frame that crosses a stage, as `schemas/frames.py` contracts it, and every table of the
+store. What a payer loads is in [reference-files.md](reference-files.md).
+
+Money is whole cents, a percentage basis points (10000 is all of it), a quantity thousandths of its
+unit. A claim is known by `claim_id`, its submission number, and its lines by `line_number`, from 1.
+Elements are named as X12 names them: CLM05-1 is the first component of the fifth element of CLM.
+"""
+
+DTYPES = {pl.Int64: "number", pl.String: "text", pl.Date: "date", pl.Boolean: "yes or no"}
+
+
+def data_dictionary() -> str:
+    groups = sections(frames, "")
+    tables = list(store_tables.metadata.tables.values())
+    comments = _store_comments()
+    out = [DICTIONARY_INTRO, "## Contents", ""]
+    for title, schemas in groups:
+        rows = [(link(s.__name__), _grain(s)) for s in schemas]
+        out += [f"**{title[0].upper()}{title[1:]}**", "", *grid(("frame", "one row is"), rows), ""]
+    out += ["**The store**", ""]
+    rows = ((link(f"table {t.name}"), comments[t.name].removeprefix("One row ")) for t in tables)
+    out += [*grid(("table", "one row is"), rows), ""]
+    out += ["## Frames", ""]
+    for _, schemas in groups:
+        for schema in schemas:
+            out += _frame(schema)
+    out += [
+        "## Tables of the store", "",
+        "Dates are ISO text, amounts cents, quantities thousandths, JSON text. Rows of "
+        f"{code(store_tables.APPEND_ONLY)} are only ever added: the database refuses "
+        "to change or delete them.", "",
+    ]  # fmt: skip
+    for table in tables:
+        out += _store_table(table, comments[table.name])
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _frame(schema: type[dy.Schema]) -> Iterator[str]:
+    yield f"### {schema.__name__}\n"
+    yield f"{told(schema.__doc__ or '')}\n"
+    parents = [base for base in schema.__bases__ if base.columns()]  # type: ignore[attr-defined]
+    inherited = {name for base in parents for name in base.columns()}  # type: ignore[attr-defined]
+    for base in parents:
+        yield f"All columns of {link(base.__name__)}, and:\n"
+    rows = []
+    for name, column in schema.columns().items():
+        if name in inherited:
+            continue
+        text, unit = meaning(column)
+        pattern = getattr(column, "regex", None) or ""
+        values = re.findall(r"\w+", pattern)
+        if "|" in pattern and not _said(" ".join(values), column):
+            text += f" ({', '.join(values[:-1])} or {values[-1]})"
+        role = "key" if column.primary_key else "" if column.nullable else "required"
+        rows.append((f"`{name}`", unit or DTYPES[type(column.dtype)], role, text))
+    yield from grid(("column", "type", "", "meaning"), rows)
+    yield ""
+
+
+# what the store's columns mean where no frame has a column of that name
+STORE_FRAMES: dict[str, tuple[type[dy.Schema], ...]] = {
+    "claim": (frames.DecidedClaims, frames.ClaimSources, frames.IdentifiedClaims),
+    "line": (frames.DecidedLines,),
+    "finding": (frames.Findings,),
+    "payment": (frames.RemittancePayments,),
+    "accumulator_entry": (frames.AccumulatorEntries,),
+    "referral_visit": (frames.ReferralVisitEntries,),
+}
+STORE_MEANINGS = {
+    "sequence.name": "what is numbered",
+    "sequence.next_value": "the number that is handed out next",
+    "run_id": "the night",
+    "run.business_date": "the night's date",
+    "run.manifest_digest": "SHA-256 of the input files' names and digests",
+    "run.reference_version": "digest of reference data, programs, forms and edits",
+    "run.configuration_digest": "SHA-256 of what else decisions depend on",
+    "run.state": "intake, decided or published",
+    "run.ledger_head": "the ledger's last entry after its commit",
+    "run.started_at": "UTC; outside every hash and published file",
+    "run.finished_at": "UTC; outside every hash and published file",
+    "file_id": "the stored file",
+    "file.receipt_position": "its place among the night's files, from 0",
+    "file.name": "as it was called",
+    "sha256": "SHA-256 of the content",
+    "byte_count": "how many bytes",
+    "file.received_date": "day of receipt",
+    "file.verdict": "read, repeated or refused",
+    "file.reason": "why, a line each",
+    "part_number": "from 1",
+    "file_part.raw_offset": "first byte of the file that the part holds",
+    "file_part.raw_byte_count": "how many bytes of the file it holds",
+    "content": "the bytes",
+    "interchange.position": "its place in the file, from 0",
+    "interchange.sender_number": "ISA06",
+    "interchange.receiver_number": "ISA08",
+    "interchange.control_number": "ISA13",
+    "interchange.verdict": "what became of it",
+    "claim_id": "the claim's submission number",
+    "claim.version_number": "1; a corrected claim counts on",
+    "claim.predecessor_claim_id": "the claim it corrects",
+    "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
+    "claim.provider_number": "rendering NPI, else billing NPI",
+    "claim.decided_run_id": "the night that decided it last",
+    "claim.payment_id": "the payment it is in",
+    "claim.plan_code": "the plan of its lines",
+    "line.member_amount": "what the member owes: Σ PR; cents",
+    "decided_part.kind": "lines (frame DecidedLines) or adjustments (frame Adjustments)",
+    "decided_part.first_claim_id": "the first claim the part holds",
+    "decided_part.last_claim_id": "the last claim it holds; one may stand across two parts",
+    "line.provider_number": "rendering NPI of the line, else of the claim, else billing NPI",
+    "payment.file_name": "the 835 it is in",
+    "ledger_entry.entry_id": "its place in the ledger",
+    "ledger_entry.payment_id": "the payment that carries it",
+    "ledger_entry.payee_id": "whose account",
+    "ledger_entry.program_code": "whose money",
+    "ledger_entry.kind": "what the money is for",
+    "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
+    "outbox.file_name": "path within the night's folder",
+    "outbox.published": "1 once renamed into place",
+    "audit.sequence_number": "its place in the chain, from 1",
+    "audit.what": "which act",
+    "audit.detail": "the act's facts as JSON",
+    "audit.recorded_at": "UTC; outside the chain",
+    "audit.previous_hash": "hash of the row before",
+    "audit.hash": "SHA-256 of this row and the hash before it",
+    "version": "SHA-256 over the digests of its tables",
+    "reference_version.load_number": "which load put it in force; the highest is in force",
+    "reference_table.table_name": "a table of reference-files.md",
+    "reference_table.row_count": "how many rows",
+}
+
+
+def _store_comments() -> dict[str, str]:
+    """The comment over each table."""
+    text = Path(str(store_tables.__file__)).read_text("utf-8")
+    found = {}
+    for match in re.finditer(r"((?:^# .*\n)+)^\w+ = Table\(\s*\"(\w+)\"", text, re.M):
+        words = " ".join(line.removeprefix("# ") for line in match.group(1).splitlines())
+        found[match.group(2)] = words.rstrip(".")
+    return found
+
+
+def store_meaning(table: str, column: str) -> str:
+    """What a column of the store means; empty where nobody has said it."""
+    own = STORE_MEANINGS.get(f"{table}.{column}")
+    of_frames = (
+        schema.columns()[column].description or ""
+        for schema in STORE_FRAMES.get(table, ())
+        if column in schema.columns()
+    )
+    return own or next(of_frames, "") or STORE_MEANINGS.get(column, "")
+
+
+def _store_table(table: Table, comment: str) -> Iterator[str]:
+    yield f"### Table {table.name}\n"
+    yield f"{comment}.\n"
+    rows = []
+    for column in table.columns:
+        refers = [f"→ {key.target_fullname}" for key in column.foreign_keys]
+        role = "key" if column.primary_key else "" if column.nullable else "required"
+        kind = {"BIGINT": "number", "INTEGER": "number", "VARCHAR": "text", "BLOB": "bytes"}[
+            str(column.type)
+        ]
+        text = store_meaning(table.name, column.name)
+        rows.append((f"`{column.name}`", kind, ", ".join([role, *refers]).strip(", "), text))
+    yield from grid(("column", "type", "", "meaning"), rows)
+    yield ""
+
+
+# ---- edits -----------------------------------------------------------------------------------
+
+EDITS_INTRO = f"""# Edits
+
+{MADE}
+
+Every check a claim meets, in the order that decides who takes the money, with the sentence of the
+source it rests on. To see which of them spoke on a claim, and with which figures:
+
+    adjudicate explain CLAIM
+
+**How findings become a fate.** Every edit looks at every line of the programs that list it, and
+every finding is kept. On one line the first edit of this order that denies takes the money; the
+others stay as findings. A deny beats a pend, except that a pend for want of something without
+which the liability itself is unknown ({", ".join(STANDING_PENDS)}) stands against a denial of a
+later edit. A claim pends when one of its lines keeps a pend; it is denied when every line is; else
+it is paid, line by line.
+
+**Liability** is CO, the provider's, unless the edit says otherwise; PR is the member's.
+
+**Sources** are cited by document and line; 001:2039 is line 2039 of document 001. **[j]** marks a
+judgement: the source leaves the point open, and the reading chosen is ours. An edit that is a
+judgement as a whole says so, and the sentence it shows is the nearest rule.
+"""
+
+DOCUMENTS = {
+    "000": "CT Partnership Plan, benefits",
+    "001": "CarePartners of Connecticut, provider manual",
+    "002": "CarePartners of Connecticut, payment policies new and updated",
+    "003": "CarePartners of Connecticut, referral, authorization and notification",
+    "004": "HUSKY Health, primary care",
+}
+
+
+def edits_catalogue() -> str:
+    programs = load_programs()
+    codes = {number: found.words for number, found in load_adjustment_codes().items()}
+    pends = {number: m.words for number, m in load_message_codes().items() if m.kind == "pend"}
+    codes |= pends
+    out = [EDITS_INTRO, *grid(("document", ""), DOCUMENTS.items()), ""]
+    out += ["## In the written order", ""]
+    rows = []
+    for place, each in enumerate(EDITS, 1):
+        lists = [name for name, program in programs.items() if each.name in program.edits]
+        asks = f"{each.disposition} {', '.join(_outcomes(each))}"
+        rows.append((str(place), link(each.name), _first(each), asks, ", ".join(lists) or "none"))
+    out += [*grid(("", "edit", "finds", "asks for", "programs"), rows), ""]
+    for each in EDITS:
+        out += _edit(each, codes, [p.name for p in programs.values() if each.name in p.edits])
+    rows = [(f"`{number}`", words) for number, words in sorted(pends.items())]
+    out += ["## What a pend waits for", "", *grid(("pend", "the reports say"), rows), ""]
+    return "\n".join([*out, *_validations()]).rstrip() + "\n"
+
+
+def _first(each: Edit) -> str:
+    return told(each.find.__doc__ or "").split("\n\n")[0].rstrip(".")
+
+
+def _outcomes(each: Edit) -> list[str]:
+    """What it puts on the 835 or waits for: its own first, then what single outcomes put."""
+    own = "-".join(part for part in (each.group_code, each.carc) if part)
+    own += f" {each.rarc}" if each.rarc else ""
+    others = [f"{group}-{carc}" for group, carc in each.other_codes]
+    return [text for text in (own or each.pend_code or "", *others) if text]
+
+
+def _edit(each: Edit, codes: dict[str, str], lists: Sequence[str]) -> Iterator[str]:
+    yield f"### {each.name}\n"
+    yield f"{told(each.find.__doc__ or '')}\n"
+    yield f"> {each.cites.phrase}\n>\n> *{_lines(each.cites)}*\n"
+    for outcome in _outcomes(each):
+        words = [codes[part] for part in re.split("[- ]", outcome) if part in codes]
+        asks = "pend" if outcome == each.pend_code else "deny"
+        yield f"- {asks} **{outcome}**" + (f": {'; '.join(words)}" if words else "")
+    if each.pend_code and each.carc:
+        yield f"- or pend **{each.pend_code}**: {codes[each.pend_code]}"
+    if each.across_night:
+        yield "- looks across the night, after the edits that look at one line by itself"
+    if each.judgement:
+        yield "- a judgement [j]: no source decides it"
+    yield f"- programs: {', '.join(lists) or 'none yet'}\n"
+
+
+def _lines(cites: Citation) -> str:
+    first, last = cites.lines
+    where = f"line {first}" if first == last else f"lines {first}–{last}"
+    return f"document {cites.document}, {where}"
+
+
+VALIDATIONS_INTRO = """## Validations
+
+What is asked before any edit. A gap rejects the claim: it goes back with the claim status shown, is
+never adjudicated and stands on no 835. Where a claim was adjudicated after all, the remark would
+explain it.
+"""
+
+
+def _validations() -> Iterator[str]:
+    yield VALIDATIONS_INTRO
+    for form in load_forms():
+        yield from _form(form)
+    yield "### Other validations\n"
+    yield from grid(("check", "finds", "element", "claim status", "remark"), _other_validations())
+    yield (
+        "\nWhat the X12 guides themselves refuse is reported as `syntax`, with segment, element "
+        "and the guide's own error code."
+    )
+
+
+def _form(form: Form) -> Iterator[str]:
+    name = {"cms1500": "CMS-1500 and 837P", "ub04": "UB-04 and 837I"}[form.form]
+    yield f"### {name}\n"
+    yield f"*{_lines(form.citation)}*\n"
+    rows = []
+    for field in form.fields:
+        first, last = field.lines
+        when = f"{field.when}: {field.because} [j]" if field.because else field.when
+        where = f"{first}" if first == last else f"{first}–{last}"
+        rows.append(
+            (field.box, field.name, field.element, when, field.status_code, field.rarc, where)
+        )
+    headings = ("box", "holds", "element", "mandatory", "claim status", "remark", "lines")
+    yield from grid(headings, rows)
+    yield ""
+
+
+def _other_validations() -> Iterator[tuple[str, ...]]:
+    """From the calls of validate.py that say check, status, remark, element and cause."""
+    text = (ROOT / "adjudicator" / "stages" / "validate.py").read_text("utf-8")
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple):
+            held = [e.value if isinstance(e, ast.Constant) else None for e in node.elts]
+            if len(held) == 5 and isinstance(held[0], str) and held[1] is None:
+                yield f"`{held[0]}`", str(held[4]), "2300 CLM05-3", str(held[2]), str(held[3])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_rejected":
+            arguments = [ast.literal_eval(a) if _constant(a) else None for a in node.args]
+            if isinstance(arguments[1], str) and isinstance(arguments[5], dict):
+                name, _, status, rarc, inputs = arguments[1:]
+                yield f"`{name}`", inputs["cause"], inputs["element"], str(status), str(rarc)
+
+
+def _constant(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference-files.md": reference_files,
+    "data-dictionary.md": data_dictionary,
+    "edits.md": edits_catalogue,
+}
+
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), "utf-8")
