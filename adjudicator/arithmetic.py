@@ -206,7 +206,11 @@ def price(line: Row, lines: Sequence[Row]) -> Told | None:
     named = line["pricing_method_code"]
     by = inputs.get("priced_by", named) if named == CAPITATED else named
     method = METHODS.get(by)
-    if method is None or any(inputs.get(name) is None for name in method.needs):
+    if (
+        method is None
+        or line["charge_amount"] is None
+        or any(inputs.get(name) is None for name in method.needs)
+    ):
         return Told(f"by {_plain(by or 'nothing that is kept')}", allowed)
     charge = Term("charge_amount", line["charge_amount"])
     steps = method.steps(line, lines)

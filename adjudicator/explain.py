@@ -44,6 +44,13 @@ RESUBMIT = Citation(
     "service",
 )
 
+# why a plan excludes what it excludes, where the plan's own terms name no source
+EXCLUDED = Citation(
+    document="001",
+    lines=(2036, 2036),
+    phrase="Covered in accordance with the applicable benefit document",
+)
+
 # what is told of a claim and of a line; who the member is stays in the store
 CLAIM = (
     "claim_id", "claim_number", "receipt_number", "patient_control_number", "claim_type_code",
@@ -124,7 +131,7 @@ def explain(
     for each in every:
         each["inputs"] = json.loads(each["inputs"] or "{}")
     findings = [f for f in every if f["run_id"] == run_id]
-    effects = _effects(findings, numbers)
+    of_findings = effects(findings, numbers)
     told = [
         {
             **{c: f[c] for c in f if c not in ("run_id", "claim_id")},
@@ -133,7 +140,7 @@ def explain(
             "judgement": _is_judgement(f["edit"]),
             "effects": [e for e in of_lines if line_number in (None, e["line_number"])],
         }
-        for f, of_lines in zip(findings, effects, strict=True)
+        for f, of_lines in zip(findings, of_findings, strict=True)
         if line_number is None or f["line_number"] in (None, line_number)
     ]
     asked = program.edits if program and lines else ()
@@ -262,7 +269,7 @@ def _payment(
 # ---- findings --------------------------------------------------------------------------------
 
 
-def _effects(
+def effects(
     findings: Sequence[Mapping[str, Any]], numbers: Sequence[int]
 ) -> list[list[dict[str, Any]]]:
     """For each finding its effect on each line it concerns: rejects, pends, denies or none, and
@@ -345,7 +352,7 @@ def _cites(
         program = programs.get(inputs["program_code"])
         terms = _terms(program, inputs["plan_code"], inputs["decision_date"])
         excluded = _cost_share(terms, inputs["benefit_category"], inputs["network_code"])
-        return _sources(excluded.citation if excluded else None)
+        return _sources((excluded.citation if excluded else None) or EXCLUDED)
     return _sources(*(e.cites for e in EDITS if e.name == f["edit"]))
 
 

@@ -405,7 +405,7 @@ def test_a_plan_of_another_program_is_another_plan() -> None:
     free = {**PLAN, "referral_required": False}
     other = build.program(program_code="other", edits=("referral",), plans={"hmo": free})
     both = build.reference(mine, other)
-    claims = [{"claim_id": 1}, {"claim_id": 2, "program_code": "other"}]
+    claims: list[Row] = [{"claim_id": 1}, {"claim_id": 2, "program_code": "other"}]
     found = edits(model.night([visit(1, 6), visit(2, 6)], claims), both).findings
     assert found["claim_id"].to_list() == [1]
 

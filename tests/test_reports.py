@@ -39,6 +39,7 @@ from adjudicator.reports.figures import (
     period,
 )
 from adjudicator.reports.publish import publish_documents, publish_register, write_whole
+from schemas import frames
 from schemas.config import Config
 from tests.case_tools import CLAIMS, REFERENCE
 from tests.pdf_text import pages
@@ -118,13 +119,15 @@ def test_a_claim_line_by_line_as_its_case_works_it_out(connection: Connection) -
     45.00 − 28.64 = 16.36; 126.14 + 16.36 = 142.50."""
     document = told(connection, first_night(connection))["carepartners", "P02"]
     claim = claims_of(document)["PM-110"]
-    assert [
-        (line["procedure_code"], line["charge_amount"], line["allowed_amount"],
-         line["copay_amount"], line["other_adjustment_amount"], line["paid_amount"])
-        for line in claim["lines"]
-    ] == [("99214", 21000, 14614, 2000, 6386, 12614), ("93000", 4500, 1636, 0, 2864, 1636)]  # fmt: skip
-    assert [[(a["code"], a["adjustment_amount"]) for a in line["adjustments"]]
-            for line in claim["lines"]] == [[("CO-45", 6386), ("PR-3", 2000)], [("CO-45", 2864)]]  # fmt: skip
+    figures = ("procedure_code", "charge", "allowed", "copay", "other_adjustment", "paid")
+    names = [n if n.endswith("code") else f"{n}_amount" for n in figures]
+    assert [[line[n] for n in names] for line in claim["lines"]] == [
+        ["99214", 21000, 14614, 2000, 6386, 12614],
+        ["93000", 4500, 1636, 0, 2864, 1636],
+    ]
+    made = [[(a["code"], a["adjustment_amount"]) for a in line["adjustments"]]
+            for line in claim["lines"]]  # fmt: skip
+    assert made == [[("CO-45", 6386), ("PR-3", 2000)], [("CO-45", 2864)]]
     assert claim["lines"][0]["adjustments"][0]["words"] == "charged above what is allowed"
     assert (claim["status"], claim["message_codes"]) == ("paid", ["PAID"])
     assert (claim["charge_amount"], claim["allowed_amount"], claim["member_amount"],
@@ -215,6 +218,28 @@ def test_a_report_of_a_night_stays_what_it_was_once_later_nights_decide(
     both = told(connection, period(connection, None, DAY, NEXT))["carepartners", "P03"]
     assert len(both["payments"]) == 2
     assert both["in_process"]["claims"] == []
+
+
+def test_a_pend_that_a_denial_beats_is_not_what_a_claim_waits_for() -> None:
+    """As fate.py has it: line 1's denial takes its pend away, line 2's stands."""
+    pended = pl.DataFrame({"claim_id": [7]})
+    lines = pl.DataFrame({"claim_id": [7, 7], "line_number": [1, 2]})
+    rows = [
+        (1, "timely_filing", 60, "deny", None),
+        (1, "suspected_duplicate", 65, "pend", "DUPLICATE"),
+        (2, "missing_reference", 900, "pend", "REFERENCE"),
+    ]
+    findings = pl.DataFrame(
+        [
+            {"claim_id": 7, "line_number": line, "edit": edit, "edit_rank": rank,
+             "disposition": disposition, "pend_code": code}
+            for line, edit, rank, disposition, code in rows
+        ],
+        schema=frames.empty(frames.Findings).schema,
+    )  # fmt: skip
+    claims, of_lines = figures_module._waits(pended, lines, findings)
+    assert claims.rows() == [(7, "REFERENCE")]
+    assert of_lines.rows() == [(7, 2, ["REFERENCE"])]
 
 
 def test_the_summary_holds_what_is_pended_and_nothing_else(connection: Connection) -> None:
@@ -552,5 +577,5 @@ def test_a_program_that_is_gone_is_named(connection: Connection) -> None:
     without = setting(connection, nights)
     figures: Figures = explanation_of_payment(connection, nights)
     gone = Setting(without.title, nights, {}, without.payees, without.words)
-    with pytest.raises(ReportError, match="program carepartners has claims and no program.yaml"):
+    with pytest.raises(ReportError, match="program carepartners has claims"):
         list(documents(figures, gone))

@@ -200,8 +200,10 @@ def _pended(connection: Connection, run_id: int, payee_id: str | None) -> pl.Dat
     # two questions: the first has an index, the second is asked of nights gone by
     asked = ["(c.disposition IS NULL OR c.disposition = 'pended')",
              f"c.disposition <> 'pended' AND c.decided_run_id > {int(run_id)}"]  # fmt: skip
-    found = [_read(connection, select + which, schema) for which in asked]
-    return pl.concat(found).filter(_of_payee(payee_id)).sort("claim_id")
+    found = pl.concat(_read(connection, select + which, schema) for which in asked)
+    # an intake that was broken off leaves claims that no night has looked at
+    seen = pl.col("program_code").is_not_null()
+    return found.filter(seen & _of_payee(payee_id)).sort("claim_id")
 
 
 def _read(connection: Connection, statement: str, schema: Columns) -> pl.DataFrame:
@@ -249,7 +251,7 @@ def _figures(
     adjustments = store.adjustments_of(connection, final["claim_id"])
     findings = _wanted(
         connection, pended["claim_id"], "finding", dict(FINDING),
-        f" AND t.disposition = 'pend' AND t.run_id = {nights.last_run}",
+        f" AND t.disposition IN ('pend', 'deny') AND t.run_id = {nights.last_run}",
     )  # fmt: skip
     payments = _payments(connection, nights, None).join(
         final.select("payment_id").unique(), on="payment_id", how="semi"
@@ -313,7 +315,7 @@ def _waits(
         "claim_id", "pend_codes"
     )
     of_lines = (
-        findings.filter(pl.col("line_number").is_not_null())
+        findings.filter((pl.col("disposition") == "pend") & pl.col("line_number").is_not_null())
         .join(stands, on="claim_id")
         .filter(pl.col("pend_codes").str.split(",").list.contains(pl.col("pend_code")))
         .sort(*LINE, "edit_rank", "pend_code")

@@ -162,7 +162,6 @@ def _render_all(folder: Path, batch: Sequence[tuple[str, str]], formats: Sequenc
 
 def render(folder: Path, batch: Iterable[tuple[str, str]], formats: Sequence[str]) -> None:
     """Writes each document (file name without its end, JSON text) in each format."""
-    os.umask(0o077)  # another process may have another one
     for stem, text in batch:
         for kind, content in _contents(text, formats):
             write_whole(folder / f"{stem}.{kind}", content)
