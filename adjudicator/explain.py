@@ -34,7 +34,7 @@ __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
 SUBMISSION_PREFIX = "S"
 DIGITS = 12
-FIND_IT = "claims.csv of its night lists every claim by number and patient control number"
+FIND_IT = "the night's claims.csv lists every claim by number and patient control number"
 
 # a claim that is sent back: what its sender has left to do, and until when
 RESUBMIT = Citation(

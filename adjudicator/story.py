@@ -72,8 +72,7 @@ def as_text(told: Explanation) -> str:
     if told.found_nothing:
         count = len(told.found_nothing)
         what = f"{'other ' if told.findings else ''}edit{'s' * (count != 1)}"
-        names = listed(name.replace("_", " ") for name in told.found_nothing)
-        out += ["", *_wrapped(0, f"{count} {what} found nothing: {names}")]
+        out += ["", *_wrapped(0, f"{count} {what} found nothing: {listed(told.found_nothing)}")]
     for part in (_pended(told), _rejected(told, quoted), _paid(told, quoted)):
         if part:
             out += ["", *part]
@@ -219,7 +218,7 @@ def _balance(told: Explanation, row: Part) -> list[str]:
         out += _wrapped(
             2,
             f"{money(-a['adjustment_amount']):>14} {a['group_code']}-{a['carc']}{words}{remark} "
-            f"[{a['reason'].replace('_', ' ')}]",
+            f"[{a['reason']}]",
             hanging=17,
         )
     return [*out, f"  {money(row['paid_amount']):>14} paid"]

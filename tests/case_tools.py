@@ -39,12 +39,13 @@ Fate = dict[str, Any]
 
 @dataclass(frozen=True)
 class Night:
-    """One night of a case: its file, and each claim's fate by patient control number."""
+    """One night of a case: what comes in, and each claim's fate by patient control number."""
 
-    claims_file: Path
+    claims_files: tuple[Path, ...]  # none: what waits is decided again
     business_date: date
     expected: Path  # the folder of its golden files
     fates: Mapping[str, Fate]
+    reference: Path | None = None  # tables that are loaded before it
 
 
 class Outcome(NamedTuple):
@@ -66,19 +67,21 @@ def nights(case: str) -> list[Night]:
     facts = yaml.load((folder / "case.yaml").read_text("utf-8"), yaml.BaseLoader)
     told = [
         Night(
-            folder / "claim.837",
+            (folder / "claim.837",),
             FIRST_NIGHT,
             folder / "expected",
             {number: _fate(case, number, fate) for number, fate in facts.pop("claims").items()},
         )
     ]
     if second := facts.pop("second_night", None):
+        tables = folder / "second-night-reference"
         told.append(
             Night(
-                folder / "second-night.837",
+                tuple(folder.glob("second-night.837")),
                 date.fromisoformat(second["business_date"]),
                 folder / "expected" / "second-night",
                 {number: _fate(case, number, fate) for number, fate in second["claims"].items()},
+                tables if tables.is_dir() else None,
             )
         )
     if facts:
@@ -118,12 +121,19 @@ def totals(case: str, heading: str) -> Iterator[tuple[str, str, list[int]]]:
         yield claim, fate, [cents(amount) for amount in amounts]
 
 
-def load_store(database: Path) -> None:
-    """A store that has the cases' reference data and nothing else."""
+def load_store(database: Path, reference: Path = REFERENCE) -> None:
+    """Loads the cases' reference data, or other tables instead of some of it, into a store."""
     engine = store.open_store(f"sqlite:///{database}")
     with engine.begin() as connection:
-        load_reference(connection, REFERENCE)
+        load_reference(connection, reference)
     engine.dispose()  # the write-ahead log goes into the file, which is then copied
+
+
+def run_case(night: Night, folder: Path) -> Outcome:
+    """That night with the store ``folder``/a.db, after what is loaded before it."""
+    if night.reference:
+        load_store(folder / "a.db", night.reference)
+    return run(night.claims_files, folder, night.business_date)
 
 
 def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
@@ -195,7 +205,7 @@ def main() -> int:
             folder.mkdir()
             shutil.copy(template, folder / "a.db")
             for night in nights(case):
-                outcome = run([night.claims_file], folder, night.business_date)
+                outcome = run_case(night, folder)
                 told = differences(night.fates, outcome.fates)
                 for each in told:
                     print(f"{case}: {each}")

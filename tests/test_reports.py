@@ -421,6 +421,20 @@ def test_the_pdf_tells_what_the_json_tells(published: tuple[Path, dict[str, byte
         assert b"CreationDate" not in files[name]
 
 
+def test_a_remark_on_the_members_share_is_told_though_its_amount_has_a_column(
+    published: tuple[Path, dict[str, bytes]],
+) -> None:
+    document = json.loads(published[1]["eop/carepartners-P02-2025-11-15-run-000001.json"])
+    line = document["payments"][0]["claims"][0]["lines"][0]
+    before = "\n".join(pages(publish.as_pdf(json.dumps(document))))
+    [copay] = [a for a in line["adjustments"] if a["carc"] == "3"]
+    copay["rarc"] = "N549"
+    after = "\n".join(pages(publish.as_pdf(json.dumps(document))))
+    assert "N549" not in before
+    assert after.count("N549") == 1
+    assert after.count("20.00") == before.count("20.00")
+
+
 def test_the_csv_has_a_row_a_line_and_its_sums_are_the_documents(
     published: tuple[Path, dict[str, bytes]],
 ) -> None:
