@@ -207,7 +207,12 @@ def _print_summary(summary: Summary, out: Path) -> None:
             f"{money(figures['charge_amount']):>18}"
         )
     typer.echo(f"\n  paid to providers {money(summary.paid_amount):>28}\n")
-    for f in summary.files:
+    plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
+    plain = [f for f in plain if not f.reasons]
+    if plain:
+        claims = _claims(sum(f.claim_count for f in plain))
+        typer.echo(f"  {'read':<9} {_counted(len(plain), 'file')} without a fault: {claims}")
+    for f in (f for f in summary.files if f not in plain):
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
         typer.echo(f"  {f.verdict:<9} {f.name}: {_claims(f.claim_count)}{extra}")
         for reason in f.reasons:

@@ -339,7 +339,7 @@ def _sources(*cites: Citation | None) -> list[dict[str, Any]]:
 def _cites(
     f: Mapping[str, Any], row: Mapping[str, Any], programs: Mapping[str, Program]
 ) -> list[dict[str, Any]]:
-    inputs = f["inputs"]
+    inputs, program = f["inputs"], programs.get(row["program_code"])
     if f["edit"] == "mandatory_field":
         return [
             {"document": form.citation.document, "lines": list(box.lines), "phrase": None}
@@ -349,11 +349,18 @@ def _cites(
             and (box.box, box.name) == (inputs.get("box"), inputs.get("field"))
         ]
     if f["edit"] == "plan_exclusion":
-        program = programs.get(inputs["program_code"])
-        terms = _terms(program, inputs["plan_code"], inputs["decision_date"])
-        excluded = _cost_share(terms, inputs["benefit_category"], inputs["network_code"])
+        terms = _terms(program, inputs.get("plan_code"), inputs.get("decision_date"))
+        excluded = _cost_share(terms, inputs.get("benefit_category"), inputs.get("network_code"))
         return _sources((excluded.citation if excluded else None) or EXCLUDED)
-    return _sources(*(e.cites for e in EDITS if e.name == f["edit"]))
+    cites = [e.cites for e in EDITS if e.name == f["edit"]]
+    if f["edit"] == "timely_filing" and program:
+        # the edit cites the limit of those with a contract
+        cites += [
+            limit.citation
+            for limit in program.filing_limits
+            if not limit.contracted and limit.days == inputs.get("limit_days")
+        ]
+    return _sources(*cites)
 
 
 # ---- price, share, balance -------------------------------------------------------------------
@@ -422,10 +429,14 @@ def _terms(program: Program | None, plan_code: str | None, day: str | None) -> P
     )
 
 
-def _cost_share(terms: PlanTerms | None, category: str, network: str) -> CostShare | None:
+def _cost_share(
+    terms: PlanTerms | None, category: str | None, network: str | None
+) -> CostShare | None:
     """The cost share for a category, else that of whatever the terms don't name."""
-    found = {(s.category, s.network_code): s for s in (terms.cost_shares if terms else ())}
-    return found.get((category, network), found.get(("other", network)))  # type: ignore[arg-type]
+    found: dict[tuple[str | None, str | None], CostShare] = {
+        (s.category, s.network_code): s for s in (terms.cost_shares if terms else ())
+    }
+    return found.get((category, network), found.get(("other", network)))
 
 
 def _counted_network(line: Mapping[str, Any]) -> str:

@@ -291,7 +291,12 @@ class _Night:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
             whole = {
-                n: pl.concat([f[n] for f in known], how="vertical_relaxed", rechunk=True)
+                # in one piece only what the stages go over again and again
+                n: pl.concat(
+                    [f[n] for f in known],
+                    how="vertical_relaxed",
+                    rechunk=n in ("claims", "lines"),
+                )
                 for n in names
             }
             assert whole["claims"]["claim_id"].is_sorted()

@@ -328,7 +328,7 @@ TELLS: Mapping[str, Words] = {
         _correction, "nothing yet: corrected claims wait until they are carried out"
     ),
     "payee_unknown": Words(
-        "the provider file has not one payee, and one alone, for NPI {billing_npi}",
+        "the provider file names no payee for NPI {billing_npi}, or several",
         "rows of table providers that give NPI {billing_npi} one payee on the claim's date",
     ),
     "member_unknown": Words(

@@ -23,6 +23,25 @@ PADDING = (0x0A, 0x0D)
 _WHOLE_ISA = re.compile(
     rb"ISA([^A-Za-z0-9\s])..\1.{10}\1..\1.{10}\1..\1.{15}\1..\1.{15}\1.{6}\1.{4}\1.\1", re.DOTALL
 )
+# what an element of an ISA must look like, and the TA105 of one that doesn't
+_QUALIFIER = "01|14|20|27|28|29|30|33|ZZ"
+ISA_CHECKS = (
+    (1, "00|03", "010", "neither 00 nor 03"),
+    (3, "00|01", "012", "neither 00 nor 01"),
+    (5, _QUALIFIER, "005", "the sender's qualifier is none that is allowed"),
+    (6, r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", "006", "the sender's number is no text"),
+    (7, _QUALIFIER, "007", "the receiver's qualifier is none that is allowed"),
+    (8, r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?", "008", "the receiver's number is no text"),
+    (9, "[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", "014", "not a date"),
+    (10, "([01][0-9]|2[0-3])[0-5][0-9]", "015", "not a time"),
+    (13, "[0-9]{9}", "018", "not a control number of nine digits"),
+    (14, "[01]", "019", "neither 0 nor 1"),
+    (15, "[PT]", "020", "neither P nor T"),
+)
+# sets that an acknowledgement can name
+SET_TYPES = ("270", "271", "276", "277", "278", "820", "834", "835", "837")
+# groups that a 999 can name; FA are acknowledgements, and those are never acknowledged
+GROUP_TYPES = ("BE", "HB", "HC", "HI", "HN", "HP", "HR", "HS", "RA")
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF"}
 
 
@@ -60,6 +79,15 @@ class TransactionSet:
     segment_count: int
     first_segment: int
     problems: list[Problem] = field(default_factory=list)
+    sent_guide_code: str = ""  # ST03 as it stands
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether a 999 can name it: without a type and a number there is nothing to name."""
+        return (
+            self.type_code in SET_TYPES
+            and re.fullmatch("[0-9A-Za-z]{4,9}", self.number) is not None
+        )
 
 
 @dataclass
@@ -79,6 +107,18 @@ class Group:
     @property
     def guide_code(self) -> str:
         return self.header[8]
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether a 999 can be written for it: GS01, GS02, GS03 and GS06 are what they must be."""
+        codes = all(
+            re.fullmatch(r"[\x21-\x7e][\x20-\x7e]{0,13}[\x21-\x7e]", c) for c in self.header[2:4]
+        )
+        return (
+            self.header[1] in GROUP_TYPES
+            and codes
+            and re.fullmatch("[0-9]{1,9}", self.number) is not None
+        )
 
 
 @dataclass
@@ -189,6 +229,12 @@ def _read_isa(head: bytes, position: int) -> Interchange | Problem:
         interchange.problems.append(
             Problem("interchange", "017", position, f"ISA12 is {version}; only 00501 is read")
         )
+    else:
+        interchange.problems += [
+            Problem("interchange", code, position, f"ISA{at:02d}: {what}")
+            for at, pattern, code, what in ISA_CHECKS
+            if not re.fullmatch(pattern, interchange.header[at])
+        ]
     return interchange
 
 
@@ -282,6 +328,11 @@ def _read_segments(
                 group.problems.append(
                     Problem("group", "19", control.start, "GS06 is used twice in the interchange")
                 )
+            if not group.is_answerable and group.header[1] != "FA":
+                text = "GS01, GS02, GS03 or GS06 is not what the guide asks for"
+                interchange.problems.append(
+                    Problem("interchange", "024", control.start, f"an invalid GS segment: {text}")
+                )
             interchange.groups.append(group)
             set_numbers = set()
         elif control.id == "ST":
@@ -301,9 +352,12 @@ def _read_segments(
                 element[3] or group.guide_code,
                 0,
                 control.ordinal,
+                sent_guide_code=element[3],
             )
-            if not element[2]:
-                set_.problems.append(Problem("set", "6", control.start, "ST02 is missing"))
+            if not set_.is_answerable:
+                # RFI 1339: no set can be named in the answer, so the group is refused
+                text = "ST01 or ST02 of a set can't be read, so no answer could name the set"
+                group.problems.append(Problem("group", "5", control.start, text))
             elif element[2] in set_numbers:
                 set_.problems.append(Problem("set", "23", control.start, "ST02 is used twice"))
             set_numbers.add(element[2])
@@ -311,7 +365,7 @@ def _read_segments(
         elif control.id == "SE":
             if set_ is None:
                 where: list[Problem] = group.problems if group else interchange.problems
-                level, code = ("group", "6") if group else ("interchange", "024")
+                level, code = ("group", "5") if group else ("interchange", "024")
                 where.append(Problem(level, code, control.start, "an SE segment without its ST"))
                 continue
             set_.end = control.end

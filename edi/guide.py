@@ -256,13 +256,46 @@ class Guide:
             return [("8", f"{node.segment}03", "")]
         except (IndexError, AttributeError, TypeError):
             # pyx12 fails on a composite with too many components
-            return [("3", node.segment, "")]
-        # a broken syntax note names its first element by number alone
-        places = (f"{e.refdes:02d}" if isinstance(e.refdes, int) else e.refdes for e in errors)
-        return [
-            (e.err_cde, place or node.segment, e.err_val or "")
-            for e, place in zip(errors, places, strict=True)
-        ]
+            return _overfull(node, segment, delimiters)
+        return [(_code(e), _place(e) or node.segment, e.err_val or "") for e in errors]
+
+    def element_number(self, segment: str, position: int, component: int = 0) -> str:
+        """The number of a data element in X12's dictionary; empty where it has none of its own."""
+        with self.map.alone:
+            for node in self.map.segments:
+                if node.id != segment or position > len(node.children):
+                    continue
+                element = node.children[position - 1]
+                if component and element.is_composite() and component <= len(element.children):
+                    element = element.children[component - 1]
+                number = "" if element.is_composite() else str(element.data_ele)
+                return number if number.isdigit() else ""
+        return ""
+
+
+def _code(error: Any) -> str:
+    """IK403 of one of pyx12's errors. Of an element the guide does not use it says 10, which means
+    that two exclude each other, and of such a composite 5."""
+    not_used = error.err_cde == "10" and not isinstance(error.refdes, int)
+    whole = error.err_cde == "5" and error.map_node is None
+    return "I10" if not_used or whole else str(error.err_cde)
+
+
+def _place(error: Any) -> str:
+    """Where it is; a broken syntax note names its first element by number alone."""
+    return f"{error.refdes:02d}" if isinstance(error.refdes, int) else error.refdes or ""
+
+
+def _overfull(node: Node, segment: str, delimiters: Delimiters) -> list[tuple[str, str, str]]:
+    """The composites of a segment with more components than the guide gives them."""
+    elements = segment.split(delimiters.element)[1:]
+    return [
+        ("13", f"{node.segment}{at:02d}", "")
+        for at, (element, child) in enumerate(
+            zip(elements, node.map_node.children, strict=False), start=1
+        )
+        if child.is_composite() and element.count(delimiters.component) >= len(child.children)
+    ] or [("3", node.segment, "")]
 
 
 @cache

@@ -62,6 +62,9 @@ _PARTY_LOOPS = (
 FIELDS: tuple[Field, ...] = (
     *_fields("set", "HEADER", "BHT", "", "2 transaction_purpose_code", "3 batch_reference",
              "4 submission_date:date", "6 claim_or_encounter_code"),
+    *_fields("set", "1000A", "NM1", "", "2 submitter_entity_type_code", "3 submitter_last_name",
+             "4 submitter_first_name", "5 submitter_middle_name", "9 submitter_number"),
+    *_fields("set", "1000B", "NM1", "", "3 receiver_name", "9 receiver_number"),
     *_fields("provider", "2000A", "PRV", "", "3 billing_taxonomy_code"),
     *_fields("subscriber", "2000B", "SBR", "", "1 responsibility_code", "2 relationship_code",
              "3 group_number", "5 insurance_type_code", "9 claim_filing_code"),
@@ -163,6 +166,12 @@ ROWS: tuple[Row, ...] = (
         ("1 category_code", "2 response_code", "3 condition_codes:elements5")),
 )  # fmt: skip
 
+# of each set: who sent it to whom, under which number (BHT03)
+HEADERS = {
+    f.column: pl.String
+    for f in FIELDS
+    if f.scope == "set" and (f.loops != "HEADER" or f.column == "batch_reference")
+}
 SCOPES = {
     "set": ("ST_LOOP", "ST"), "provider": ("2000A", "HL"), "subscriber": ("2000B", "HL"),
     "patient": ("2000C", "HL"), "claim": ("2300", "CLM"), "line": ("2400", "LX"),
@@ -179,10 +188,13 @@ _OCCURRENCES = ("BH", "BI", "BE", "BG", "TC", "BP", "BO")
 @dataclass
 class ReadClaims:
     """The frames of some segments, claims numbered from 0 in file order, and what couldn't be
-    read: ``problems`` has a row index, the element and why."""
+    read: ``problems`` has a row index, the element and why. ``headers``: one row an ST of
+    ``set_rows``."""
 
     frames: dict[str, pl.DataFrame]
     claim_rows: Integers
+    set_rows: Integers
+    headers: pl.DataFrame
     problems: list[tuple[int, str, str, str]] = field(default_factory=list)
 
 
@@ -394,7 +406,8 @@ def read_claims(segments: Segments) -> ReadClaims:
     parties = _parties(reader, claim_rows, of_provider)
     subscriber = _gather(reader.scope_frame("subscriber"), of_subscriber)
     patient = _gather(reader.scope_frame("patient"), of_patient)
-    set_ = _gather(reader.scope_frame("set"), of_set)
+    sets = reader.scope_frame("set")
+    set_ = _gather(sets.drop(c for c in HEADERS if c != "batch_reference"), of_set)
     provider = _gather(reader.scope_frame("provider"), of_provider)
     claims = pl.concat(
         [claims, set_, provider, subscriber.drop("relationship_code")], how="horizontal"
@@ -453,7 +466,8 @@ def read_claims(segments: Segments) -> ReadClaims:
     tables["claims"] = _conform(claims, frames.Claims)
     tables["lines"] = _conform(lines, frames.Lines)
     tables["sources"] = _sources(reader, set_, of_provider, of_subscriber, of_patient)
-    return ReadClaims(tables, claim_rows, reader.problems)
+    headers = sets.select(*HEADERS)
+    return ReadClaims(tables, claim_rows, starts["set"], headers, reader.problems)
 
 
 def _at(starts: Integers, index: Integers) -> Integers:

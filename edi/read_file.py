@@ -26,14 +26,18 @@ from edi.envelope import (
     read_envelope,
 )
 from edi.guide import GUIDES, Guide, guide_for
-from edi.read_837 import ReadClaims, read_claims
+from edi.read_837 import HEADERS, ReadClaims, read_claims
 from edi.syntax import Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
 LEAST_CHUNK_BYTES = 2_000_000  # a smaller one costs more than it saves
 CHUNKS_AT_A_TIME = 2
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
-REFUSING = {"interchange": {"017", "022", "027"}, "group": {"19"}}
+REFUSING = {
+    "interchange": {"005", "006", "007", "008", "010", "012", "017", "018", "020", "022", "025",
+                    "027"},
+    "group": {"19"},
+}  # fmt: skip
 
 SETS = {
     "set_index": pl.Int64, "interchange_number": pl.String, "group_number": pl.String,
@@ -43,8 +47,9 @@ SETS = {
 OBJECTIONS = {
     "level": pl.String, "set_index": pl.Int64, "claim_id": pl.Int64, "segment_position": pl.Int64,
     "offset": pl.Int64, "loop": pl.String, "segment": pl.String, "reference": pl.String,
-    "code": pl.String, "text": pl.String,
+    "code": pl.String, "text": pl.String, "segment_code": pl.String, "value": pl.String,
 }  # fmt: skip
+SUBMITTERS = {"set_index": pl.Int64, **HEADERS}
 
 
 @dataclass
@@ -53,14 +58,17 @@ class FileReading:
 
     ``frames``: the frames of schemas/frames.py; ``claim_id`` counts the file's claims from 0.
     ``sets``: one row a transaction set with its verdict. ``objections``: one row a fault, its
-    level (file, interchange, group, set or claim) and place, in file order. ``sources`` is among
-    the frames, without the file's number.
+    level (file, interchange, group, set or claim) and place, in file order; ``code`` is what its
+    acknowledgement carries (TA105, AK905, IK502, IK304 or, where ``segment_code`` is 8, IK403),
+    ``value`` the wrong code itself where it can be nobody's name. ``submitters``: one row a set
+    that was looked into. ``sources`` is among the frames, without the file's number.
     """
 
     envelope: Envelope
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
     sets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETS))
     objections: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OBJECTIONS))
+    submitters: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SUBMITTERS))
 
     @property
     def claim_count(self) -> int:
@@ -93,6 +101,7 @@ class Part:
     claim_count: int
     objections: list[dict[str, Any]]
     refused: dict[int, str]
+    submitters: pl.DataFrame
 
 
 def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
@@ -150,10 +159,32 @@ def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileRe
     found_ = pl.DataFrame(objections, schema=OBJECTIONS).unique(maintain_order=True)
     reading.objections = found_.sort("offset", "claim_id", maintain_order=True)
     if parts:
+        # a set in several chunks has its header in each
+        headers = pl.concat([p.submitters for p in parts])
+        reading.submitters = headers.unique("set_index", keep="first", maintain_order=True)
         names = parts[0].frames.keys()
-        whole = {n: pl.concat([p.frames[n] for p in parts], rechunk=True) for n in names}
+        whole = {n: pl.concat([p.frames[n] for p in parts]) for n in names}
         reading.frames = _without_refused_sets(whole, reading.sets)
     return reading
+
+
+def refuse_interchange(reading: FileReading, position: int, code: str, text: str) -> None:
+    """Refuse an interchange that was read, for what only the caller can know: a control number
+    used before (TA105 025), another receiver's file (008). Its claims leave."""
+    interchange = reading.envelope.interchanges[position]
+    problem = Problem("interchange", code, interchange.start, text)
+    interchange.problems.append(problem)
+    told = pl.DataFrame([_objection(problem)], schema=OBJECTIONS)
+    found = pl.concat([reading.objections, told])
+    reading.objections = found.sort("offset", "claim_id", maintain_order=True)
+    offsets = [s.start for g in interchange.groups for s in g.sets]
+    here = pl.col("offset").is_in(offsets) & (pl.col("verdict") == "read")
+    reading.sets = reading.sets.with_columns(
+        verdict=pl.when(here).then(pl.lit("refused")).otherwise("verdict"),
+        reason=pl.when(here).then(pl.lit(text)).otherwise("reason"),
+    )
+    if reading.frames:
+        reading.frames = _without_refused_sets(reading.frames, reading.sets)
 
 
 def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
@@ -163,7 +194,11 @@ def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
     segments = read_segments(data, chunk.spans, guide, chunk.delimiters)
     read = read_claims(segments)
     objections, refused = _pinned(data, segments, read, chunk)
-    return Part(_placed(read, chunk, segments), len(read.claim_rows), objections, refused)
+    owner = {start: index for index, start in chunk.starts.items()}
+    at = [owner[start] for start in segments.offset[read.set_rows].tolist()]
+    submitters = read.headers.select(pl.Series("set_index", at, dtype=pl.Int64), pl.all())
+    placed = _placed(read, chunk, segments)
+    return Part(placed, len(read.claim_rows), objections, refused, submitters)
 
 
 def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk]) -> list[Part]:
@@ -181,7 +216,8 @@ def _objection(problem: Problem, set_index: int | None = None) -> dict[str, Any]
     return {
         "level": problem.level, "set_index": set_index, "claim_id": None,
         "segment_position": None, "offset": problem.offset, "loop": "", "segment": "",
-        "reference": "", "code": problem.code, "text": problem.text,
+        "reference": "", "code": problem.code, "text": problem.text, "segment_code": "",
+        "value": "",
     }  # fmt: skip
 
 
@@ -191,8 +227,12 @@ def _refusal(interchange: Interchange, group: Group) -> str | None:
         for p in problems:
             if p.code in REFUSING[level]:
                 return p.text
+    if any(not set_.is_answerable for set_ in group.sets):
+        return "ST01 or ST02 of a set of its group can't be read"
     if group.header[1] != "HC":
         return f"GS01 is {_code(group.header[1])}: not a claims group (HC)"
+    if not group.is_answerable:
+        return "GS02, GS03 or GS06 is not what the guide asks for"
     if guide_for(group.guide_code) is None:
         return (
             f"GS08 is {_code(group.guide_code)}, a guide that is not read here; "
@@ -310,14 +350,14 @@ def _pinned(
     """The objections of a chunk, each at its claims or its set; and the sets refused by them."""
     found = screen(segments)
     rows = [
-        (int(r), s, p, ref, ec or sc, text)
-        for r, s, p, ref, sc, ec, text in found.select(
-            "row", "segment", "loop", "reference", "segment_code", "element_code", "text"
+        (int(r), s, p, ref, ec or sc, text, sc, value)
+        for r, s, p, ref, sc, ec, text, value in found.select(
+            "row", "segment", "loop", "reference", "segment_code", "element_code", "text", "value"
         ).iter_rows()
     ]
     nodes = segments.guide.nodes
     rows += [
-        (row, nodes[segments.node[row]].segment, loop, ref, "6", text)
+        (row, nodes[segments.node[row]].segment, loop, ref, "6", text, "8", "")
         for row, loop, ref, text in read.problems
     ]
     objections: list[dict[str, Any]] = []
@@ -335,7 +375,7 @@ def _pinned(
         )
         for loop in ("2000A", "2000B", "2000C")
     }
-    for row, segment, loop, reference, code, text in sorted(rows):
+    for row, segment, loop, reference, code, text, segment_code, value in sorted(rows):
         offset = int(segments.offset[row])
         owner = int(owners[np.flatnonzero((starts <= offset) & (offset < stops))[0]])
         above = guide.nodes[segments.node[row]].loops
@@ -345,6 +385,7 @@ def _pinned(
         base_row = {
             "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
             "segment": segment, "reference": reference, "code": code, "text": text,
+            "segment_code": segment_code, "value": value,
         }  # fmt: skip
         if whole_set:
             place = reference or segment or "a segment"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import mmap
 import operator
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ import polars as pl
 
 from edi.elements import Elements, Integers, Span, Truths, packed
 from edi.envelope import Delimiters
-from edi.guide import HERE, Guide
+from edi.guide import HERE, Guide, Node
 
 # what an element or segment error code of the 999 means, in our own words
 ELEMENT_ERRORS = {
@@ -32,7 +33,9 @@ ELEMENT_ERRORS = {
     "7": "the code is not one the guide allows",
     "8": "not a valid date",
     "9": "not a valid time",
-    "10": "an element is used that the guide does not use here",
+    "10": "two elements stand together that exclude each other",
+    "13": "the composite has too many components",
+    "I10": "an element is used that the guide does not use here",
 }
 SEGMENT_ERRORS = {
     "1": "the segment fits nowhere at this point",
@@ -50,7 +53,12 @@ FINDINGS = {
     "segment_code": pl.String,
     "element_code": pl.String,
     "text": pl.String,
+    "value": pl.String,
 }
+# no value of these is ever repeated: loops of persons, and segments of names, numbers and text
+PERSONS = ("2000B", "2000C", "2010BA", "2010CA", "2330A")
+TELLING = ("NM1", "N2", "N3", "N4", "DMG", "REF", "PER", "PAT", "NTE", "K3", "PWK")
+Found = tuple[int, str, str, str, str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -192,14 +200,14 @@ def _number(key: bytes, delimiters: Delimiters, guide: Guide) -> int:
 
 def screen(segments: Segments) -> pl.DataFrame:
     """Everything the guide objects to: one row an objection (``FINDINGS``), in file order."""
-    found: list[tuple[int, str, str, str, str, str, str]] = []
+    found: list[Found] = []
     guide = segments.guide
     for row in np.flatnonzero(~segments.fits).tolist():
         value = segments.raw[row]
         name = _segment_id(value, segments.delimiters)
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
-        found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code]))
+        found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code], ""))
     for node in guide.nodes:
         rows = segments.rows_of((node.index,))
         if not len(rows):
@@ -213,13 +221,14 @@ def screen(segments: Segments) -> pl.DataFrame:
                 cleared = cleared & ~padded.str.contains(broken)
         for at in (~cleared.fill_null(False)).arg_true().to_list():
             row = int(rows[at])
-            for code, reference, _ in guide.verdict(node, raw[at], segments.delimiters):
+            verdict = guide.verdict(node, raw[at], segments.delimiters)
+            for code, reference, value in verdict:
                 place = (
                     reference if reference.startswith(node.segment) else node.segment + reference
                 )
-                found.append(
-                    (row, node.segment, node.loop, place, "8", code, ELEMENT_ERRORS.get(code, ""))
-                )
+                text = ELEMENT_ERRORS.get(code, "")
+                shown = value if len(verdict) == 1 and _is_mere_code(node, code, value) else ""
+                found.append((row, node.segment, node.loop, place, "8", code, text, shown))
             if raw[at].endswith(segments.delimiters.element):
                 found.append(
                     (
@@ -230,11 +239,23 @@ def screen(segments: Segments) -> pl.DataFrame:
                         "8",
                         "3",
                         "an element delimiter at the end of the segment",
+                        "",
                     )
                 )
     found.extend(_counts(segments))
     found.extend(_numbering(segments))
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
+
+
+def _is_mere_code(node: Node, code: str, value: str) -> bool:
+    """Whether a wrong value may be repeated to its sender: a short code where nobody is described,
+    in a segment that is wrong in nothing else. A torn segment is wrong in several places."""
+    return (
+        code == "7"
+        and node.segment not in TELLING
+        and node.loop not in PERSONS
+        and re.fullmatch("[0-9A-Z]{1,3}", value) is not None
+    )
 
 
 def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
@@ -245,9 +266,9 @@ def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
     )
 
 
-def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
+def _counts(segments: Segments) -> list[Found]:
     """Required and repeated segments and loops, counted within each instance of their parent."""
-    found: list[tuple[int, str, str, str, str, str, str]] = []
+    found: list[Found] = []
     nodes = segments.guide.nodes
     for rule in segments.guide.rules:
         parents = segments.rows_of((rule.parent,))
@@ -270,6 +291,7 @@ def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]
                         "3",
                         "",
                         SEGMENT_ERRORS["3"],
+                        "",
                     )
                 )
         if rule.most is not None and len(children):
@@ -284,12 +306,13 @@ def _counts(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]
                         rule.code,
                         "",
                         SEGMENT_ERRORS[rule.code],
+                        "",
                     )
                 )
     return found
 
 
-def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, str]]:
+def _numbering(segments: Segments) -> list[Found]:
     """HL01 must rise within its set, HL02 name the HL it stands under, LX01 count the claim's
     lines from 1.
 
@@ -308,7 +331,7 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         value, _ = cells.number(cells[1], 0, 10**12)
         return value.fill_null(-1).to_numpy()
 
-    found: list[tuple[int, str, str, str, str, str, str]] = []
+    found: list[Found] = []
     for child, parent in (("2000B", "2000A"), ("2000C", "2000B")):
         below, above = rows(child, "HL"), rows(parent, "HL")
         if not len(below) or not len(above):
@@ -317,7 +340,16 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         parents, children = elements.of(above[np.maximum(under, 0)], 1), elements.of(below, 2)
         wrong = children.text(children[2]).ne_missing(parents.text(parents[1]))
         found.extend(
-            (int(below[at]), "HL", child, "HL02", "8", "7", "HL02 does not name the HL above it")
+            (
+                int(below[at]),
+                "HL",
+                child,
+                "HL02",
+                "8",
+                "7",
+                "HL02 does not name the HL above it",
+                "",
+            )
             for at in wrong.arg_true().to_list()
         )
     levels = np.sort(np.concatenate([rows(loop, "HL") for loop in ("2000A", "2000B", "2000C")]))
@@ -327,7 +359,7 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         falls = (numbers[1:] <= numbers[:-1]) & (set_[1:] == set_[:-1])
         found.extend(
             (int(levels[at]), "HL", nodes[segments.node[levels[at]]].loop, "HL01", "8", "7",
-             "HL01 does not rise")
+             "HL01 does not rise", "")
             for at in np.flatnonzero(np.concatenate(([numbers[0] < 0], falls))).tolist()
         )  # fmt: skip
     lines, claims = rows("2400", "LX"), rows("2300", "CLM")
@@ -337,7 +369,16 @@ def _numbering(segments: Segments) -> list[tuple[int, str, str, str, str, str, s
         due = np.arange(len(lines)) - first + 1
         sent = number(lines)
         found.extend(
-            (int(lines[at]), "LX", "2400", "LX01", "8", "7", "LX01 does not count the lines from 1")
+            (
+                int(lines[at]),
+                "LX",
+                "2400",
+                "LX01",
+                "8",
+                "7",
+                "LX01 does not count the lines from 1",
+                "",
+            )
             for at in np.flatnonzero(sent != due).tolist()
         )
     return found

@@ -18,12 +18,16 @@ DENIED = "TF-61"  # the sample night's claim received on day 61
 
 
 def demo_output(reference: str, inbox: str, folder: Path) -> str:
-    """What the demo's two commands print."""
+    """What the demo's commands print."""
     db = f"sqlite:///{folder}/adjudicator.db"
     load = _adjudicate("reference", "load", reference, "--db", db)
     run = _adjudicate("run", inbox, "--db", db, "--out", f"{folder}/out",
                       "--business-date", "2025-11-15")  # fmt: skip
-    return (load + run).replace(str(folder), "build/demo")
+    reports = [
+        _adjudicate("report", name, "--db", db, "--out", f"{folder}/out")
+        for name in ("eop", "in-process", "register")
+    ]
+    return "\n".join([load + run, *reports]).replace(str(folder), "build/demo")
 
 
 def explain_output(folder: Path) -> str:

@@ -27,6 +27,7 @@ from adjudicator.explain import (
     RESUBMIT,
     Explanation,
     UnknownClaimError,
+    _cites,
     as_text,
     effects,
     explain,
@@ -34,6 +35,7 @@ from adjudicator.explain import (
 from adjudicator.fate import fates
 from adjudicator.load import load_reference
 from adjudicator.pipeline import Batch
+from adjudicator.programs import load_programs
 from adjudicator.sentences import TELLS, _filled, ended_by, figures, says
 from schemas import frames
 from schemas.program import Citation
@@ -567,6 +569,13 @@ def test_phrase_stands_in_its_lines(citation: Citation) -> None:
     first, last = citation.lines
     lines = documents[0].read_text(encoding="utf-8").split("\n")[first - 1 : last]
     assert citation.phrase in " ".join(" ".join(lines).split())
+
+
+def test_a_filing_limit_without_a_contract_has_a_source_of_its_own() -> None:
+    row = {"program_code": "carepartners", "claim_type_code": "P"}
+    for days, lines in ((60, [[2255, 2258]]), (366, [[2255, 2258], [3308, 3309]])):
+        late = finding("timely_filing", {"limit_days": days})
+        assert [c["lines"] for c in _cites(late, row, load_programs())] == lines
 
 
 # ---- findings --------------------------------------------------------------------------------
