@@ -295,7 +295,7 @@ class MessageCode(Strict):
 
     code: str
     kind: Literal["group", "pay", "pend"] = Field(
-        description="who bears an adjustment (CAS01), what became of a claim, what a claim waits for"
+        description="who bears an adjustment (CAS01), what became of a claim, what it waits for"
     )
     words: str
 
