@@ -242,15 +242,21 @@ def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 files")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the acknowledgements (TA1, 999, 277CA) here")
+    ] = None,
+    business_date: Annotated[
+        str | None, typer.Option("--business-date", help="Their date; default today")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
     from adjudicator.check import check_files
 
     try:
-        findings = check_files(files)
+        findings = check_files(files, out, _day(business_date, "--business-date") or date.today())
     except OSError as error:
-        _fail(f"{error.filename}: can't be read: {error.strerror}")
+        _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:
         typer.echo(json.dumps(findings.as_json(), indent=2))
     else:

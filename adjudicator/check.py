@@ -1,10 +1,13 @@
-"""Syntax and mandatory fields of files, with no store and no decision."""
+"""Syntax and mandatory fields of files, with no store and no decision: findings, and the
+acknowledgements that their senders would get (without claim numbers, which only a store gives)."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +16,19 @@ import polars as pl
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
-from adjudicator.stages.validate import validate
-from edi.read_file import read_file
+from adjudicator.stages.validate import objections_to_findings, validate
+from edi.acks import Acknowledgement, Issue, acknowledge
+from edi.read_file import FileReading, read_file
+from schemas import frames
 
 
 @dataclass
 class Checked:
-    """What checking found: a row a finding, and a row a file."""
+    """What checking found: a row a finding, a row a file, and what its sender is answered."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
+    acknowledgements: list[Acknowledgement] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {"files": self.files, "findings": self.rows}
@@ -31,6 +37,7 @@ class Checked:
         out = []
         for told in self.files:
             out.append(f"{told['file']}: {told['claims']:,} claims, {told['findings']:,} findings")
+            out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
             out += [
                 f"  {r['level']:<11} {r['place']:<30} {r['code']:<9} {r['text']}"
                 for r in self.rows
@@ -39,21 +46,51 @@ class Checked:
         return "\n".join(out)
 
 
-def check_files(paths: Sequence[Path]) -> Checked:
-    """Every fault of every file, in order of file and place. Raises OSError for an unreadable
-    one."""
+def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None = None) -> Checked:
+    """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
+    acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
+    written."""
     checked = Checked()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    for path in files:
-        found = list(_faults(path.read_bytes(), path.name, checked))
+    for position, path in enumerate(files, start=1):
+        reading = read_file(path.read_bytes())
+        findings = _findings(reading)
+        found = _faults(reading, findings, path.name)
+        written: dict[str, str] = {}
+        if out is not None and day is not None:
+            issue = Issue(len(checked.acknowledgements) + 1, day, day)
+            for one in acknowledge(reading, issue, rejections=findings):
+                checked.acknowledgements.append(one)
+                written[f"{position:04d}-{one.name}"] = one.code
+                _write(out / f"{position:04d}-{one.name}", one.content)
         checked.rows += found
-        checked.files[-1]["findings"] = len(found)
+        checked.files.append({
+            "file": path.name, "claims": reading.claim_count, "findings": len(found),
+            "acknowledgements": written,
+        })  # fmt: skip
     return checked
 
 
-def _faults(data: bytes, name: str, checked: Checked) -> list[dict[str, Any]]:
-    reading = read_file(data)
-    checked.files.append({"file": name, "claims": reading.claim_count, "findings": 0})
+def _write(path: Path, content: bytes) -> None:
+    """A whole file or none, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+    partial.replace(path)
+
+
+def _findings(reading: FileReading) -> pl.DataFrame:
+    """Why claims are rejected: the reader's objections to them, then what else is missing."""
+    if not reading.claim_count:
+        return frames.empty(frames.Findings)
+    batch = Batch(**{n: reading.frames[n] for n in AS_READ})
+    batch = batch.with_(findings=objections_to_findings(reading.objections))
+    return validate(batch, Reference("", {}, {}, forms=load_forms())).findings
+
+
+def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
     numbers = {r["set_index"]: r["set_number"] for r in reading.sets.iter_rows(named=True)}
     found = [
         {
@@ -78,10 +115,9 @@ def _faults(data: bytes, name: str, checked: Checked) -> list[dict[str, Any]]:
         if s["set_index"] not in told
     ]  # fmt: skip
     if reading.claim_count:
-        batch = Batch(**{n: reading.frames[n] for n in AS_READ})
         sets = dict(reading.frames["sources"].select("claim_id", "set_number").iter_rows())
-        nothing = Reference("", {}, {}, forms=load_forms())
-        for f in validate(batch, nothing).findings.iter_rows(named=True):
+        # objections are told above, at their place in the file
+        for f in findings.filter(pl.col("edit") != "syntax").iter_rows(named=True):
             inputs = json.loads(f["inputs"])
             where = f" line {f['line_number']}" if f["line_number"] else ""
             found.append({

@@ -323,6 +323,11 @@ TELLS: Mapping[str, Words] = {
     "no_lines": Words("{element}: {cause}", "add the services, a line each"),
     "total_charge": Words("{element}: {cause}", "make the total the sum of its lines"),
     "negative_amount": Words("{element}: {cause}", "send amounts and counts of nothing or more"),
+    "date_range": Words("{element}: {cause}", "send a line for each day"),
+    "diagnosis_count": Words("{element}: {cause}", "send the twelve that matter most"),
+    "diagnosis_pointer": Words(
+        "{element}: {cause}", "point each line to at most four diagnoses of the claim"
+    ),
     # edits: ended by what a payer loads or somebody decides
     "correction": Words(
         _correction, "nothing yet: corrected claims wait until they are carried out"

@@ -118,7 +118,7 @@ FIELDS: tuple[Field, ...] = (
     *_fields("other_payer", "2320", "AMT", "A8", "2 noncovered_amount:amount"),
     *_fields("other_payer", "2320", "AMT", "EAF", "2 remaining_liability_amount:amount"),
     *_fields("other_payer", "2320", "OI", "", "3 assignment_code", "6 release_code"),
-    *_fields("other_payer", "2330A", "NM1", "", "9 subscriber_number"),
+    *_fields("other_payer", "2330A", "NM1", "", "3 insured_last_name", "9 subscriber_number"),
     *_fields("other_payer", "2330B", "NM1", "", "3 payer_name", "9 payer_number"),
     *_fields("other_payer", "2330B", "DTP", "573", "3 adjudication_date:from"),
     *_fields("other_payer", "2330B", "REF", "F8", "2 payer_claim_number"),
@@ -348,13 +348,14 @@ def _joined(cells: Cells, f: Field) -> pl.Series:
     return text
 
 
+NOT_A_DATE = "not a date"
 _UNREADABLE = {
     "amount": "not an amount of at most 99,999,999.99 in whole cents",
     "quantity": "not a quantity with at most three decimals",
     "percent": "not a percentage with at most two decimals",
-    "date": "not a date",
-    "from": "not a date",
-    "through": "not a date",
+    "date": NOT_A_DATE,
+    "from": NOT_A_DATE,
+    "through": NOT_A_DATE,
 }
 _SCALES = {"amount": (2, CENTS_LIMIT), "quantity": (3, 10**13), "percent": (2, 10**6)}
 _DTYPE = {

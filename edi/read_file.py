@@ -26,7 +26,7 @@ from edi.envelope import (
     read_envelope,
 )
 from edi.guide import GUIDES, Guide, guide_for
-from edi.read_837 import HEADERS, ReadClaims, read_claims
+from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
 from edi.syntax import Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
@@ -118,7 +118,7 @@ def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileRe
         objections += [_objection(p) for p in interchange.problems]
         for group in interchange.groups:
             objections += [_objection(p) for p in group.problems]
-            reason = _refusal(interchange, group)
+            reason = group_refusal(interchange, group)
             readable: list[tuple[int, TransactionSet]] = []
             for set_ in group.sets:
                 index = len(sets)
@@ -221,7 +221,7 @@ def _objection(problem: Problem, set_index: int | None = None) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _refusal(interchange: Interchange, group: Group) -> str | None:
+def group_refusal(interchange: Interchange, group: Group) -> str | None:
     """Why nothing of this group is read, or None."""
     for level, problems in (("interchange", interchange.problems), ("group", group.problems)):
         for p in problems:
@@ -357,7 +357,16 @@ def _pinned(
     ]
     nodes = segments.guide.nodes
     rows += [
-        (row, nodes[segments.node[row]].segment, loop, ref, "6", text, "8", "")
+        (
+            row,
+            nodes[segments.node[row]].segment,
+            loop,
+            ref,
+            "8" if text == NOT_A_DATE else "6",
+            text,
+            "8",
+            "",
+        )
         for row, loop, ref, text in read.problems
     ]
     objections: list[dict[str, Any]] = []

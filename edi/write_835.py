@@ -22,10 +22,18 @@ from typing import Literal
 
 import polars as pl
 
-ELEMENT, COMPONENT, REPETITION, TERMINATOR = "*", ":", "^", "~"
-
-# X12's basic and extended character sets without the four delimiters above
-UNFIT = r"""[^A-Za-z0-9 !"&'()+,\-./;?=%@\[\]_{}\\|<>`#$]"""
+from edi.text import (
+    COMPONENT,
+    ELEMENT,
+    REPETITION,
+    TERMINATOR,
+    day_text,
+    decimal,
+    fit,
+    fit_codes,
+    segment,
+    where,
+)
 
 CLAIM_KEY = ["payment_id", "claim_id", "reversal_code"]
 
@@ -122,13 +130,13 @@ def write_835(
     the payer's identity and address, the payee's NPI or tax number, a control number of at most
     nine digits, a line's procedure or revenue code, an adjustment's reason.
     """
-    payments = _fit(payments, PAYMENT_TEXT)
-    provider_adjustments = _fit(provider_adjustments, PROVIDER_ADJUSTMENT_TEXT)
-    claims = _fit_codes(_fit(claims, CLAIM_TEXT), CLAIM_CODES).with_row_index("position")
-    lines = _fit_codes(_fit(lines, LINE_TEXT), LINE_CODES)
+    payments = fit(payments, PAYMENT_TEXT)
+    provider_adjustments = fit(provider_adjustments, PROVIDER_ADJUSTMENT_TEXT)
+    claims = fit_codes(fit(claims, CLAIM_TEXT), CLAIM_CODES).with_row_index("position")
+    lines = fit_codes(fit(lines, LINE_TEXT), LINE_CODES)
     _refuse(payments, claims, lines, provider_adjustments)
     lines = _placed(lines, claims, "lines")
-    adjustments = _placed(_fit(adjustments, ADJUSTMENT_TEXT), claims, "adjustments")
+    adjustments = _placed(fit(adjustments, ADJUSTMENT_TEXT), claims, "adjustments")
     sets = (
         payments.join(_detail(claims, lines, adjustments), on="payment_id", how="left")
         .join(_plb(provider_adjustments, payments), on="payment_id", how="left")
@@ -147,13 +155,13 @@ def write_835(
                 _envelope_header(usage_indicator),
                 pl.col("set"),
                 # every segment brings one terminator; SE itself is counted too
-                _segment(
+                segment(
                     "SE",
                     (pl.col("set").str.count_matches(TERMINATOR, literal=True) + 1).cast(pl.String),
                     pl.col("control").str.zfill(9),
                 ),
-                _segment("GE", "1", pl.col("control")),
-                _segment("IEA", "1", pl.col("control").str.zfill(9)),
+                segment("GE", "1", pl.col("control")),
+                segment("IEA", "1", pl.col("control").str.zfill(9)),
                 pl.lit(TERMINATOR),
             ).alias("text"),
         )
@@ -165,7 +173,7 @@ def write_835(
 
 
 def _envelope_header(usage_indicator: str) -> pl.Expr:
-    day = _date(pl.col("payment_date"))
+    day = day_text(pl.col("payment_date"))
     isa = pl.concat_str(
         pl.lit(f"ISA*00*{'':10}*00*{'':10}*ZZ"),
         pl.col("payer_number").str.pad_end(15),
@@ -177,7 +185,7 @@ def _envelope_header(usage_indicator: str) -> pl.Expr:
         pl.lit(f"0*{usage_indicator}*{COMPONENT}"),
         separator=ELEMENT,
     )
-    gs = _segment(
+    gs = segment(
         "GS",
         "HP",
         pl.col("payer_number"),
@@ -193,45 +201,45 @@ def _envelope_header(usage_indicator: str) -> pl.Expr:
 
 def _header() -> pl.Expr:
     """ST to the end of 1000B."""
-    day = _date(pl.col("payment_date"))
+    day = day_text(pl.col("payment_date"))
     amount = pl.col("payment_amount")
     nothing = (amount == 0) | (pl.col("payment_method_code") == "NON")
     npi, tax = pl.col("payee_npi"), pl.col("payee_tax_number")
     return pl.concat_str(
-        _segment("ST", "835", pl.col("control_number").cast(pl.String).str.zfill(9)),
-        _segment(
+        segment("ST", "835", pl.col("control_number").cast(pl.String).str.zfill(9)),
+        segment(
             "BPR",
             pl.when(nothing).then(pl.lit("H")).otherwise(pl.lit("I")),
-            _decimal(amount, 2),
+            decimal(amount, 2),
             "C",
             pl.when(nothing).then(pl.lit("NON")).otherwise(pl.lit("CHK")),
             *[""] * 11,
             day,
         ),
-        _segment("TRN", "1", pl.col("trace_number"), pl.lit("1") + pl.col("payer_tax_number")),
-        _segment("DTM", "405", day),
-        _segment("N1", "PR", pl.col("payer_name")),
-        _segment("N3", pl.col("payer_address_line")),
-        _segment("N4", pl.col("payer_city"), pl.col("payer_state_code"), pl.col("payer_zip_code")),
+        segment("TRN", "1", pl.col("trace_number"), pl.lit("1") + pl.col("payer_tax_number")),
+        segment("DTM", "405", day),
+        segment("N1", "PR", pl.col("payer_name")),
+        segment("N3", pl.col("payer_address_line")),
+        segment("N4", pl.col("payer_city"), pl.col("payer_state_code"), pl.col("payer_zip_code")),
         # N104 is for the national plan identifier alone, so our number stands here
-        _segment("REF", "2U", pl.col("payer_number")),
-        _segment("PER", "BL", pl.col("payer_contact_name"), "TE", pl.col("payer_contact_phone")),
-        _segment(
+        segment("REF", "2U", pl.col("payer_number")),
+        segment("PER", "BL", pl.col("payer_contact_name"), "TE", pl.col("payer_contact_phone")),
+        segment(
             "N1",
             "PE",
             pl.col("payee_name").fill_null("UNKNOWN"),
             pl.when(npi.is_null()).then(pl.lit("FI")).otherwise(pl.lit("XX")),
             npi.fill_null(tax),
         ),
-        _where("payee_address_line", _segment("N3", pl.col("payee_address_line"))),
-        _where(
+        where("payee_address_line", segment("N3", pl.col("payee_address_line"))),
+        where(
             "payee_city",
-            _segment(
+            segment(
                 "N4", pl.col("payee_city"), pl.col("payee_state_code"), pl.col("payee_zip_code")
             ),
         ),
         pl.when(npi.is_not_null() & tax.is_not_null())
-        .then(_segment("REF", "TJ", tax))
+        .then(segment("REF", "TJ", tax))
         .otherwise(pl.lit("")),
     )
 
@@ -270,14 +278,14 @@ def _claim_head() -> pl.Expr:
     member = pl.col("member_amount")
     shown = (member != 0) & (pl.col("reversal_code") == "N") & (pl.col("status_code") != "22")
     filing = pl.col("claim_filing_code")
-    return _segment(
+    return segment(
         "CLP",
         # the guide asks for a zero where the claim brought no number
         pl.col("patient_control_number").fill_null("0"),
         pl.col("status_code"),
-        _decimal(pl.col("charge_amount"), 2),
-        _decimal(pl.col("paid_amount"), 2),
-        pl.when(shown).then(_decimal(member, 2)),
+        decimal(pl.col("charge_amount"), 2),
+        decimal(pl.col("paid_amount"), 2),
+        pl.when(shown).then(decimal(member, 2)),
         pl.when(filing.is_in(CLAIM_FILING_CODES)).then(filing).otherwise(pl.lit("ZZ")),
         pl.col("claim_number"),
         pl.col("facility_code"),
@@ -297,7 +305,7 @@ def _claim_tail() -> pl.Expr:
         INPATIENT_FACILITY_CODES
     )
     return pl.concat_str(
-        _segment(
+        segment(
             "NM1",
             "QC",
             "1",
@@ -309,9 +317,9 @@ def _claim_tail() -> pl.Expr:
             pl.when(member.is_not_null()).then(pl.lit("MI")),
             member,
         ),
-        _where(
+        where(
             "insured_last_name",
-            _segment(
+            segment(
                 "NM1",
                 "IL",
                 pl.when(pl.col("insured_entity_type_code") == "2")
@@ -324,9 +332,9 @@ def _claim_tail() -> pl.Expr:
                 member,
             ),
         ),
-        _where(
+        where(
             "rendering_npi",
-            _segment(
+            segment(
                 "NM1",
                 "82",
                 pl.when(organisation).then(pl.lit("2")).otherwise(pl.lit("1")),
@@ -341,11 +349,11 @@ def _claim_tail() -> pl.Expr:
         pl.when(remarks.is_null())
         .then(pl.lit(""))
         .when(inpatient)
-        .then(_segment("MIA", "0", "", "", "", first, *[""] * 14, others))
-        .otherwise(_segment("MOA", "", "", remarks)),
-        _where("medical_record_number", _segment("REF", "EA", pl.col("medical_record_number"))),
+        .then(segment("MIA", "0", "", "", "", first, *[""] * 14, others))
+        .otherwise(segment("MOA", "", "", remarks)),
+        where("medical_record_number", segment("REF", "EA", pl.col("medical_record_number"))),
         *(
-            _where(column, _segment("DTM", qualifier, _date(pl.col(column))))
+            where(column, segment("DTM", qualifier, day_text(pl.col(column))))
             for qualifier, column in (
                 ("232", "statement_from_date"),
                 ("233", "statement_through_date"),
@@ -370,27 +378,27 @@ def _line_head() -> pl.Expr:
     )
     first, last = pl.col("service_from_date"), pl.col("service_through_date")
     return pl.concat_str(
-        _segment(
+        segment(
             "SVC",
             service,
-            _decimal(pl.col("charge_amount"), 2),
-            _decimal(pl.col("paid_amount"), 2),
+            decimal(pl.col("charge_amount"), 2),
+            decimal(pl.col("paid_amount"), 2),
             pl.when(coded).then(revenue),
-            _decimal(pl.col("unit_quantity"), 3),
+            decimal(pl.col("unit_quantity"), 3),
         ),
         pl.when(first.is_null())
         .then(pl.lit(""))
         .when(last.is_null() | (last == first))
-        .then(_segment("DTM", "472", _date(first)))
-        .otherwise(_segment("DTM", "150", _date(first)) + _segment("DTM", "151", _date(last))),
+        .then(segment("DTM", "472", day_text(first)))
+        .otherwise(segment("DTM", "150", day_text(first)) + segment("DTM", "151", day_text(last))),
     )
 
 
 def _line_tail() -> pl.Expr:
     return pl.concat_str(
-        _where("line_control_number", _segment("REF", "6R", pl.col("line_control_number"))),
-        _where("allowed_amount", _segment("AMT", "B6", _decimal(pl.col("allowed_amount"), 2))),
-        _where(
+        where("line_control_number", segment("REF", "6R", pl.col("line_control_number"))),
+        where("allowed_amount", segment("AMT", "B6", decimal(pl.col("allowed_amount"), 2))),
+        where(
             "remark_codes",
             pl.lit("~LQ*HE*")
             + pl.col("remark_codes").str.replace_all(COMPONENT, "~LQ*HE*", literal=True),
@@ -427,8 +435,8 @@ def _cas(adjustments: pl.DataFrame) -> pl.DataFrame:
             pl.concat_str(
                 gap,
                 ELEMENT + pl.col("carc"),
-                ELEMENT + _decimal(pl.col("adjustment_amount"), 2),
-                (ELEMENT + _decimal(pl.col("adjustment_quantity"), 3)).fill_null(""),
+                ELEMENT + decimal(pl.col("adjustment_amount"), 2),
+                (ELEMENT + decimal(pl.col("adjustment_quantity"), 3)).fill_null(""),
             ).alias("text"),
         )
     )
@@ -443,9 +451,9 @@ def _plb(provider_adjustments: pl.DataFrame, payments: pl.DataFrame) -> pl.DataF
         pl.col("reason_code"),
         (COMPONENT + pl.col("reference_number")).fill_null(""),
         pl.lit(ELEMENT),
-        _decimal(pl.col("adjustment_amount"), 2),
+        decimal(pl.col("adjustment_amount"), 2),
     )
-    opening = _segment("PLB", pl.col("payee_npi"), _date(pl.col("fiscal_date")))
+    opening = segment("PLB", pl.col("payee_npi"), day_text(pl.col("fiscal_date")))
     return (
         provider_adjustments.join(payee, on="payment_id", how="left")
         .sort("payment_id", "fiscal_date", "sequence_number")
@@ -523,72 +531,3 @@ def _refuse(
         raise ValueError(f"835: {bare} line(s) have neither procedure nor revenue code")
     if bare := provider_adjustments["reason_code"].null_count():
         raise ValueError(f"835: {bare} provider adjustment(s) have no reason of two characters")
-
-
-# ---- elements --------------------------------------------------------------------------------
-
-
-def _segment(tag: str, *elements: pl.Expr | str) -> pl.Expr:
-    """A segment behind its predecessor's terminator, without trailing empty elements."""
-    return pl.concat_str(
-        pl.lit(TERMINATOR + tag),
-        *(pl.lit(e) if isinstance(e, str) else e.fill_null("") for e in elements),
-        separator=ELEMENT,
-    ).str.strip_chars_end(ELEMENT)
-
-
-def _where(column: str, text: pl.Expr) -> pl.Expr:
-    return pl.when(pl.col(column).is_not_null()).then(text).otherwise(pl.lit(""))
-
-
-def _date(day: pl.Expr) -> pl.Expr:
-    year, month = day.dt.year().cast(pl.Int32), day.dt.month().cast(pl.Int32)
-    return (year * 10_000 + month * 100 + day.dt.day()).cast(pl.String)
-
-
-def _decimal(amount: pl.Expr, places: int) -> pl.Expr:
-    """An integer of 10**-places units as the shortest exact decimal."""
-    unit = 10**places
-    fractions = [f".{n:0{places}d}".rstrip("0").rstrip(".") for n in range(unit)]
-    size = amount.abs()
-    return pl.concat_str(
-        pl.when(amount < 0).then(pl.lit("-")).otherwise(pl.lit("")),
-        (size // unit).cast(pl.String),
-        (size % unit).replace_strict(range(unit), fractions, return_dtype=pl.String),
-    )
-
-
-def _fit(frame: pl.DataFrame, lengths: dict[str, tuple[int, int]]) -> pl.DataFrame:
-    """The frame with those columns fit for their elements; untouched where they already are."""
-
-    def misfit(column: str, least: int, most: int) -> pl.Expr:
-        text = pl.col(column)
-        size = text.str.len_bytes()
-        return (
-            (~size.is_between(least, most) | text.str.contains(UNFIT + "|^ | $"))
-            .any()
-            .alias(column)
-        )
-
-    def fitted(column: str, least: int, most: int) -> pl.Expr:
-        text = pl.col(column).str.replace_all(UNFIT, " ").str.strip_chars(" ")
-        text = text.str.head(most).str.strip_chars_end(" ")
-        return pl.when(text.str.len_bytes() >= least).then(text).alias(column)
-
-    misfits = frame.select(misfit(c, *bounds) for c, bounds in lengths.items()).row(0, named=True)
-    return frame.with_columns(fitted(c, *lengths[c]) for c, wrong in misfits.items() if wrong)
-
-
-def _fit_codes(frame: pl.DataFrame, codes: dict[str, tuple[str, int]]) -> pl.DataFrame:
-    """The frame with those lists of codes fit: without what is no code, or is one too many."""
-
-    def fitted(column: str, code: str, most: int) -> pl.Expr:
-        fit = pl.element().filter(pl.element().str.contains(f"^(?:{code})$"))
-        kept = pl.col(column).str.split(COMPONENT).list.eval(fit).list.head(most)
-        return pl.when(kept.list.len() > 0).then(kept.list.join(COMPONENT)).alias(column)
-
-    misfits = frame.select(
-        (~pl.col(c).str.contains(f"^(?:{code})(?::(?:{code})){{0,{most - 1}}}$")).any()
-        for c, (code, most) in codes.items()
-    ).row(0, named=True)
-    return frame.with_columns(fitted(c, *codes[c]) for c, wrong in misfits.items() if wrong)

@@ -309,6 +309,7 @@ class OtherPayers(dy.Schema):
     group_number = text("SBR03")
     insurance_type_code = text("SBR05")
     claim_filing_code = text("SBR09")
+    insured_last_name = text("2330A NM103")
     subscriber_number = text("2330A NM109")
     payer_name = text("2330B NM103")
     payer_number = text("2330B NM109")

@@ -2,13 +2,12 @@
 
     python -m tests.docs
 
-writes docs/reference-files.md, docs/data-dictionary.md and docs/edits.md anew; tests/test_docs.py
-fails where one of them no longer says what the program does.
+writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md and docs/forms.md anew;
+tests/test_docs.py fails where one of them no longer says what the program does.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,9 +28,10 @@ from adjudicator.programs import (
     load_message_codes,
     load_programs,
 )
+from adjudicator.stages.validate import CHECKS, CONDITIONS, PAPER_ONLY
 from adjudicator.store import tables as store_tables
 from schemas import frames, reference
-from schemas.form import Form
+from schemas.form import Form, FormField
 from schemas.program import Citation
 from tests.test_reference_load import CSV, MORE
 
@@ -483,70 +483,101 @@ def _lines(cites: Citation) -> str:
 
 VALIDATIONS_INTRO = """## Validations
 
-What is asked before any edit. A gap rejects the claim: it goes back with the claim status shown, is
-never adjudicated and stands on no 835. Where a claim was adjudicated after all, the remark would
-explain it.
+What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
+stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
+reported as `syntax`, with segment, element and the guide's own error code.
 """
 
 
 def _validations() -> Iterator[str]:
     yield VALIDATIONS_INTRO
+    rows: dict[str, dict[str, list[str]]] = {}
     for form in load_forms():
-        yield from _form(form)
-    yield "### Other validations\n"
-    yield from grid(("check", "finds", "element", "claim status", "remark"), _other_validations())
-    yield (
-        "\nWhat the X12 guides themselves refuse is reported as `syntax`, with segment, element "
-        "and the guide's own error code."
+        for field in form.fields:
+            check = CHECKS[field.wants]
+            if field.checked and check.edit != "mandatory_field":
+                told_of = rows.setdefault(check.edit, {})
+                told_of.setdefault(f"{field.name} {check.says}", []).append(
+                    f"{field.box} ({FORM_NAMES[form.form]})"
+                )
+    yield from grid(
+        ("check", "finds", "boxes"),
+        [
+            ("`mandatory_field`", "a box that must be filled is empty", "[all](forms.md)"),
+            *(
+                (f"`{edit}`", finds, ", ".join(boxes))
+                for edit, its in sorted(rows.items())
+                for finds, boxes in its.items()
+            ),
+        ],
     )
 
 
+# ---- the claim forms -------------------------------------------------------------------------
+
+FORM_NAMES = {"cms1500": "CMS-1500", "ub04": "UB-04"}
+FORM_TITLES = {"cms1500": "CMS-1500 and 837P", "ub04": "UB-04 and 837I"}
+FORMS_INTRO = f"""# Boxes of the claim forms
+
+{MADE}
+
+Every box of UB-04 and CMS-1500 as the provider manual lists it, with the 837 element that is the
+same thing, and whether it is looked at. Paper and 837 are read into the same columns, so that one
+table checks both:
+
+    adjudicate check FILE...
+
+What is found rejects the claim: it goes back with the claim status shown (277CA; on paper a
+letter), is never adjudicated and stands on no 835. Had it been adjudicated after all, CARC 16 and
+the remark would explain it.
+
+- **usage**, as the manual prints it: M mandatory, O optional, N not applicable.
+- **asked**: whether and when we look at the box. Where that is not what its usage says, *why*
+  tells the reason; **[j]** marks a judgement that no source decides.
+- **read into**: the column of [data-dictionary.md](data-dictionary.md). In brackets stands which of
+  a claim's rows is meant; a bar between columns means that one of them will do.
+- Lines are those of document 001.
+"""
+
+
+def forms_page() -> str:
+    out = [FORMS_INTRO]
+    for form in load_forms():
+        out += _form(form)
+    return "\n".join(out).rstrip() + "\n"
+
+
 def _form(form: Form) -> Iterator[str]:
-    name = {"cms1500": "CMS-1500 and 837P", "ub04": "UB-04 and 837I"}[form.form]
-    yield f"### {name}\n"
+    yield f"## {FORM_TITLES[form.form]}\n"
     yield f"*{_lines(form.citation)}*\n"
     rows = []
     for field in form.fields:
         first, last = field.lines
-        when = f"{field.when}: {field.because} [j]" if field.because else field.when
-        where = f"{first}" if first == last else f"{first}–{last}"
-        rows.append(
-            (field.box, field.name, field.element, when, field.status_code, field.rarc, where)
-        )
-    headings = ("box", "holds", "element", "mandatory", "claim status", "remark", "lines")
+        rows.append((
+            field.box, field.name, field.element or PAPER_ONLY, field.usage, _asked(field),
+            field.because, f"`{field.column}`" if field.column else "", field.status_code,
+            field.rarc, f"{first}" if first == last else f"{first}–{last}",
+        ))  # fmt: skip
+    headings = ("box", "holds", "element", "usage", "asked", "why", "read into", "claim status",
+                "remark", "lines")  # fmt: skip
     yield from grid(headings, rows)
     yield ""
 
 
-def _other_validations() -> Iterator[tuple[str, ...]]:
-    """From the calls of validate.py that say check, status, remark, element and cause."""
-    text = (ROOT / "adjudicator" / "stages" / "validate.py").read_text("utf-8")
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Tuple):
-            held = [e.value if isinstance(e, ast.Constant) else None for e in node.elts]
-            if len(held) == 5 and isinstance(held[0], str) and held[1] is None:
-                yield f"`{held[0]}`", str(held[4]), "2300 CLM05-3", str(held[2]), str(held[3])
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_rejected":
-            arguments = [ast.literal_eval(a) if _constant(a) else None for a in node.args]
-            if isinstance(arguments[1], str) and isinstance(arguments[5], dict):
-                name, _, status, rarc, inputs = arguments[1:]
-                yield f"`{name}`", inputs["cause"], inputs["element"], str(status), str(rarc)
-
-
-def _constant(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except ValueError:
-        return False
-    return True
+def _asked(field: FormField) -> str:
+    if not field.checked:
+        return "not looked at"
+    check, when = CHECKS[field.wants], CONDITIONS[field.when].words
+    if check.wrong is not None:
+        return f"refused where it {check.says}"
+    return f"must be filled {when}".rstrip()
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference-files.md": reference_files,
     "data-dictionary.md": data_dictionary,
     "edits.md": edits_catalogue,
+    "forms.md": forms_page,
 }
 
 

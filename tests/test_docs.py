@@ -12,6 +12,7 @@ import typer
 from adjudicator.edits import EDITS
 from adjudicator.edits.edit import Edit
 from adjudicator.programs import load_forms, load_message_codes
+from adjudicator.stages.validate import CHECKS, PAPER_ONLY
 from adjudicator.store.tables import metadata
 from cli import app
 from schemas import frames, reference
@@ -81,17 +82,19 @@ def test_an_edit_is_told_with_its_sentence_and_what_it_puts(each: Edit) -> None:
     assert ("a judgement [j]" in section) == each.judgement
 
 
-def test_the_edits_stand_in_their_order_and_every_box_is_told() -> None:
+def test_the_edits_stand_in_their_order_and_every_validation_is_told() -> None:
     made = PAGES["edits.md"]()
     assert re.findall(r"^\| \d+ \| \[(\w+)\]", made, re.M) == [each.name for each in EDITS]
+    for check in CHECKS.values():
+        assert f"| `{check.edit}` | " in made
+
+
+def test_every_box_is_told_with_its_element_and_usage() -> None:
+    made = PAGES["forms.md"]()
     for form in load_forms():
         for field in form.fields:
-            assert f"| {field.box} | {field.name} | {field.element} |" in made
-    text = (ROOT / "adjudicator" / "stages" / "validate.py").read_text("utf-8")
-    for check in ("interim_bill", "frequency", "original_number", "no_lines", "total_charge",
-                  "negative_amount"):  # fmt: skip
-        assert f'"{check}"' in text
-        assert f"| `{check}` |" in made
+            element = field.element or PAPER_ONLY
+            assert f"| {field.box} | {field.name} | {element} | {field.usage} | " in made
 
 
 # ---- all pages -------------------------------------------------------------------------------

@@ -229,13 +229,14 @@ PROFESSIONAL_ROWS: dict[str, Rows] = {
     "other_payers": [
         row(payer_sequence=1, responsibility_code="S", relationship_code="01",
              group_number="GRP12", insurance_type_code="12", claim_filing_code="CI",
+             insured_last_name="TALLOWAY",
              subscriber_number="OT123", payer_name="SECOND HARVEST HEALTH", payer_number="SHH01",
              payer_claim_number="SHH000777", paid_amount=60025, noncovered_amount=1200,
              remaining_liability_amount=39850, adjudication_date=day("2025-05-01"),
              assignment_code="Y", release_code="I"),
         row(payer_sequence=2, responsibility_code="T", relationship_code="18",
-             claim_filing_code="MB", subscriber_number="MB444", payer_name="THIRD ROCK MUTUAL",
-             payer_number="TRM09", assignment_code="N", release_code="Y"),
+             claim_filing_code="MB", insured_last_name="TALLOWAY", subscriber_number="MB444",
+             payer_name="THIRD ROCK MUTUAL", payer_number="TRM09", assignment_code="N", release_code="Y"),
     ],
     "other_payer_lines": [
         row(line_number=1, adjudication_sequence=1, payer_number="SHH01", paid_amount=50025,
@@ -396,8 +397,8 @@ INSTITUTIONAL_ROWS: dict[str, Rows] = {
     "certifications": [row(category_code="ZZ", response_code="Y", condition_codes="NU")],
     "other_payers": [
         row(payer_sequence=1, responsibility_code="P", relationship_code="18",
-             group_number="GRP9", claim_filing_code="16", subscriber_number="OI321",
-             payer_name="FOURTH WALL ASSURANCE", payer_number="FWA88",
+             group_number="GRP9", claim_filing_code="16", insured_last_name="TALLOWAY",
+             subscriber_number="OI321", payer_name="FOURTH WALL ASSURANCE", payer_number="FWA88",
              payer_claim_number="FWA000111", paid_amount=500000,
              adjudication_date=day("2025-05-20"), assignment_code="Y", release_code="Y"),
     ],

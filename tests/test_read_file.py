@@ -261,7 +261,7 @@ def test_a_fault_above_claims_is_each_claim_s_below() -> None:
     # a patient's his
     made = body([claim(f"A{n}") for n in range(4)], dependent=[True, True, True, True])
     found = read_file(file_of([transaction(put(made, "PAT*", "PAT*19*X", 2))])).objections
-    assert found.select("claim_id", "reference", "code").rows() == [(2, "PAT02", "10")]
+    assert found.select("claim_id", "reference", "code").rows() == [(2, "PAT02", "I10")]
 
 
 def test_what_can_not_be_pinned_to_a_claim_refuses_its_set_alone() -> None:

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edi.balance import check_835
-from edi.write_835 import _decimal, write_835
+from edi.text import decimal
+from edi.write_835 import write_835
 from schemas import frames
 from tests.pyx12_check import SECOND_PLB, pyx12_errors
 
@@ -277,7 +278,7 @@ def test_a_small_remittance_by_hand() -> None:
 )
 def test_decimals_are_exact_and_shortest(units: int | None, places: int, text: str | None) -> None:
     column = pl.DataFrame({"units": [units]}, schema={"units": pl.Int64})
-    assert column.select(_decimal(pl.col("units"), places)).item() == text
+    assert column.select(decimal(pl.col("units"), places)).item() == text
 
 
 def test_a_payment_of_nothing_is_h_and_non() -> None:
