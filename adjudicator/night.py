@@ -36,7 +36,7 @@ from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
-from adjudicator.remittance import Remittance, payees_to_pay, remit
+from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -332,12 +332,14 @@ class _Night:
             if decided:
                 due = payees_to_pay(batch)
                 first = store.take_numbers(connection, "payment", due.height)
-                remittance = remit(batch, self.reference, due, first, self.order.business_date)
-                names = _file_names(remittance.payments)
+                payments = payments_due(due, self.reference, first, self.order.business_date)
+                names = _file_names(payments)
                 with ThreadPoolExecutor(1) as beside:
-                    wrong = beside.submit(_render, partial, remittance, names)
+                    wrong = beside.submit(
+                        lambda: _render(partial, remit(batch, self.reference, payments), names)
+                    )
                     store.insert_decisions(
-                        connection, self.run_id, batch, remittance, names, self.open["claim_id"]
+                        connection, self.run_id, batch, payments, names, self.open["claim_id"]
                     )
                     _refuse_unbalanced(wrong.result())
             summary = self._summary(connection, batch)

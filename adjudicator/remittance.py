@@ -40,30 +40,40 @@ def payees_to_pay(batch: Batch) -> pl.DataFrame:
     )
 
 
-def remit(
-    batch: Batch,
-    reference: Reference,
-    due: pl.DataFrame,
-    first_payment: int,
-    payment_date: date,
-) -> Remittance:
+def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remittance:
     """The remittances of every payee with a finalised claim, paid or denied, zero or not.
 
-    ``due`` is ``payees_to_pay``; payments are numbered from ``first_payment`` in its order. A
-    claim of a payee nobody knows is never final, so each final claim is in exactly one payment.
+    ``payments`` is ``payments_due``'s. A claim of a payee nobody knows is never final, so each
+    final claim is in exactly one payment.
     """
-    payments = _payments(due, reference, first_payment, payment_date)
-    claims = (
-        batch.decisions.filter(pl.col("disposition").is_in(FINAL))
-        .join(batch.claims.drop("charge_amount"), on="claim_id", maintain_order="left")
-        .join(payments.select("payment_id", "payee_id", "program_code", "payee_npi"),
-              on=("payee_id", "program_code"), maintain_order="left")
+    final = batch.decisions.filter(pl.col("disposition").is_in(FINAL))
+    # lazily throughout: few of the batch's columns travel
+    keys = (
+        final.lazy()
+        .select("claim_id")
+        .join(
+            batch.claims.lazy().select("claim_id", "payee_id", "program_code"),
+            on="claim_id", maintain_order="left",
+        )
+        .join(
+            payments.lazy().select("payment_id", "payee_id", "program_code"),
+            on=("payee_id", "program_code"), maintain_order="left",
+        )
+        .select("payment_id", "claim_id", reversal_code=pl.lit("N"))
         .sort("payment_id", "claim_id")
+        .collect()
     )  # fmt: skip
-    keys = claims.select("payment_id", "claim_id", reversal_code=pl.lit("N"))
-    lines = keys.join(batch.lines, on="claim_id", maintain_order="left_right")
+    claims = (
+        keys.lazy()
+        .join(final.lazy(), on="claim_id", maintain_order="left")
+        .join(batch.claims.lazy().drop("charge_amount"), on="claim_id", maintain_order="left")
+        .join(payments.lazy().select("payment_id", "payee_npi"), on="payment_id",
+              maintain_order="left")
+    )  # fmt: skip
+    lines = keys.lazy().join(batch.lines.lazy(), on="claim_id", maintain_order="left_right")
     remarks = (
-        batch.adjustments.filter(pl.col("rarc").is_not_null())
+        batch.adjustments.lazy()
+        .filter(pl.col("rarc").is_not_null())
         .group_by("claim_id", "line_number", maintain_order=True)
         .agg(remark_codes=pl.col("rarc").unique(maintain_order=True).str.join(":"))
     )
@@ -79,17 +89,22 @@ def remit(
             allowed_amount=pl.when(pl.col("line_disposition") == "paid").then("allowed_amount"),
             service_from_date=pl.coalesce("service_from_date", "decision_date"),
         )
-        .select(frames.RemittanceLines.column_names()),
-        keys.join(batch.adjustments, on="claim_id", maintain_order="left_right")
+        .select(frames.RemittanceLines.column_names())
+        .collect(),
+        keys.lazy()
+        .join(batch.adjustments.lazy(), on="claim_id", maintain_order="left_right")
         .with_columns(adjustment_quantity=pl.lit(None, dtype=pl.Int64))
-        .select(frames.RemittanceAdjustments.column_names()),
+        .select(frames.RemittanceAdjustments.column_names())
+        .collect(),
         frames.empty(frames.RemittanceProviderAdjustments),
     )  # fmt: skip
 
 
-def _payments(
+def payments_due(
     due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date
 ) -> pl.DataFrame:
+    """The payments of ``payees_to_pay``, numbered from ``first_payment`` in its order: one row a
+    payment, with the columns of RemittancePayments."""
     due = due.with_columns(payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment)
     payers = pl.DataFrame(
         [
@@ -128,11 +143,12 @@ def _payments(
     )
 
 
-def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
-    patient = batch.people.filter(pl.col("role") == "patient").select(
+def _claims(claims: pl.LazyFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
+    people = batch.people.lazy()
+    patient = people.filter(pl.col("role") == "patient").select(
         "claim_id", patient_middle_name="middle_name"
     )
-    insured = batch.people.filter(pl.col("role") == "subscriber").select(
+    insured = people.filter(pl.col("role") == "subscriber").select(
         "claim_id",
         insured_last_name="last_name",
         insured_first_name="first_name",
@@ -140,9 +156,8 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
     )
     patients_own = pl.col("relationship_code") == "18"
     rendering = (
-        batch.claim_providers.filter(
-            (pl.col("role_code") == "82") & pl.col("line_number").is_null()
-        )
+        batch.claim_providers.lazy()
+        .filter((pl.col("role_code") == "82") & pl.col("line_number").is_null())
         .unique("claim_id", keep="first", maintain_order=True)
         .select(
             "claim_id",
@@ -151,8 +166,10 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
             rendering_entity_type_code="entity_type_code",
         )
     )
-    days = batch.lines.group_by("claim_id").agg(
-        _first=pl.col("service_from_date").min(), _last=pl.col("service_through_date").max()
+    days = (
+        batch.lines.lazy()
+        .group_by("claim_id")
+        .agg(_first=pl.col("service_from_date").min(), _last=pl.col("service_through_date").max())
     )
     filing = {code: p.payer.claim_filing_code for code, p in reference.programs.items()}
     unknown = pl.col("member_match_code") == "none"
@@ -182,4 +199,5 @@ def _claims(claims: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
             remark_codes=pl.lit(None, dtype=pl.String),
         )
         .select(frames.RemittanceClaims.column_names())
+        .collect()
     )  # fmt: skip

@@ -266,8 +266,10 @@ class _Reader:
                 at = np.full(count, -1, dtype=np.int64)
                 at[instance] = np.arange(len(rows))
                 place = pl.Series(at).set(pl.Series(at < 0), None)
-            for name, column in self.columns(rows, fields).items():
-                placed = column if place is None else column.gather(place)
+            found = pl.DataFrame(self.columns(rows, fields))
+            if place is not None:
+                found = found.select(pl.all().gather(place))
+            for name, placed in found.to_dict().items():
                 # an institutional and a professional segment may fill the same column
                 earlier = columns.get(name)
                 columns[name] = placed if earlier is None else earlier.fill_null(placed)

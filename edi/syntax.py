@@ -20,7 +20,7 @@ import polars as pl
 
 from edi.elements import Elements, Integers, Span, Truths, packed
 from edi.envelope import Delimiters
-from edi.guide import HERE, Guide, Node
+from edi.guide import HERE, Guide, Node, NodePattern
 
 # what an element or segment error code of the 999 means, in our own words
 ELEMENT_ERRORS = {
@@ -208,28 +208,25 @@ def screen(segments: Segments) -> pl.DataFrame:
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
         found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code], ""))
+    by_node = segments.raw.gather(segments.order).to_frame("raw")
     for node in guide.nodes:
-        rows = segments.rows_of((node.index,))
-        if not len(rows):
+        first, stop = segments.bounds[node.index : node.index + 2].tolist()
+        if first == stop:
             continue
-        raw = segments.raw.gather(rows)
+        of_node = by_node.slice(first, stop - first)
         pattern = guide.pattern(node, segments.delimiters)
-        cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(segments.delimiters.element)
-        if pattern.broken:
-            padded = raw + pattern.padding
-            for broken in pattern.broken:
-                cleared = cleared & ~padded.str.contains(broken)
-        for at in (~cleared.fill_null(False)).arg_true().to_list():
-            row = int(rows[at])
-            verdict = guide.verdict(node, raw[at], segments.delimiters)
-            for code, reference, value in verdict:
+        for at in _suspicious(of_node, pattern, segments.delimiters):
+            row = int(segments.order[first + at])
+            value = of_node.item(at, 0)
+            verdict = guide.verdict(node, value, segments.delimiters)
+            for code, reference, bad in verdict:
                 place = (
                     reference if reference.startswith(node.segment) else node.segment + reference
                 )
                 text = ELEMENT_ERRORS.get(code, "")
-                shown = value if len(verdict) == 1 and _is_mere_code(node, code, value) else ""
+                shown = bad if len(verdict) == 1 and _is_mere_code(node, code, bad) else ""
                 found.append((row, node.segment, node.loop, place, "8", code, text, shown))
-            if raw[at].endswith(segments.delimiters.element):
+            if value.endswith(segments.delimiters.element):
                 found.append(
                     (
                         row,
@@ -256,6 +253,17 @@ def _is_mere_code(node: Node, code: str, value: str) -> bool:
         and node.loop not in PERSONS
         and re.fullmatch("[0-9A-Z]{1,3}", value) is not None
     )
+
+
+def _suspicious(segments: pl.DataFrame, pattern: NodePattern, delimiters: Delimiters) -> list[int]:
+    """Which of a node's segments (``raw``) its pattern does not clear."""
+    raw = pl.col("raw")
+    cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(delimiters.element)
+    padded = raw + pattern.padding
+    for broken in pattern.broken:
+        cleared &= ~padded.str.contains(broken)
+    found: list[int] = segments.select((~cleared.fill_null(False)).arg_true()).to_series().to_list()
+    return found
 
 
 def _segment_id(raw: str | None, delimiters: Delimiters) -> str:

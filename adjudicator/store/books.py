@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,16 +14,15 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.engine import make_url
 
 from adjudicator.pipeline import Batch
-from adjudicator.remittance import FINAL, Remittance
+from adjudicator.remittance import FINAL
 from adjudicator.stages.match import comparable_lines
-from adjudicator.store.decided import insert_decided
+from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
 from adjudicator.store.tables import claim, file, line, outbox, run
 from schemas import frames
 
 CARRIED = "pended"
-DECIDED_LINES = frames.DecidedLines.column_names()
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,28 @@ def insert_findings(connection: Connection, run_id: int, findings: pl.DataFrame)
 
 
 def insert_decisions(
-    connection: Connection, run_id: int, batch: Batch, remittance: Remittance,
+    connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
     file_names: Mapping[str, int], decided_before: pl.Series,
 ) -> None:  # fmt: skip
-    """All that tonight decided, in the caller's transaction. ``decided_before``: the claims that
-    were pended, whose lines are written anew."""
+    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's,
+    ``file_names`` the 835 of each, ``decided_before`` the claims that were pended, whose lines
+    are written anew."""
+    # packing runs beside: it is not Python's work, inserting is
+    with ThreadPoolExecutor(1) as beside:
+        whole: dict[Kind, pl.DataFrame] = {"lines": batch.lines, "adjustments": batch.adjustments}
+        packed = {
+            kind: beside.submit(decided_parts, frame.select(CONTRACTS[kind].column_names()))
+            for kind, frame in whole.items()
+        }
+        _insert_rows(connection, run_id, batch, payments, file_names, decided_before)
+        for kind, parts in packed.items():
+            insert_decided(connection, run_id, kind, parts.result())
+
+
+def _insert_rows(
+    connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
+    file_names: Mapping[str, int], decided_before: pl.Series,
+) -> None:  # fmt: skip
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
     claims = batch.claims
     owed = (
@@ -169,15 +186,16 @@ def insert_decisions(
             on="claim_id", maintain_order="left",
         )
         .join(first_plan, on="claim_id", how="left", maintain_order="left")
-        .join(remittance.claims.select("claim_id", "payment_id"), on="claim_id", how="left",
-              maintain_order="left")
-        .with_columns(decided_run_id=in_run)
+        .join(payments.select("payment_id", "payee_id", "program_code"),
+              on=("payee_id", "program_code"), how="left", maintain_order="left")
+        .with_columns(
+            pl.when(pl.col("disposition").is_in(FINAL)).then("payment_id").alias("payment_id"),
+            decided_run_id=in_run,
+        )
     )  # fmt: skip
     delete_lines(connection, decided_before)
     update_claims(connection, decided)
     insert_frame(connection, line, lines)
-    insert_decided(connection, run_id, "lines", batch.lines.select(DECIDED_LINES))
-    insert_decided(connection, run_id, "adjustments", batch.adjustments)
     insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
     files = pl.DataFrame(
         {"payment_id": list(file_names.values()), "file_name": list(file_names)},
@@ -185,7 +203,7 @@ def insert_decisions(
     )
     insert_frame(
         connection, "payment",
-        remittance.payments.select(
+        payments.select(
             "payment_id", "payee_id", "program_code", "trace_number", "control_number",
             "payment_method_code", "payment_date", "payment_amount",
         )

@@ -28,21 +28,31 @@ CONTRACTS: dict[Kind, type[dy.Schema]] = {
 PART_ROWS = 30_000
 
 
-def insert_decided(connection: Connection, run_id: int, kind: Kind, frame: pl.DataFrame) -> None:
-    """Keeps a frame of CONTRACTS[kind], in claim order; a claim may stand across two parts."""
-    for number, part in enumerate(frame.iter_slices(PART_ROWS), 1):
-        if not part.height:
-            return
-        content = io.BytesIO()
-        part.write_parquet(content, compression="zstd", compression_level=1, statistics=False)
+Part = tuple[int, int, bytes]  # first and last claim, and their rows as Parquet
+
+
+def decided_parts(frame: pl.DataFrame) -> list[Part]:
+    """A frame of one of CONTRACTS, in claim order, as parts; a claim may stand across two."""
+    parts = []
+    for rows in frame.iter_slices(PART_ROWS):
+        if rows.height:
+            content = io.BytesIO()
+            rows.write_parquet(content, compression="zstd", compression_level=1, statistics=False)
+            parts.append((rows["claim_id"][0], rows["claim_id"][-1], content.getvalue()))
+    return parts
+
+
+def insert_decided(connection: Connection, run_id: int, kind: Kind, parts: Sequence[Part]) -> None:
+    """Keeps the parts of one of a night's frames."""
+    for number, (first, last, content) in enumerate(parts, 1):
         connection.execute(
             decided_part.insert().values(
                 run_id=run_id,
                 kind=kind,
                 part_number=number,
-                first_claim_id=part["claim_id"][0],
-                last_claim_id=part["claim_id"][-1],
-                content=content.getvalue(),
+                first_claim_id=first,
+                last_claim_id=last,
+                content=content,
             )
         )
 

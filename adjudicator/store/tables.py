@@ -18,7 +18,6 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    text,
 )
 
 metadata = MetaData()
@@ -166,8 +165,9 @@ claim = Table(
 )
 Index("claim_claim_number", claim.c.claim_number, unique=True)
 Index("claim_member_id", claim.c.member_id)
-_OPEN = text("disposition IS NULL OR disposition = 'pended'")
-Index("claim_open", claim.c.claim_id, sqlite_where=_OPEN, postgresql_where=_OPEN)
+# Partial, of the claims still open: the migration says so. Said here in a database's own words it
+# would load that database's dialect, and others, at every start (0.1 s)
+Index("claim_open", claim.c.claim_id)
 
 # One row a service line as history compares it, and its money. What was decided of it whole
 # stands in decided_part
