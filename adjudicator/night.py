@@ -49,6 +49,12 @@ from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
 CHECKED_APART_BYTES = 4_000_000  # of 835s; below it a process costs more than it saves
+# frames that only the stages read: let go before the commit
+ONLY_DECIDED_BY = (
+    "diagnoses", "procedures", "occurrences", "dates", "references", "amounts", "notes",
+    "attachments", "certifications", "other_payers", "other_payer_lines",
+    "other_payer_adjustments",
+)  # fmt: skip
 DISPOSITIONS = ("rejected", "denied", "paid", "voided", "carried_forward")
 Step = Callable[[str], None]
 
@@ -179,6 +185,7 @@ class _Night:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
                 raise NightError(str(error)) from error
+            batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
         self.step("commit")
         summary = self._commit(batch)
         self.step("publish")

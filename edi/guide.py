@@ -50,6 +50,7 @@ class _Map:
 
     def __init__(self, map_file: str, codes: tuple[str, ...]) -> None:
         self.map_file, self.codes = map_file, codes
+        self._built_alone: dict[int, Any] = {}
         self.alone = RLock()  # chunks are read by several threads; pyx12 knows of none
 
     @cached_property
@@ -67,10 +68,57 @@ class _Map:
     def segments(self) -> list[Any]:
         return [segment for segment, _ in _walk(self.top, ())]
 
+    def segment_alone(self, index: int) -> Any:
+        """One segment node, for a verdict on a segment: the rest of the map is not built for it,
+        which would take five times as long as a small night's reading."""
+        from pyx12.map_if._segment import segment_if
+
+        # ST03 is patched in the whole map
+        if "top" in self.__dict__ or index == 0:
+            return self.segments[index]
+        if index not in self._built_alone:
+            loop, element = self._outline[index]
+            self._built_alone[index] = segment_if(loop.root, loop, element)
+        return self._built_alone[index]
+
+    @cached_property
+    def _outline(self) -> list[tuple[Any, Any]]:
+        """Of every segment below ST pyx12's node of its loop and its own piece of the map file."""
+        from xml.etree import ElementTree  # the file is pyx12's own
+
+        from pyx12.map_if._root import map_if
+        from pyx12.params import params
+
+        with files("pyx12").joinpath("map", self.map_file).open("rb") as file:
+            tree = ElementTree.parse(file).getroot()  # noqa: S314
+        segments: dict[Any, list[Any]] = {}
+        for loop in tree.iter("loop"):
+            if loop.get("xid") != "ISA_LOOP":  # where the version stands
+                segments[loop] = loop.findall("segment")
+                for segment in segments[loop]:
+                    loop.remove(segment)
+
+        def below(node: Any, loop: Any) -> Iterator[tuple[Any, Any]]:
+            """In pyx12's order: by position, loops before segments, as they stand in the file."""
+            loops, nodes = loop.findall("loop"), node.childIterator()
+            for part in sorted(loops + segments[loop], key=_position):
+                if part.tag == "loop":
+                    yield from below(next(nodes), part)
+                else:
+                    yield node, part
+
+        root = map_if(tree, params())
+        top = next(loop for loop in tree.iter("loop") if loop.get("xid") == "ST_LOOP")
+        return list(below(root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP"), top))
+
     @cached_property
     def index(self) -> dict[int, int]:
         """Which segment a pyx12 node is, by its identity: pyx12's own equality is by name."""
         return {id(segment): i for i, segment in enumerate(self.segments)}
+
+
+def _position(piece: Any) -> int:
+    return int(piece.get("pos") or piece.findtext("pos"))
 
 
 def _walk(loop: Any, above: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -99,8 +147,13 @@ class Node:
 
     @property
     def map_node(self) -> Any:
-        """pyx12's node of it."""
+        """pyx12's node of it, in its whole map."""
         return self.map.segments[self.index]
+
+    @property
+    def judge(self) -> Any:
+        """pyx12's node of it, to judge segments by and nothing else."""
+        return self.map.segment_alone(self.index)
 
 
 @dataclass(frozen=True)
@@ -229,13 +282,6 @@ class Guide:
         }
         _keep(_cache_file(self.name, self.map), facts)
 
-    def token_expression(self, delimiters: Delimiters) -> str:
-        """A pattern whose first group is a segment's token, but for HL."""
-        e, c = re.escape(delimiters.element), re.escape(delimiters.component)
-        by_element = "|".join(s for s, k in sorted(self.qualified.items()) if k == "element")
-        by_component = "|".join(s for s, k in sorted(self.qualified.items()) if k == "component")
-        return f"^((?:{by_element}){e}[^{e}]*|(?:{by_component}){e}[^{e}{c}]*|[^{e}]*)"
-
     def verdict(
         self, node: Node, segment: str, delimiters: Delimiters
     ) -> list[tuple[str, str, str]]:
@@ -251,7 +297,7 @@ class Guide:
         )
         try:
             with self.map.alone:
-                _, errors = node.map_node.is_valid_errors(data)
+                _, errors = node.judge.is_valid_errors(data)
         except ValueError:  # pyx12 fails on a range of dates that isn't two dates
             return [("8", f"{node.segment}03", "")]
         except (IndexError, AttributeError, TypeError):
@@ -292,7 +338,7 @@ def _overfull(node: Node, segment: str, delimiters: Delimiters) -> list[tuple[st
     return [
         ("13", f"{node.segment}{at:02d}", "")
         for at, (element, child) in enumerate(
-            zip(elements, node.map_node.children, strict=False), start=1
+            zip(elements, node.judge.children, strict=False), start=1
         )
         if child.is_composite() and element.count(delimiters.component) >= len(child.children)
     ] or [("3", node.segment, "")]

@@ -30,8 +30,8 @@ from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
 from edi.syntax import Segments, read_segments, screen
 
 CHUNK_BYTES = 8_000_000
-LEAST_CHUNK_BYTES = 2_000_000  # a smaller one costs more than it saves
 CHUNKS_AT_A_TIME = 2
+FEW_CHUNKS = 3  # so many or fewer are read in turn: threads would wait for each other's Python
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
 REFUSING = {
     "interchange": {"005", "006", "007", "008", "010", "012", "017", "018", "020", "022", "025",
@@ -106,9 +106,6 @@ class Part:
 
 def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
     """Read an X12 file. Never raises for what is in it: every fault is an objection."""
-    # of a file of a few chunks, so that no thread waits for another's
-    even = -(-len(data) // CHUNKS_AT_A_TIME)
-    chunk_bytes = max(min(chunk_bytes, even), min(chunk_bytes, LEAST_CHUNK_BYTES))
     envelope = read_envelope(data)
     reading = FileReading(envelope)
     sets: list[dict[str, object]] = []
@@ -203,7 +200,7 @@ def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
 
 def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk]) -> list[Part]:
     """Each chunk's part, in order; several at a time, since most of the work is not Python's."""
-    with ThreadPoolExecutor(CHUNKS_AT_A_TIME) as threads:
+    with ThreadPoolExecutor(CHUNKS_AT_A_TIME if len(chunks) > FEW_CHUNKS else 1) as threads:
         parts = list(threads.map(lambda chunk: read_chunk(data, chunk), chunks))
     for code in {chunk.guide_code for chunk in chunks}:
         guide = guide_for(code)

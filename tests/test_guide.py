@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from edi.envelope import Delimiters
-from edi.guide import GUIDES, HERE, Guide, guide_for
+from edi.guide import GUIDES, HERE, Guide, _Map, guide_for
 from edi.syntax import read_segments
 from tests.mutate import CORPUS, Step, corpus_sets, mutated_set, segment_at, walk, walked
 from tests.samples import (
@@ -181,3 +181,16 @@ def test_the_delimiters_do_not_matter(kind: str) -> None:
         data = write(set_, d)
         read = read_segments(data, [(0, len(data))], guide, d)
         assert list(zip(read.node.tolist(), read.fits.tolist(), strict=True)) == usual
+
+
+@pytest.mark.parametrize("kind", "PI")
+def test_a_segment_built_alone_is_the_one_of_the_whole_map(kind: str) -> None:
+    whole = the_guide(KINDS[kind]).map
+    alone = _Map(whole.map_file, whole.codes)
+    for index, segment in enumerate(whole.segments[1:], start=1):
+        built = alone.segment_alone(index)
+        assert "top" not in vars(alone)  # else the whole map was built for it
+        assert (repr(built), built.get_path().split("[")[0]) == (
+            repr(segment), segment.get_path().split("[")[0],
+        )  # fmt: skip
+        assert [repr(c) for c in built.children] == [repr(c) for c in segment.children]
