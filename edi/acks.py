@@ -13,7 +13,7 @@ every code here means and when it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -127,15 +127,16 @@ def acknowledge(
         raise ValueError(f"control number {last} isn't within 1 to 999999999")
     numbered = list(enumerate(due, issue.first_control_number))
     notes = _notes(reading)
+    with_claims = _with_claims(frames)
+    places = {
+        index: (number, place)
+        for number, one in numbered
+        if one.kind == "277CA"
+        for place, index in enumerate((i for i in one.sets if i in with_claims), start=1)
+    }
     status = write_277ca(
-        reading,
-        frames,
-        {index: (n, at) for n, d in numbered if d.kind == "277CA" for at, index in
-         enumerate(_answered(frames, d.sets), start=1)},
-        issue,
-        rejections=rejections,
-        claim_numbers=claim_numbers,
-        refused_sets=refused_sets or {},
+        reading, frames, places, issue, rejections=rejections, claim_numbers=claim_numbers,
+        refused_sets=refused_sets,
     )  # fmt: skip
     out = []
     for number, one in numbered:
@@ -154,7 +155,7 @@ def acknowledge(
 
 def _due(reading: FileReading, frames: Mapping[str, pl.DataFrame]) -> list[_Due]:
     """What must be written, in file order."""
-    with_claims = set(frames["sources"]["set_index"].unique()) if frames else set()
+    with_claims = _with_claims(frames)
     due: list[_Due] = []
     first = 0
     for at, interchange in enumerate(reading.envelope.interchanges, start=1):
@@ -173,10 +174,9 @@ def _due(reading: FileReading, frames: Mapping[str, pl.DataFrame]) -> list[_Due]
     return due
 
 
-def _answered(frames: Mapping[str, pl.DataFrame], sets: range) -> Iterator[int]:
-    """The sets among these that have claims."""
-    column = frames["sources"]["set_index"]
-    yield from column.filter(column.is_between(sets.start, sets.stop - 1)).unique().sort()
+def _with_claims(frames: Mapping[str, pl.DataFrame]) -> set[int]:
+    """The sets that have claims."""
+    return set(frames["sources"]["set_index"].unique()) if frames else set()
 
 
 def _is_refused(interchange: Interchange) -> bool:
@@ -275,17 +275,15 @@ def _write_999(
     """A group's AK901 and its 999."""
     group = due.group
     assert group is not None
-    verdicts = reading.sets["verdict"]
+    verdicts = reading.sets["verdict"][due.sets.start : due.sets.stop].to_list()
     refused = group_refusal(due.interchange, group) is not None
     segments = ["~ST*999*0001*" + GUIDE_999]
     version = group.guide_code if GUIDE_CODE.fullmatch(group.guide_code) else "UNREADABLE"
     segments.append(f"~AK1*{group.header[1]}*{group.number}*{version}")
     accepted = with_errors = 0
     if not refused:
-        for index, set_ in zip(due.sets, group.sets, strict=True):
-            code, text = _set_response(
-                group, set_, verdicts[index] == "read", notes.get(index) or _Notes()
-            )
+        for index, set_, verdict in zip(due.sets, group.sets, verdicts, strict=True):
+            code, text = _set_response(group, set_, verdict == "read", notes.get(index, _Notes()))
             segments.append(text)
             accepted += code != "R"
             with_errors += code == "E"
@@ -296,18 +294,18 @@ def _write_999(
         codes.append("2")
     counted = len(group.sets)
     stated = group.stated_count if re.fullmatch("[0-9]{1,6}", group.stated_count) else counted
-    verdict = (
+    answer = (
         "R" if not accepted
         else "P" if accepted < counted
         else "E" if with_errors or codes
         else "A"
     )  # fmt: skip
     segments.append(
-        ELEMENT.join(["~AK9", verdict, str(stated), str(counted), str(accepted), *_shown(codes)])
+        ELEMENT.join(["~AK9", answer, str(stated), str(counted), str(accepted), *_shown(codes)])
     )
     text = "".join(segments)
     text += f"~SE*{text.count(TERMINATOR) + 1}*0001"
-    return verdict, _in_group(due, number, issue, "FA", GUIDE_999, [text])
+    return answer, _in_group(due, number, issue, "FA", GUIDE_999, [text])
 
 
 def _shown(codes: Sequence[str]) -> list[str]:

@@ -354,7 +354,7 @@ def _read_segments(
                 control.ordinal,
                 sent_guide_code=element[3],
             )
-            if not set_.is_answerable:
+            if not set_.is_answerable and group.header[1] != "FA":
                 # RFI 1339: no set can be named in the answer, so the group is refused
                 text = "ST01 or ST02 of a set can't be read, so no answer could name the set"
                 group.problems.append(Problem("group", "5", control.start, text))

@@ -617,6 +617,7 @@ def institutional_claim(
     came = f"DTP*435*DT*{admitted}{6 + int(rng.random() * 12):02d}15~\n" if stay else ""
     admission_type = pick(rng, "123")
     told = Stay(f"N{control_number}", admission_type, day + nights) if stay else None
+    operated = stay and rng.random() < 0.3
     claim = (
         f"CLM*{control_number}*{element(sum(charges))}***{'11' if stay else '13'}:A:"
         f"{'7' if fate == 'corrected' else '1'}**A*Y*Y~\n"
@@ -627,11 +628,14 @@ def institutional_claim(
         + f"HI*ABK:{codes[0]}{present}~\n"
         + (f"HI*ABJ:{codes[0]}~\n" if stay else f"HI*APR:{codes[0]}~\n")
         + (f"HI*{'*'.join(f'ABF:{c}{present}' for c in codes[1:])}~\n" if codes[1:] else "")
-        + (f"HI*BBR:0DTJ4ZZ:D8:{admitted}~\n" if stay and rng.random() < 0.3 else "")
+        + (f"HI*BBR:0DTJ4ZZ:D8:{admitted}~\n" if operated else "")
         + (f"HI*BH:11:D8:{admitted}~\n" if rng.random() < 0.4 else "")
         + (f"HI*BE:80:::{max(nights, 1)}~\n" if rng.random() < 0.5 else "")
         + ("HI*BG:09~\n" if rng.random() < 0.3 else "")
-        + f"NM1*71*1*{attending.last_name}*{attending.first_name}****XX*{attending.npi}~\n"
+        + "".join(
+            f"NM1*{role}*1*{attending.last_name}*{attending.first_name}****XX*{attending.npi}~\n"
+            for role in ("71", "72")[: 1 + operated]
+        )
         + (other_payer_loops(household, charges, by_line, day, "") if fate == "other_payer" else "")
         + "".join(lines)
     )

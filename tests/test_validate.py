@@ -1,186 +1,141 @@
-"""Mandatory fields, frequencies, totals: what is returned and never adjudicated."""
+"""The engine of the field tables: one pass over any frame, and nobody's gap but their own.
+
+What each box is asked for, and when, is in tests/test_forms.py.
+"""
 
 from __future__ import annotations
 
 import json
-from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
 
-from adjudicator.pipeline import Batch
-from adjudicator.programs import load_forms
-from adjudicator.reference import Reference
-from adjudicator.stages.validate import PREDICATES, validate
+from adjudicator.contracts import READ, hold
+from adjudicator.pipeline import AS_READ, Batch
+from adjudicator.stages.validate import objections_to_findings, validate
+from edi.read_file import read_file
 from schemas import frames
-from schemas.form import FormField
-from tests import build
-
-FORMS = Reference("", {}, {}, forms=load_forms())
-PROFESSIONAL: dict[str, Any] = {
-    "claim_id": 1, "claim_type_code": "P", "source_format_code": "837P", "frequency_code": "1",
-    "charge_amount": 10_000, "facility_code": "11", "subscriber_number": "CP1",
-    "patient_last_name": "TALLOWAY", "patient_birth_date": date(1971, 4, 17),
-    "patient_sex_code": "M", "billing_npi": "2000000010", "billing_tax_number": "061234567",
-    "received_date": date(2025, 11, 15),
-}  # fmt: skip
-INSTITUTIONAL: dict[str, Any] = PROFESSIONAL | {
-    "claim_type_code": "I", "source_format_code": "837I", "facility_code": "11",
-    "statement_from_date": date(2025, 11, 1), "statement_through_date": date(2025, 11, 3),
-    "admission_date": date(2025, 11, 1), "patient_status_code": "01",
-}  # fmt: skip
-OUTPATIENT = INSTITUTIONAL | {"facility_code": "13", "admission_date": None}
-LINE: dict[str, Any] = {
-    "claim_id": 1, "line_number": 1, "procedure_code": "99213", "charge_amount": 10_000,
-    "unit_quantity": 1_000, "place_of_service_code": "11", "revenue_code": "0450",
-    "service_from_date": date(2025, 11, 1),
-}  # fmt: skip
-PRINCIPAL = {"claim_id": 1, "sequence_number": 1, "qualifier_code": "ABK", "diagnosis_code": "I10"}
+from tests import build, samples
+from tests.test_forms import FORMS, changed, found, read, segments, without
 
 
-def findings(
-    claim: dict[str, Any],
-    *lines: dict[str, Any],
-    diagnoses: tuple[dict[str, Any], ...] = (PRINCIPAL,),
-) -> list[tuple[str, int | None, str]]:
-    """(edit, line, box or cause) of every finding on one claim."""
-    batch = Batch(
-        build.frame(frames.Claims, [claim]),
-        build.frame(frames.Lines, list(lines)),
-        diagnoses=build.frame(frames.Diagnoses, list(diagnoses)),
-    )
-    found = validate(batch, FORMS).findings
-    assert found["disposition"].to_list() == ["reject"] * found.height
-    assert found["status_code"].null_count() == 0
-    told = [json.loads(x) for x in found["inputs"]]
+def several(*batches: Batch) -> Batch:
+    """The claims of several batches as one, numbered 1, 2, 3 …"""
+    numbered: dict[str, list[pl.DataFrame]] = {name: [] for name in AS_READ}
+    for number, batch in enumerate(batches, start=1):
+        for name in AS_READ:
+            frame: pl.DataFrame = getattr(batch, name)
+            numbered[name].append(
+                frame.with_columns(claim_id=pl.lit(number, dtype=frame.schema["claim_id"]))
+            )
+    return Batch(**{name: pl.concat(parts) for name, parts in numbered.items()})
+
+
+def told(batch: Batch) -> list[tuple[int, str, int | None]]:
+    """(claim, box, line) of every finding, in order."""
+    rows = validate(batch, FORMS).findings
     return [
-        (edit, line, inputs.get("box") or inputs["cause"])
-        for edit, line, inputs in zip(found["edit"], found["line_number"], told, strict=True)
+        (row["claim_id"], json.loads(row["inputs"])["box"], row["line_number"])
+        for row in rows.iter_rows(named=True)
     ]
 
 
-@pytest.mark.parametrize("claim", [PROFESSIONAL, INSTITUTIONAL, OUTPATIENT])
-def test_a_whole_claim_is_taken_in(claim: dict[str, Any]) -> None:
-    assert findings(claim, LINE) == []
-
-
-FIELDS = [(form.claim_type_code, field) for form in load_forms() for field in form.fields]
-
-
-@pytest.mark.parametrize(
-    ("kind", "field"), FIELDS, ids=[f"{k}-{f.box}-{f.name}" for k, f in FIELDS]
-)
-def test_each_field_missing_is_told_by_its_box_and_no_other(kind: str, field: FormField) -> None:
-    whole = {"always": PROFESSIONAL if kind == "P" else INSTITUTIONAL, "inpatient": INSTITUTIONAL,
-             "outpatient": OUTPATIENT}[field.when]  # fmt: skip
-    table, _, column = field.column.partition(".")
-    claim = whole | ({column: None} if table == "claims" else {})
-    line = LINE | ({column: None} if table == "lines" else {})
-    diagnoses = () if table == "diagnoses" else (PRINCIPAL,)
-    boxes = [box for edit, _, box in findings(claim, line, diagnoses=diagnoses)
-             if edit == "mandatory_field"]  # fmt: skip
-    assert boxes == [field.box]
-
-
-@pytest.mark.parametrize("blank", ["", "  "])
-def test_a_blank_is_a_gap(blank: str) -> None:
-    assert ("mandatory_field", None, "1a") in findings(
-        PROFESSIONAL | {"subscriber_number": blank}, LINE
-    )
-
-
-def test_conditions_spare_those_they_do_not_mean() -> None:
-    # box 12 on an outpatient bill, box 45 on an inpatient one
-    assert findings(OUTPATIENT | {"admission_date": None}, LINE) == []
-    assert findings(INSTITUTIONAL, LINE | {"service_from_date": None}) == []
-
-
-def test_every_condition_of_the_tables_is_known() -> None:
-    assert {field.when for _, field in FIELDS} <= PREDICATES.keys()
-
-
-def test_a_diagnosis_that_is_not_principal_does_not_do() -> None:
-    other = PRINCIPAL | {"qualifier_code": "ABF"}
-    assert findings(PROFESSIONAL, LINE, diagnoses=(other,)) == [("mandatory_field", None, "21")]
-
-
-@pytest.mark.parametrize(
-    ("changed", "edit"),
-    [
-        ({"frequency_code": "0"}, None),
-        ({"frequency_code": "1"}, None),
-        ({"frequency_code": "9"}, None),
-        ({"frequency_code": "2"}, "interim_bill"),
-        ({"frequency_code": "3"}, "interim_bill"),
-        ({"frequency_code": "4"}, "interim_bill"),
-        ({"frequency_code": "6"}, "frequency"),
-        ({"frequency_code": None}, "frequency"),
-        ({"frequency_code": "7"}, "original_number"),
-        ({"frequency_code": "8"}, "original_number"),
-        ({"frequency_code": "5"}, None),  # may be found by member, payee and stay
-        ({"frequency_code": "7", "original_claim_number": "23456789"}, None),
-    ],
-)
-def test_frequencies(changed: dict[str, Any], edit: str | None) -> None:
-    assert [e for e, _, _ in findings(PROFESSIONAL | changed, LINE)] == ([edit] if edit else [])
-
-
-@pytest.mark.parametrize(("status", "edits"), [("30", ["interim_bill"]), ("01", []), ("20", [])])
-def test_still_a_patient_is_an_interim_bill_of_institutions_only(
-    status: str, edits: list[str]
-) -> None:
-    told = findings(INSTITUTIONAL | {"patient_status_code": status}, LINE)
-    assert [e for e, _, _ in told] == edits
-    assert findings(PROFESSIONAL | {"patient_status_code": "30"}, LINE) == []
-
-
-@pytest.mark.parametrize(("total", "hit"), [(15_000, False), (14_999, True), (15_001, True)])
-def test_the_total_is_the_sum_of_the_lines(total: int, hit: bool) -> None:
-    lines = (LINE, LINE | {"line_number": 2, "charge_amount": 5_000})
-    told = findings(PROFESSIONAL | {"charge_amount": total}, *lines)
-    assert [e for e, _, _ in told] == (["total_charge"] if hit else [])
-
-
-def test_a_claim_without_lines_is_returned() -> None:
-    assert [e for e, _, _ in findings(PROFESSIONAL)] == ["no_lines"]
-
-
-@pytest.mark.parametrize("column", ["charge_amount", "unit_quantity"])
-def test_nothing_negative_is_accepted(column: str) -> None:
-    value = -1 if column == "unit_quantity" else -100
-    claim = PROFESSIONAL | {"charge_amount": LINE["charge_amount"]}
-    if column == "charge_amount":
-        claim["charge_amount"] = value
-    assert [(e, n) for e, n, _ in findings(claim, LINE | {column: value})] == [
-        ("negative_amount", 1)
-    ]
-
-
-def test_a_charge_of_nothing_is_no_fault() -> None:
-    assert findings(PROFESSIONAL | {"charge_amount": 0}, LINE | {"charge_amount": 0}) == []
+GOOD_P, GOOD_I = read("P", segments("P")), read("I", segments("I"))
+OUTPATIENT, CHILD = read("I", segments("outpatient")), read("P", segments("P child"))
+UNSIGNED = read("P", changed("P", "CLM*F1*300***21:B:7*Y", "CLM*F1*300***21:B:7*"))
+UNDATED = read("P", changed("P", "DTP*472*D8*20250513", ""))
+UNPLACED = read("I", changed("I", "CLM*F1*1250***11", "CLM*F1*1250***"))
+UNATTENDED = read("I", without(segments("I"), "NM1*71"))
 
 
 def test_one_bad_claim_costs_only_itself() -> None:
-    claims = [PROFESSIONAL | {"claim_id": n} for n in (1, 2, 3)]
-    claims[1]["billing_npi"] = None
-    batch = Batch(
-        build.frame(frames.Claims, claims),
-        build.frame(frames.Lines, [LINE | {"claim_id": n} for n in (1, 2, 3)]),
-        diagnoses=build.frame(frames.Diagnoses, [PRINCIPAL | {"claim_id": n} for n in (1, 2, 3)]),
-    )
-    assert validate(batch, FORMS).findings["claim_id"].to_list() == [2]
+    good = [GOOD_P, GOOD_I, OUTPATIENT, CHILD]
+    assert told(several(*good)) == []
+    assert told(several(GOOD_P, UNSIGNED, CHILD)) == [(2, "31", None)]
+    assert told(several(GOOD_P, UNDATED, CHILD, UNSIGNED)) == [(2, "24a", 1), (4, "31", None)]
 
 
-def test_findings_before_are_kept() -> None:
-    earlier = build.frame(
-        frames.Findings,
-        [{"claim_id": 1, "edit": "syntax", "edit_rank": 0, "disposition": "reject"}],
-    )
-    batch = Batch(
-        build.frame(frames.Claims, [PROFESSIONAL]), build.frame(frames.Lines, [LINE]),
-        diagnoses=build.frame(frames.Diagnoses, [PRINCIPAL]), findings=earlier,
-    )  # fmt: skip
-    assert validate(batch, FORMS).findings.select(pl.col("edit")).to_series().to_list() == [
-        "syntax"
+def test_both_kinds_of_claims_in_one_batch_are_asked_for_their_own_boxes() -> None:
+    mixed = several(GOOD_P, UNATTENDED, UNDATED, OUTPATIENT, UNPLACED, UNSIGNED, GOOD_I)
+    # without a bill type the stay counts as outpatient: its two lines want a date, one a procedure
+    assert sorted(told(mixed), key=lambda f: (f[0], f[1], f[2] or 0)) == [
+        (2, "76", None), (2, "76", None), (3, "24a", 1), (5, "4", None), (5, "44", 2),
+        (5, "45", 1), (5, "45", 2), (6, "31", None),
+    ]  # fmt: skip
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    whole = several(GOOD_P, UNDATED, UNATTENDED, CHILD, GOOD_I, UNSIGNED)
+    turned = Batch(**{name: getattr(whole, name).reverse() for name in AS_READ})
+    assert validate(turned, FORMS).findings.equals(validate(whole, FORMS).findings)
+    assert [claim for claim, _, _ in told(whole)] == [2, 3, 3, 6]
+
+
+def test_findings_are_of_their_contract_and_the_claims_stay_as_they_are() -> None:
+    whole = several(GOOD_P, UNDATED, UNATTENDED)
+    after = validate(whole, FORMS)
+    hold(after, {"findings": frames.Findings}, "validate", whole=True)
+    hold(after, READ, "validate", whole=False)
+    for name in AS_READ:
+        assert getattr(after, name).equals(getattr(whole, name))
+
+
+@pytest.mark.parametrize("blank", ["", " ", " " * 60])
+def test_a_blank_is_a_gap(blank: str) -> None:
+    claims = GOOD_P.claims.with_columns(subscriber_number=pl.lit(blank))
+    assert [f["box"] for f in found(GOOD_P.with_(claims=claims))] == ["1a"]
+    people = GOOD_P.people.with_columns(city=pl.lit(blank))
+    assert [f["box"] for f in found(GOOD_P.with_(people=people))] == ["5"]
+
+
+@pytest.mark.parametrize("text", ["0", " X", "-", "é"])
+def test_anything_else_is_none(text: str) -> None:
+    people = GOOD_P.people.with_columns(city=pl.lit(text))
+    assert found(GOOD_P.with_(people=people)) == []
+
+
+def test_all_omissions_are_told_at_once() -> None:
+    made = without(segments("P"), "N3*18 HERON", "DTP*435", "REF*EI")
+    assert [f["box"] for f in found(read("P", made))] == ["5", "18", "25"]
+
+
+def test_a_charge_of_nothing_is_no_fault() -> None:
+    # of 300.00 the first line's 200.00 is charged no more
+    made = [
+        segment.replace("SV1*HC:99213*200", "SV1*HC:99213*0").replace("CLM*F1*300", "CLM*F1*100")
+        for segment in segments("P")
     ]
+    assert found(read("P", made)) == []
+
+
+@pytest.mark.parametrize(("total", "hit"), [("300", False), ("299.99", True), ("300.01", True)])
+def test_the_total_is_the_sum_of_the_lines(total: str, hit: bool) -> None:
+    made = changed("P", "CLM*F1*300", f"CLM*F1*{total}")
+    assert [f["edit"] for f in found(read("P", made))] == ["total_charge"] * hit
+
+
+def test_findings_before_are_kept_and_come_first() -> None:
+    earlier: list[dict[str, Any]] = [
+        {"claim_id": 1, "edit": "syntax", "edit_rank": 0, "disposition": "reject"}
+    ]
+    batch = several(UNSIGNED).with_(findings=build.frame(frames.Findings, earlier))
+    edits = validate(batch, FORMS).findings["edit"].to_list()
+    assert edits == ["syntax", "mandatory_field"]
+
+
+def test_no_claims_no_findings() -> None:
+    empty = Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
+    assert validate(empty, FORMS).findings.is_empty()
+
+
+def test_objections_of_the_reader_reject_their_claim_alone() -> None:
+    made = samples.professional(2)
+    broken = made.replace(b"CLM*P11*180.5", b"CLM*P11*180.5X", 1)
+    assert broken != made
+    reading = read_file(broken)
+    findings = objections_to_findings(reading.objections)
+    assert findings.height
+    assert set(findings["claim_id"]) == {0}
+    assert set(findings["edit"]) == {"syntax"}
+    assert set(findings["status_code"]) == {"A7:21"}
