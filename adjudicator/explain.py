@@ -340,7 +340,7 @@ def _cites(
     f: Mapping[str, Any], row: Mapping[str, Any], programs: Mapping[str, Program]
 ) -> list[dict[str, Any]]:
     inputs, program = f["inputs"], programs.get(row["program_code"])
-    if f["edit"] == "mandatory_field":
+    if "box" in inputs:
         return [
             {"document": form.citation.document, "lines": list(box.lines), "phrase": None}
             for form in load_forms()
