@@ -17,7 +17,7 @@ from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
-from edi.acks import Acknowledgement, Issue, acknowledge
+from edi.acks import Issue, acknowledge
 from edi.read_file import FileReading, read_file
 from schemas import frames
 
@@ -28,7 +28,7 @@ class Checked:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     files: list[dict[str, Any]] = field(default_factory=list)
-    acknowledgements: list[Acknowledgement] = field(default_factory=list)
+    acknowledgement_count: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {"files": self.files, "findings": self.rows}
@@ -58,9 +58,10 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
         found = _faults(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None:
-            issue = Issue(len(checked.acknowledgements) + 1, day, day)
-            for one in acknowledge(reading, issue, rejections=findings):
-                checked.acknowledgements.append(one)
+            issue = Issue(checked.acknowledgement_count + 1, day, day)
+            rejections = findings.filter(pl.col("disposition") == "reject")
+            for one in acknowledge(reading, issue, rejections=rejections):
+                checked.acknowledgement_count += 1
                 written[f"{position:04d}-{one.name}"] = one.code
                 _write(out / f"{position:04d}-{one.name}", one.content)
         checked.rows += found
