@@ -3,6 +3,7 @@ from __future__ import annotations
 import polars as pl
 
 from adjudicator.edits.edit import edit
+from adjudicator.edits.exempt import in_force
 from adjudicator.edits.urgency import URGENCY_COLUMNS, urgency
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -47,7 +48,7 @@ def provider_ineligible(batch: Batch, reference: Reference) -> pl.LazyFrame:
     ).drop_nulls(["npi", "decision_date"])
     found = pl.concat(
         [
-            _in_force(parties, flags).select(*WHO, "npi", reason="flag_code"),
+            in_force(parties, flags, ["npi"]).select(*WHO, "npi", reason="flag_code"),
             _uncovered(parties.filter(network_code="in"), npis).select(
                 *WHO, "npi", reason=pl.lit("not_credentialed")
             ),
@@ -105,16 +106,8 @@ def _lines_of(batch: Batch, npis: pl.Series) -> pl.DataFrame:
     )
 
 
-def _in_force(parties: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """The parties with each of their spans that holds on the day."""
-    return parties.join(spans, on="npi").filter(
-        (pl.col("start_date") <= pl.col("decision_date"))
-        & (pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col("decision_date")))
-    )
-
-
 def _uncovered(parties: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """The parties that have spans, of which none holds on the day."""
     return parties.join(spans, on="npi", how="semi").join(
-        _in_force(parties, spans), on=[*WHO, "npi"], how="anti", nulls_equal=True
+        in_force(parties, spans, ["npi"]), on=[*WHO, "npi"], how="anti", nulls_equal=True
     )
