@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-WINDOW = 1 << 25  # bytes looked at together: a file of any size needs only this much beside itself
+WINDOW = 1 << 25  # bytes looked at together: of a mapped file no more is held in memory
+CONTROL_BYTES = 10_000  # of a control segment that are looked at; a right one is far shorter
 ISA_ELEMENTS = 16
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
@@ -67,7 +68,7 @@ class Problem:
     text: str
 
 
-@dataclass
+@dataclass(slots=True)
 class TransactionSet:
     """One ST to SE. ``start`` and ``end`` are byte offsets in the file."""
 
@@ -157,7 +158,7 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
     if position >= len(bytes_):
         envelope.problems.append(Problem("file", "", 0, "the file is empty"))
         return envelope
-    heads = [match.start() for match in _WHOLE_ISA.finditer(data)]
+    heads = list(_whole_isas(data))
     first = position
     while position < len(bytes_):
         head = bytes(data[position : position + 400])
@@ -177,6 +178,24 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
         end = _read_segments(data, bytes_[:limit], interchange)
         position = _skip_padding(bytes_, end)
     return envelope
+
+
+def release(data: bytes | mmap.mmap, start: int, stop: int) -> None:
+    """Lets go of the pages of a mapped file between two bytes: what is mapped counts as the
+    program's memory until then. They are read again where they are wanted again."""
+    if isinstance(data, mmap.mmap):
+        start -= start % mmap.PAGESIZE
+        if stop > start:
+            data.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+
+def _whole_isas(data: bytes | mmap.mmap) -> Iterator[int]:
+    for start in range(0, len(data), WINDOW):
+        stop = start + WINDOW
+        for match in _WHOLE_ISA.finditer(data, start, min(stop + ISA_LENGTH, len(data))):
+            if match.start() < stop:
+                yield match.start()
+        release(data, start, min(stop, len(data)))
 
 
 def _skip_padding(bytes_: npt.NDArray[np.uint8], position: int) -> int:
@@ -266,25 +285,44 @@ def _control_segments(
     )
     size = len(bytes_)
     counted_to, ordinal = interchange.start, 0
-    for match in pattern.finditer(data, interchange.start, size):
-        start = match.start(1)
-        ordinal += _count(bytes_, terminator[0], counted_to, start)
-        counted_to = start
-        name = match.group(1).decode("ascii")
-        if name == "ISA":
-            yield _Control("", start, start, ordinal, [])
-            return
-        end = data.find(terminator, start, size)
-        if end < 0:
-            break
-        text = data[start:end].decode("latin-1")
-        elements = text.split(interchange.delimiters.element)
-        yield _Control(name, start, end + 1, ordinal, elements)
-        if name == "IEA":
-            return
+    for first, stop in _windows(data, terminator, interchange.start, size):
+        for match in pattern.finditer(data, first, stop):
+            start = match.start(1)
+            ordinal += _count(bytes_, terminator[0], counted_to, start)
+            counted_to = start
+            name = match.group(1).decode("ascii")
+            if name == "ISA":
+                yield _Control("", start, start, ordinal, [])
+                return
+            end = data.find(terminator, start, size)
+            if end < 0:
+                break
+            text = data[start : min(end, start + CONTROL_BYTES)].decode("latin-1")
+            elements = text.split(interchange.delimiters.element)
+            yield _Control(name, start, end + 1, ordinal, elements)
+            if name == "IEA":
+                return
+        ordinal += _count(bytes_, terminator[0], counted_to, stop)
+        counted_to = max(counted_to, stop)
+        release(data, first, stop)
     last = data.rfind(terminator, interchange.start, size) + 1
     tail = _skip_padding(bytes_, last)
     yield _Control("", size, size, ordinal, ["tail"] if tail < size else [])
+
+
+def _windows(
+    data: bytes | mmap.mmap, terminator: bytes, start: int, size: int
+) -> Iterator[tuple[int, int]]:
+    """Ranges of about WINDOW bytes that follow each other, each but the first beginning with a
+    terminator."""
+    while start < size:
+        stop = start + WINDOW
+        if stop < size:
+            cut = data.rfind(terminator, start + 1, stop)
+            stop = cut if cut > 0 else data.find(terminator, stop, size)
+        stop = stop if 0 < stop < size else size
+        yield start, stop
+        start = stop
 
 
 def _count(bytes_: npt.NDArray[np.uint8], value: int, start: int, stop: int) -> int:
@@ -302,6 +340,7 @@ def _read_segments(
     group: Group | None = None
     set_: TransactionSet | None = None
     set_numbers: set[str] = set()
+    group_numbers: set[str] = set()
     end = interchange.start
 
     def close_set(at: int) -> None:
@@ -324,7 +363,7 @@ def _read_segments(
         if control.id == "GS":
             close_group(control.start)
             group = Group(control.start, element[:9])
-            if any(g.number == group.number for g in interchange.groups):
+            if group.number in group_numbers:
                 group.problems.append(
                     Problem("group", "19", control.start, "GS06 is used twice in the interchange")
                 )
@@ -334,6 +373,7 @@ def _read_segments(
                     Problem("interchange", "024", control.start, f"an invalid GS segment: {text}")
                 )
             interchange.groups.append(group)
+            group_numbers.add(group.number)
             set_numbers = set()
         elif control.id == "ST":
             close_set(control.start)
