@@ -15,11 +15,14 @@ import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms
+from adjudicator.received import bytes_of, too_large
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
-from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, read_file
+from edi.acks import READ, Issue, acknowledge
+from edi.envelope import Envelope, Problem
+from edi.read_file import FileReading, Frames, Limits, problems_to_objections, read_file
 from schemas import frames
+from schemas.config import Config
 
 
 @dataclass
@@ -46,15 +49,20 @@ class Checked:
         return "\n".join(out)
 
 
-def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None = None) -> Checked:
+def check_files(
+    paths: Sequence[Path],
+    out: Path | None = None,
+    day: date | None = None,
+    config: Config | None = None,
+) -> Checked:
     """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
     acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
     written."""
     checked = Checked()
+    config = config or Config()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        reading = read_file(path.read_bytes())
-        findings = _findings(reading)
+        reading, findings = _read(path, config, answered=out is not None)
         found = _faults(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None:
@@ -82,13 +90,32 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _findings(reading: FileReading) -> pl.DataFrame:
-    """Why claims are rejected: the reader's objections to them, then what else is missing."""
-    if not reading.claim_count:
-        return frames.empty(frames.Findings)
-    batch = Batch(**{n: reading.frames[n] for n in AS_READ})
-    batch = batch.with_(findings=objections_to_findings(reading.objections))
-    return validate(batch, Reference("", {}, {}, forms=load_forms())).findings
+def _read(path: Path, config: Config, *, answered: bool) -> tuple[FileReading, pl.DataFrame]:
+    """A file, of which nothing is kept but what is told of it, and its findings."""
+    none = frames.empty(frames.Findings)
+    if above := too_large(path, config.file_bytes_limit):
+        told = Envelope(problems=[Problem("file", "", 0, above)])
+        return FileReading(told, objections=problems_to_objections(told.problems)), none
+    found: list[pl.DataFrame] = []
+    reference = Reference("", {}, {}, forms=load_forms())
+
+    def keep(read: Frames, objections: pl.DataFrame) -> Frames:
+        batch = Batch(**{n: read[n] for n in AS_READ}, findings=objections_to_findings(objections))
+        findings = validate(batch, reference).findings
+        if findings.height:
+            found.append(findings)
+        if answered:
+            return {n: read[n].select(columns) for n, columns in READ.items()}
+        return {"sources": read["sources"].select("claim_id", "set_index")}
+
+    limits = Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+    with bytes_of(path) as data:
+        reading = read_file(data, config.chunk_bytes, limits, keep)
+    findings = pl.concat(found) if found else none
+    if findings.height:  # those of refused sets leave
+        read = reading.frames["sources"]["claim_id"]
+        findings = findings.filter(pl.col("claim_id").is_in(read.implode()))
+    return reading, findings
 
 
 def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
@@ -116,14 +143,17 @@ def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dic
         if s["set_index"] not in told
     ]  # fmt: skip
     if reading.claim_count:
-        sets = dict(reading.frames["sources"].select("claim_id", "set_number").iter_rows())
+        of_set = reading.frames["sources"].filter(
+            pl.col("claim_id").is_in(findings["claim_id"].implode())
+        )
+        sets = dict(of_set.select("claim_id", "set_index").iter_rows())
         # objections are told above, at their place in the file
         for f in findings.filter(pl.col("edit") != "syntax").iter_rows(named=True):
             inputs = json.loads(f["inputs"])
             where = f" line {f['line_number']}" if f["line_number"] else ""
             found.append({
                 "file": name, "level": "claim",
-                "place": f"set {sets[f['claim_id']]} claim {f['claim_id'] + 1}{where}",
+                "place": f"set {numbers[sets[f['claim_id']]]} claim {f['claim_id'] + 1}{where}",
                 "code": f["status_code"],
                 "text": inputs.get("cause")
                 or f"box {inputs['box']} ({inputs['field']}) is missing: {inputs['element']}",

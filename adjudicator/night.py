@@ -11,10 +11,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
+from adjudicator.received import bytes_of, sha256, too_large
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.stages import STAGES
@@ -42,7 +41,7 @@ from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
-from edi.read_file import FileReading, read_file
+from edi.read_file import FileReading, Limits, read_file
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -164,9 +163,11 @@ class _Night:
         manifest = hashlib.sha256(
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
-        settings = hashlib.sha256(
-            repr((self.order.received_date, self.order.accept_test)).encode()
-        ).hexdigest()
+        asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
+        limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
+        if limits != _limits_unset():  # with other limits it is another night
+            asked = (*asked, limits)
+        settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
@@ -197,6 +198,11 @@ class _Night:
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
         verdict = FileVerdict(name, "read")
         self.verdicts.append(verdict)
+        config = self.order.config
+        if above := too_large(path, config.file_bytes_limit):
+            # not kept, so that it can be taken in once the limit is raised
+            verdict.verdict, verdict.reasons = "refused", [above]
+            return
         with self.engine.begin() as connection:
             known = store.find_file(connection, digest)
             if known is not None:
@@ -208,12 +214,9 @@ class _Night:
                     verdict.claim_count = known.claim_count
                     verdict.rejected_count = known.rejected_count
                 return
-            with (
-                _bytes_of(path, self.order.config.file_bytes_limit) as data,
-                ThreadPoolExecutor(1) as beside,
-            ):
+            with bytes_of(path) as data, ThreadPoolExecutor(1) as beside:
                 parts = beside.submit(store.compressed, data)
-                reading = read_file(data, self.order.config.chunk_bytes)
+                reading = read_file(data, config.chunk_bytes, _limits(config))
                 refused = _not_for_us(reading, self.reference, self.order.accept_test)
                 if refused:
                     reading.frames = {}
@@ -450,42 +453,26 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     out = []
     for path in files:
         try:
-            with _bytes_of(path, None) as data:
-                out.append((_shown(path), path, hashlib.sha256(data).hexdigest()))
+            with bytes_of(path) as data:
+                out.append((_shown(path), path, sha256(data)))
         except OSError as error:
             raise NightError(f"{_shown(path)}: can't be read: {error.strerror}") from error
     return out
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+
+def _limits_unset() -> tuple[int, ...]:
+    unset = Config()
+    return (unset.file_bytes_limit, *_limits(unset))
 
 
 def _shown(path: Path) -> str:
     """A file's name without anything that could break a line of a report."""
     name = "standard input" if str(path) == "-" else path.name
     return "".join(c if c.isprintable() else "?" for c in name)
-
-
-_STDIN: list[bytes] = []
-
-
-@contextmanager
-def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
-    """A file's bytes, mapped and not copied; standard input is read once."""
-    if str(path) == "-":
-        if not _STDIN:
-            _STDIN.append(sys.stdin.buffer.read())
-        yield _STDIN[0]
-        return
-    with path.open("rb") as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if limit is not None and size > limit:
-            raise NightError(
-                f"{_shown(path)}: {size} bytes, above file_bytes_limit {limit}; split the file or "
-                "raise the limit in the configuration"
-            )
-        if size == 0:
-            yield b""
-            return
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
 
 
 def _reference(engine: Engine, order: Order) -> Reference:

@@ -88,7 +88,7 @@ class FileReading:
 
     @property
     def claim_count(self) -> int:
-        return self.frames["claims"].height if self.frames else 0
+        return self.frames["sources"].height if self.frames else 0
 
 
 class Place(NamedTuple):
@@ -177,9 +177,10 @@ def read_file(
         for index, why in part.refused.items():
             if sets[index][verdict] == "read":
                 sets[index][verdict], sets[index][reason_at] = "refused", why
-        found = pl.DataFrame(part.objections, schema=OBJECTIONS)
-        found = found.with_columns(pl.col("claim_id") + claim_count)
-        if found.height:
+        found = told[0].clear()
+        if part.objections:
+            found = pl.DataFrame(part.objections, schema=OBJECTIONS)
+            found = _in_file_order(found.with_columns(pl.col("claim_id") + claim_count))
             told.append(found)
         frames = {
             name: frame.with_columns(pl.col("claim_id") + claim_count)
@@ -189,9 +190,7 @@ def read_file(
         submitters.append(part.submitters)
         claim_count += part.claim_count
     reading.sets = pl.DataFrame(sets, schema=SETS, orient="row")
-    # what stands above claims is read with each chunk of them, and its faults found again
-    found_ = pl.concat(told).unique(maintain_order=True)
-    reading.objections = found_.sort("offset", "claim_id", maintain_order=True)
+    reading.objections = _in_file_order(pl.concat(told))
     if kept:
         # a set in several chunks has its header in each
         headers = pl.concat(submitters)
@@ -201,13 +200,18 @@ def read_file(
     return reading
 
 
+def _in_file_order(objections: pl.DataFrame) -> pl.DataFrame:
+    """Each once: what stands above claims is read, and objected to, with each chunk of them."""
+    return objections.unique(maintain_order=True).sort("offset", "claim_id", maintain_order=True)
+
+
 def refuse_interchange(reading: FileReading, position: int, code: str, text: str) -> None:
     """Refuse an interchange that was read, for what only the caller can know: a control number
     used before (TA105 025), another receiver's file (008). Its claims leave."""
     interchange = reading.envelope.interchanges[position]
     problem = Problem("interchange", code, interchange.start, text)
     interchange.problems.append(problem)
-    told = pl.DataFrame([_objection(problem)], schema=OBJECTIONS)
+    told = problems_to_objections([problem])
     found = pl.concat([reading.objections, told])
     reading.objections = found.sort("offset", "claim_id", maintain_order=True)
     offsets = [s.start for g in interchange.groups for s in g.sets]
@@ -260,6 +264,10 @@ def _parts(data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits) -> 
         guide = guide_for(code)
         assert guide is not None
         guide.remember()
+
+
+def problems_to_objections(problems: Sequence[Problem]) -> pl.DataFrame:
+    return pl.DataFrame([_objection(p) for p in problems], schema=OBJECTIONS)
 
 
 def _objection(problem: Problem, set_index: int | None = None) -> dict[str, Any]:
