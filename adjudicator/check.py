@@ -4,6 +4,7 @@ acknowledgements that their senders would get (without claim numbers, which only
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def check_files(
     config = config or Config()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        reading, findings = _read(path, config, answered=out is not None)
+        reading, findings = read_checked(path, config, answered=out is not None)
         found = _faults(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None:
@@ -90,12 +91,21 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _read(path: Path, config: Config, *, answered: bool) -> tuple[FileReading, pl.DataFrame]:
-    """A file, of which nothing is kept but what is told of it, and its findings."""
-    none = frames.empty(frames.Findings)
+def read_checked(path: Path, config: Config, *, answered: bool) -> tuple[FileReading, pl.DataFrame]:
+    """A file, and its findings. Nothing is kept of it but what is told of it, and where it is to
+    be ``answered`` what acknowledgements are made of."""
     if above := too_large(path, config.file_bytes_limit):
         told = Envelope(problems=[Problem("file", "", 0, above)])
-        return FileReading(told, objections=problems_to_objections(told.problems)), none
+        reading = FileReading(told, objections=problems_to_objections(told.problems))
+        return reading, frames.empty(frames.Findings)
+    with bytes_of(path) as data:
+        return bytes_checked(data, config, answered=answered)
+
+
+def bytes_checked(
+    data: bytes | mmap.mmap, config: Config, *, answered: bool
+) -> tuple[FileReading, pl.DataFrame]:
+    """The same of a file's bytes, whatever their number."""
     found: list[pl.DataFrame] = []
     reference = Reference("", {}, {}, forms=load_forms())
 
@@ -109,9 +119,8 @@ def _read(path: Path, config: Config, *, answered: bool) -> tuple[FileReading, p
         return {"sources": read["sources"].select("claim_id", "set_index")}
 
     limits = Limits(config.segment_bytes_limit, config.claim_bytes_limit)
-    with bytes_of(path) as data:
-        reading = read_file(data, config.chunk_bytes, limits, keep)
-    findings = pl.concat(found) if found else none
+    reading = read_file(data, config.chunk_bytes, limits, keep)
+    findings = pl.concat(found) if found else frames.empty(frames.Findings)
     if findings.height:  # those of refused sets leave
         read = reading.frames["sources"]["claim_id"]
         findings = findings.filter(pl.col("claim_id").is_in(read.implode()))

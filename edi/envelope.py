@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 WINDOW = 1 << 25  # bytes looked at together: of a mapped file no more is held in memory
 CONTROL_BYTES = 10_000  # of a control segment that are looked at; a right one is far shorter
-ISA_ELEMENTS = 16
+ISA_ELEMENTS, GS_ELEMENTS = 16, 8
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
 # an ISA with elements of the lengths that it must have
@@ -38,6 +38,12 @@ ISA_CHECKS = (
     (13, "[0-9]{9}", "018", "not a control number of nine digits"),
     (14, "[01]", "019", "neither 0 nor 1"),
     (15, "[PT]", "020", "neither P nor T"),
+)
+# the same of a GS, which is told but refuses nothing; its other elements say who is to be answered
+GS_CHECKS = (
+    (4, "(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", "not a date"),
+    (5, "([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([0-9]{1,2})?)?", "not a time"),
+    (7, "X", "not X"),
 )
 # sets that an acknowledgement can name
 SET_TYPES = ("270", "271", "276", "277", "278", "820", "834", "835", "837")
@@ -372,6 +378,16 @@ def _read_segments(
                 interchange.problems.append(
                     Problem("interchange", "024", control.start, f"an invalid GS segment: {text}")
                 )
+            elif group.header[1] != "FA":
+                interchange.problems += [
+                    Problem("interchange", "024", control.start, f"GS{at:02d}: {what}")
+                    for at, pattern, what in GS_CHECKS
+                    if not re.fullmatch(pattern, group.header[at])
+                ]
+                if len(control.elements) > GS_ELEMENTS + 1:
+                    interchange.problems.append(
+                        Problem("interchange", "024", control.start, "GS has too many elements")
+                    )
             interchange.groups.append(group)
             group_numbers.add(group.number)
             set_numbers = set()

@@ -285,10 +285,10 @@ def group_refusal(interchange: Interchange, group: Group) -> str | None:
         for p in problems:
             if p.code in REFUSING[level]:
                 return p.text
-    if any(not set_.is_answerable for set_ in group.sets):
-        return "ST01 or ST02 of a set of its group can't be read"
     if group.header[1] != "HC":
         return f"GS01 is {_code(group.header[1])}: not a claims group (HC)"
+    if any(not set_.is_answerable for set_ in group.sets):
+        return "ST01 or ST02 of a set of its group can't be read"
     if not group.is_answerable:
         return "GS02, GS03 or GS06 is not what the guide asks for"
     if guide_for(group.guide_code) is None:
