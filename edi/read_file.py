@@ -29,7 +29,7 @@ from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
 from edi.syntax import Segments, read_segments, screen
 
-CHUNK_BYTES = 8_000_000
+CHUNK_BYTES = 18_000_000
 CHUNKS_AT_A_TIME = 2
 FEW_CHUNKS = 3  # so many or fewer are read in turn: threads would wait for each other's Python
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
