@@ -256,13 +256,18 @@ def _is_mere_code(node: Node, code: str, value: str) -> bool:
 
 
 def _suspicious(segments: pl.DataFrame, pattern: NodePattern, delimiters: Delimiters) -> list[int]:
-    """Which of a node's segments (``raw``) its pattern does not clear."""
+    """Which of a node's segments (``raw``) its pattern does not clear. Each text is looked at
+    once: of three segments two have stood before."""
     raw = pl.col("raw")
     cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(delimiters.element)
     padded = raw + pattern.padding
     for broken in pattern.broken:
         cleared &= ~padded.str.contains(broken)
-    found: list[int] = segments.select((~cleared.fill_null(False)).arg_true()).to_series().to_list()
+    wrong = segments.unique().filter(~cleared.fill_null(False)).to_series()
+    if not len(wrong):
+        return []
+    again = raw.is_in(wrong.implode(), nulls_equal=True)
+    found: list[int] = segments.select(again.arg_true()).to_series().to_list()
     return found
 
 
