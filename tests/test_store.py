@@ -634,7 +634,7 @@ def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
     event.remove(connection, "before_cursor_execute", explain)
     assert [p for p in plans if p.startswith("SEARCH")] == [
         "SEARCH c USING INDEX claim_member_id (member_id=?)",
-        "SEARCH l USING INDEX sqlite_autoindex_line_1 (claim_id=?)",
+        "SEARCH l USING PRIMARY KEY (claim_id=?)",
         "SEARCH a USING INDEX accumulator_entry_family_id (family_id=?)",
         "SEARCH r USING INDEX referral_visit_referral_number (referral_number=?)",
     ]

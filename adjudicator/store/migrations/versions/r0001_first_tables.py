@@ -15,6 +15,7 @@ depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
+KNOWN = sa.text("member_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
@@ -155,7 +156,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["predecessor_claim_id"], ["claim.claim_id"]),
     )
     op.create_index("claim_claim_number", "claim", ["claim_number"], unique=True)
-    op.create_index("claim_member_id", "claim", ["member_id"])
+    # none while a claim waits: it would be put in only to be taken out again
+    op.create_index(
+        "claim_member_id", "claim", ["member_id"], sqlite_where=KNOWN, postgresql_where=KNOWN
+    )
     op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_table(
         "line",
@@ -174,6 +178,7 @@ def upgrade() -> None:
         number("paid_amount"),
         sa.PrimaryKeyConstraint("claim_id", "line_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sqlite_with_rowid=False,  # one tree in place of two
     )
     op.create_table(
         "finding",
