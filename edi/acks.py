@@ -13,7 +13,7 @@ every code here means and when it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -74,13 +74,15 @@ class Issue:
 @dataclass(frozen=True)
 class Acknowledgement:
     """One interchange of ours. ``code`` is its TA104 or AK901; of a 277CA WQ where any claim was
-    accepted, else U. ``name`` suggests a file name, unique within the file that is answered."""
+    accepted, else U. ``name`` suggests a file name, unique within the file that is answered;
+    ``position`` is the place there, from 0, of the interchange that it answers."""
 
     name: str
     kind: str
     code: str
     control_number: int
     content: bytes
+    position: int
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,13 @@ class _Due:
 
 
 def acknowledgement_count(
-    reading: FileReading, frames: Mapping[str, pl.DataFrame] | None = None
+    reading: FileReading,
+    frames: Mapping[str, pl.DataFrame] | None = None,
+    *,
+    without: Collection[int] = (),
 ) -> int:
     """How many documents ``acknowledge`` will write: so many control numbers it takes."""
-    return len(_due(reading, reading.frames if frames is None else frames))
+    return len(_due(reading, reading.frames if frames is None else frames, without))
 
 
 def acknowledge(
@@ -108,6 +113,7 @@ def acknowledge(
     rejections: pl.DataFrame | None = None,
     claim_numbers: pl.DataFrame | None = None,
     refused_sets: Mapping[int, str] | None = None,
+    without: Collection[int] = (),
 ) -> list[Acknowledgement]:
     """Every TA1, 999 and 277CA that is due for a file, in file order.
 
@@ -116,12 +122,13 @@ def acknowledge(
     status_code as ``A7:178`` or ``A6:125:QC``); a claim without one is accepted.
     ``claim_numbers`` (claim_id, claim_number): our own numbers of accepted claims.
     ``refused_sets``: by set_index the status of sets that are refused as a whole, though they
-    could be read.
+    could be read. ``without``: places, from 0, of interchanges that are not answered here, since
+    they were answered before.
 
     Raises ValueError where a control number isn't within 1 to 999999999.
     """
     frames = reading.frames if frames is None else frames
-    due = _due(reading, frames)
+    due = _due(reading, frames, without)
     last = issue.first_control_number + len(due) - 1
     if due and not 0 < issue.first_control_number <= last <= 999_999_999:
         raise ValueError(f"control number {last} isn't within 1 to 999999999")
@@ -149,17 +156,19 @@ def acknowledge(
             code = "WQ" if any(accepted for accepted, _ in sets) else "U"
             texts = [text for _, text in sets]
             content = _in_group(one, number, issue, "HN", GUIDE_277CA, texts)
-        out.append(Acknowledgement(_name(one), one.kind, code, number, content))
+        out.append(Acknowledgement(_name(one), one.kind, code, number, content, one.at - 1))
     return out
 
 
-def _due(reading: FileReading, frames: Mapping[str, pl.DataFrame]) -> list[_Due]:
+def _due(
+    reading: FileReading, frames: Mapping[str, pl.DataFrame], without: Collection[int]
+) -> list[_Due]:
     """What must be written, in file order."""
     with_claims = _with_claims(frames)
     due: list[_Due] = []
     first = 0
     for at, interchange in enumerate(reading.envelope.interchanges, start=1):
-        known = _sender_is_known(interchange)
+        known = _sender_is_known(interchange) and at - 1 not in without
         if known and (interchange.problems or interchange.header[14] == "1"):
             due.append(_Due("TA1", interchange, at))
         for group_at, group in enumerate(interchange.groups, start=1):
