@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from edi.envelope import ISA_CHECKS, Group, Interchange, TransactionSet
@@ -471,6 +472,8 @@ LINE_TEXT = {
 }
 LINE_CODES = {"modifier_codes": (r"[0-9A-Za-z]{2}", 4)}
 UNKNOWN = "UNKNOWN"  # what the guide demands and the claim doesn't say
+LINE_DAYS = ("first_date", "last_date")
+NEVER = 2**31 - 1  # no day, in a column of days
 _ORDERS = 4  # places of parts within a claim: provider, claim, lines
 
 
@@ -584,10 +587,7 @@ def _claims(
 ) -> pl.DataFrame:
     """One row a claim in file order: what a 277CA says of it, and where it stands in one."""
     patients = frames["people"].filter(role="patient").select("claim_id", "middle_name", "suffix")
-    dates = frames["lines"].group_by("claim_id").agg(
-        first_date=pl.col("service_from_date").min(),
-        last_date=pl.coalesce("service_through_date", "service_from_date").max(),
-    )  # fmt: skip
+    dates = _line_days(frames["lines"])
     sources = frames["sources"].select(
         "claim_id", "set_index", "provider_start", "subscriber_start",
         patient_start=pl.when(pl.col("patient_end") > pl.col("patient_start"))
@@ -602,6 +602,8 @@ def _claims(
     for other in (sources, patients, dates, claim_numbers):
         if other is None:
             claims = claims.with_columns(claim_number=pl.lit(None, dtype=pl.String))
+        elif other["claim_id"].equals(claims["claim_id"]):
+            claims = claims.hstack(other.drop("claim_id"))
         else:
             claims = claims.join(other, on="claim_id", how="left", maintain_order="left")
     rejected = pl.col("claim_id").is_in(reasons["claim_id"].unique().implode())
@@ -620,6 +622,24 @@ def _claims(
         last_date=last,
     )
     return _levelled(claims)
+
+
+def _line_days(lines: pl.DataFrame) -> pl.DataFrame:
+    """claim_id, first_date and last_date of the lines of each claim that has lines."""
+    if not lines["claim_id"].is_sorted():
+        lines = lines.sort("claim_id", maintain_order=True)
+    if lines.is_empty():
+        return pl.DataFrame(schema={"claim_id": pl.Int64} | dict.fromkeys(LINE_DAYS, pl.Date))
+    runs = lines["claim_id"].rle().struct
+    out = {"claim_id": runs.field("value")}
+    starts = runs.field("len").cum_sum().shift(1, fill_value=0).to_numpy()
+    first = lines["service_from_date"]
+    last = lines.select(pl.coalesce("service_through_date", first)).to_series()
+    extremes = ((first, np.minimum, NEVER), (last, np.maximum, -NEVER))
+    for name, (day, extreme, none) in zip(LINE_DAYS, extremes, strict=True):
+        found = pl.Series(extreme.reduceat(day.to_physical().fill_null(none).to_numpy(), starts))
+        out[name] = found.set(found == none, None).cast(pl.Date)
+    return pl.DataFrame(out)
 
 
 def _levelled(claims: pl.DataFrame) -> pl.DataFrame:
