@@ -492,7 +492,8 @@ VALIDATIONS_INTRO = """## Validations
 
 What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
 stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
-reported as `syntax`, with segment, element and the guide's own error code.
+reported as `syntax`, with segment, element and the guide's own error code; a claim that names
+another payer as `another_payer`, with the element that names it.
 """
 
 

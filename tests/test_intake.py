@@ -706,7 +706,17 @@ def test_a_rejected_claim_is_on_no_835_no_eop_and_has_no_number(place: Path) -> 
     documents = b"".join(p.read_bytes() for p in folder.glob("835/*"))
     assert b"CLP*TF-61*" in documents and b"TF-60" not in documents
     done = CliRunner().invoke(
-        app, ["report", "eop", "--db", f"sqlite:///{place / 'a.db'}", "--out", str(place / "eop")]
+        app,
+        [
+            "report",
+            "eop",
+            "--db",
+            f"sqlite:///{place / 'a.db'}",
+            "--out",
+            str(place / "eop"),
+            "--format",
+            "csv",
+        ],
     )
     assert done.exit_code == 0
     reports = b"".join(p.read_bytes() for p in (place / "eop").rglob("*.csv"))
