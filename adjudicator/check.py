@@ -18,7 +18,7 @@ from adjudicator.programs import load_forms
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, read_file
+from edi.read_file import FileReading, addenda, read_file
 from schemas import frames
 
 
@@ -38,6 +38,7 @@ class Checked:
         for told in self.files:
             out.append(f"{told['file']}: {told['claims']:,} claims, {told['findings']:,} findings")
             out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
+            out += [f"  note        {text}" for text in told["notes"]]
             out += [
                 f"  {r['level']:<11} {r['place']:<30} {r['code']:<9} {r['text']}"
                 for r in self.rows
@@ -67,7 +68,7 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
         checked.rows += found
         checked.files.append({
             "file": path.name, "claims": reading.claim_count, "findings": len(found),
-            "acknowledgements": written,
+            "acknowledgements": written, "notes": addenda(reading),
         })  # fmt: skip
     return checked
 

@@ -314,6 +314,7 @@ TELLS: Mapping[str, Words] = {
     "syntax": Words(
         _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
     ),
+    "another_payer": Words("{element}: {cause}", "send it to the payer that it names"),
     "mandatory_field": Words(
         "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
     ),

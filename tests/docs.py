@@ -309,8 +309,9 @@ STORE_MEANINGS = {
     "sha256": "SHA-256 of the content",
     "byte_count": "how many bytes",
     "file.received_date": "day of receipt",
-    "file.verdict": "read, repeated or refused",
+    "file.verdict": "read, repeated, test or refused",
     "file.reason": "why, a line each",
+    "file.answered_run_id": "the night that published what its senders are answered",
     "part_number": "from 1",
     "file_part.raw_offset": "first byte of the file that the part holds",
     "file_part.raw_byte_count": "how many bytes of the file it holds",
@@ -319,7 +320,13 @@ STORE_MEANINGS = {
     "interchange.sender_number": "ISA06",
     "interchange.receiver_number": "ISA08",
     "interchange.control_number": "ISA13",
-    "interchange.verdict": "what became of it",
+    "interchange.verdict": "read, repeated, test, misdirected (to another payer) or refused",
+    "acknowledgement.name": "its file name, unique among the answers to a file",
+    "acknowledgement.position": "the interchange it answers, by its place in the file, from 0",
+    "acknowledgement.kind": "TA1, 999 or 277CA",
+    "acknowledgement.code": "TA104 or AK901; of a 277CA WQ where a claim was accepted, else U",
+    "acknowledgement.control_number": "its own ISA13",
+    "acknowledgement.content": "the document, compressed by zlib",
     "claim_id": "the claim's submission number",
     "claim.version_number": "1; a corrected claim counts on",
     "claim.predecessor_claim_id": "the claim it corrects",
@@ -485,7 +492,8 @@ VALIDATIONS_INTRO = """## Validations
 
 What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
 stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
-reported as `syntax`, with segment, element and the guide's own error code.
+reported as `syntax`, with segment, element and the guide's own error code; a claim that names
+another payer as `another_payer`, with the element that names it.
 """
 
 

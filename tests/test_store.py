@@ -293,6 +293,15 @@ def test_a_reader_keeps_its_snapshot(engine: Engine) -> None:
 def fill_append_only(connection: Connection) -> None:
     store.insert_frame(connection, "claim", claims(1))
     rows: dict[str, dict[str, Any]] = {
+        "acknowledgement": {
+            "file_id": 1,
+            "name": "001-000000001-001-1.999",
+            "position": 0,
+            "kind": "999",
+            "code": "A",
+            "control_number": 1,
+            "content": b"",
+        },
         "payment": {
             "payment_id": 1,
             "run_id": 1,

@@ -75,7 +75,7 @@ run = Table(
     ),
 )
 
-# One row a received file
+# One row a received file, each time it is received
 file = Table(
     "file",
     metadata,
@@ -88,6 +88,7 @@ file = Table(
     _text("received_date", required=True),
     _text("verdict"),
     _text("reason"),
+    _number("answered_run_id"),  # no foreign key: it is set at the end of a night
     Index("file_sha256", "sha256"),
 )
 
@@ -114,6 +115,19 @@ interchange = Table(
     _text("sha256", required=True),
     _text("verdict"),
     Index("interchange_control_number", "control_number", "sender_number"),
+)
+
+# One row a document that a sender is answered with, as it is published; only ever added
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    _refers("file_id", "file.file_id", key=True),
+    Column("name", String, primary_key=True),
+    _number("position", required=True),
+    _text("kind", required=True),
+    _text("code", required=True),
+    _number("control_number", required=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # One row a claim version, as it stands now; disposition is null until a night decides it
@@ -335,6 +349,7 @@ reference_part = Table(
 
 # Rows that are only ever added: triggers refuse UPDATE and DELETE
 APPEND_ONLY = (
+    "acknowledgement",
     "decided_part",
     "payment",
     "ledger_entry",
@@ -347,6 +362,7 @@ APPEND_ONLY = (
 SEQUENCES = (
     "run",
     "file",
+    "acknowledgement",
     "submission",
     "receipt",
     "claim",

@@ -19,6 +19,7 @@ KNOWN = sa.text("member_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
+    "acknowledgement",
     "submission",
     "receipt",
     "claim",
@@ -29,6 +30,7 @@ SEQUENCES = (
     "fencing",
 )
 APPEND_ONLY = (
+    "acknowledgement",
     "decided_part",
     "payment",
     "ledger_entry",
@@ -80,6 +82,7 @@ def upgrade() -> None:
         text("received_date", required=True),
         text("verdict"),
         text("reason"),
+        number("answered_run_id"),
         sa.PrimaryKeyConstraint("file_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
@@ -108,6 +111,18 @@ def upgrade() -> None:
     )
     op.create_index(
         "interchange_control_number", "interchange", ["control_number", "sender_number"]
+    )
+    op.create_table(
+        "acknowledgement",
+        number("file_id", required=True),
+        text("name", required=True),
+        number("position", required=True),
+        text("kind", required=True),
+        text("code", required=True),
+        number("control_number", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", "name"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
     )
     op.create_table(
         "claim",
