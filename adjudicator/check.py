@@ -14,11 +14,12 @@ from typing import Any
 import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_forms
+from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, read_file
+from edi.read_file import CHUNK_BYTES, FileReading
+from edi.read_paper import is_paper, read_claims_file
 from schemas import frames
 
 
@@ -53,11 +54,13 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
     checked = Checked()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        reading = read_file(path.read_bytes())
+        data = path.read_bytes()
+        reading = read_claims_file(data, CHUNK_BYTES, own_names(load_programs()))
         findings = _findings(reading)
-        found = _faults(reading, findings, path.name)
+        paper = is_paper(data)
+        found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
-        if out is not None and day is not None:
+        if out is not None and day is not None and not paper:  # paper is answered by letters
             issue = Issue(checked.acknowledgement_count + 1, day, day)
             rejections = findings.filter(pl.col("disposition") == "reject")
             for one in acknowledge(reading, issue, rejections=rejections):
@@ -127,6 +130,26 @@ def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dic
                 "code": f["status_code"],
                 "text": inputs.get("cause")
                 or f"box {inputs['box']} ({inputs['field']}) is missing: {inputs['element']}",
+            })  # fmt: skip
+    return found
+
+
+def _paper_faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
+    """Lines that are no record, then the findings of each claim, by line of the file and box."""
+    refused = reading.objections.filter(pl.col("level") == "record")
+    found = [
+        {"file": name, "level": "record", "place": f"line {line}", "code": "", "text": text}
+        for line, text in refused.select("segment_position", "text").iter_rows()
+    ]
+    if reading.claim_count:
+        lines = dict(reading.frames["sources"].select("claim_id", "set_index").iter_rows())
+        for f in findings.iter_rows(named=True):
+            inputs = json.loads(f["inputs"])
+            where = f" row {f['line_number']}" if f["line_number"] else ""
+            found.append({
+                "file": name, "level": "claim",
+                "place": f"line {lines[f['claim_id']]} box {inputs['box']}{where}",
+                "code": f["status_code"], "text": inputs["cause"],
             })  # fmt: skip
     return found
 

@@ -34,15 +34,22 @@ from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
 from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_benefit_categories, load_forms, load_programs
+from adjudicator.programs import (
+    load_benefit_categories,
+    load_forms,
+    load_programs,
+    own_names,
+)
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
+from adjudicator.reports.letters import return_letters
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
-from edi.read_file import FileReading, read_file
+from edi.read_file import FileReading
+from edi.read_paper import is_paper, read_claims_file
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -161,6 +168,7 @@ class _Night:
         inputs = _inputs(self.order.inputs)
         self.step("reference")
         self.reference = _reference(self.engine, self.order)
+        self.own_names = own_names(self.reference.programs)
         manifest = hashlib.sha256(
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
@@ -176,6 +184,7 @@ class _Night:
         if run.state in ("decided", "published"):
             return self._finish()
         self.step("intake")
+        self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
         self.step("decide")
@@ -213,7 +222,7 @@ class _Night:
                 ThreadPoolExecutor(1) as beside,
             ):
                 parts = beside.submit(store.compressed, data)
-                reading = read_file(data, self.order.config.chunk_bytes)
+                reading = read_claims_file(data, self.order.config.chunk_bytes, self.own_names)
                 refused = _not_for_us(reading, self.reference, self.order.accept_test)
                 if refused:
                     reading.frames = {}
@@ -240,7 +249,9 @@ class _Night:
             {"claim_id": as_read, "_new": pl.int_range(count, dtype=pl.Int64, eager=True) + first}
         )
         read = {n: renumbered(f, numbers) for n, f in reading.frames.items()}
-        read["claims"] = read["claims"].with_columns(received_date=pl.lit(self.order.received_date))
+        # paper may be stamped with an earlier day
+        stamped = pl.min_horizontal("received_date", pl.lit(self.order.received_date))
+        read["claims"] = read["claims"].with_columns(received_date=stamped)
         read["sources"] = read["sources"].with_columns(file_id=pl.lit(file_id, dtype=pl.Int64))
         batch = Batch(**{n: read[n] for n in AS_READ})
         objections = objections_to_findings(reading.objections).join(
@@ -293,7 +304,7 @@ class _Night:
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
             # so these are in receipt order as they stand
-            known = [*read_again(connection, waiting), *just_now]
+            known = [*read_again(connection, waiting, self.own_names), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
@@ -332,6 +343,7 @@ class _Night:
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir()
+        self._write_letters(partial)
         with self.engine.begin() as connection:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
@@ -370,6 +382,14 @@ class _Night:
             store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
             store.set_run_state(connection, self.run_id, "decided")
         return summary
+
+    def _write_letters(self, partial: Path) -> None:
+        """A letter for each paper claim that goes back; nothing where no paper came."""
+        if not self.paper:
+            return
+        with store.reading(self.engine) as connection:
+            for name, content in return_letters(connection, self.run_id, self.reference):
+                _write(partial / name, content)
 
     def _summary(self, connection: Connection, batch: Batch) -> Summary:
         """The equation of the night, asserted: every claim exactly once, in counts and cents."""
@@ -488,6 +508,11 @@ def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
             yield mapped
 
 
+def _holds_paper(path: Path) -> bool:
+    with _bytes_of(path, None) as data:
+        return is_paper(data)
+
+
 def _reference(engine: Engine, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
@@ -512,6 +537,7 @@ def _reasons(reading: FileReading) -> list[str]:
         for r in reading.objections.filter(pl.col("level") != "claim").iter_rows(named=True)
         if r["level"] in ("file", "interchange", "group")
     ]
+    told += reading.objections.filter(pl.col("level") == "record")["text"].to_list()
     told += [
         f"set {number}: {reason}"
         for number, verdict, reason in reading.sets.select(

@@ -280,13 +280,16 @@ class Notes(dy.Schema):
 
 
 class Attachments(dy.Schema):
-    """One row a PWK, or a paper record's attachment."""
+    """One row a PWK, which announces a document, or a document that came with a paper claim."""
 
     claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
-    report_type_code = text("PWK01", required=True)
+    report_type_code = text("PWK01; null on paper")
     transmission_code = text("PWK02")
     control_number = text("PWK06")
+    kind_code = text("paper: eob, auto_notice, description or notes; null of a PWK")
+    document_date = date("paper: the day on the document")
+    payer_name = text("paper: whose document")
 
 
 class Certifications(dy.Schema):
