@@ -12,7 +12,7 @@ import mmap
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
@@ -59,6 +59,7 @@ WHOLE_BILL = "1"  # the frequency that a blank box 22 means
 ASSIGNMENTS = {"YES": "A", "NO": "C"}
 REFERRING = ("DN", "DK", "DQ")  # referring, ordering, supervising
 ONSET, INITIAL_TREATMENT, ACCIDENT, DISABILITY = "431", "454", "439", "314"
+DAYS_BEFORE = timedelta(days=30)  # how long before the bill's first day a procedure may lie [j]
 ANY_YEAR = 2000  # of a bill without a period, which goes back
 CAUSES = {"employment": "EM", "auto_accident": "AA", "other_accident": "OA"}
 CLOCKS = ("eob", "auto_notice")  # documents that start a clock, so that their day must be known
@@ -780,14 +781,15 @@ def _ub04_codes(add: Add, object_to: Callable[..., None], box: UB04Boxes) -> Non
 
 
 def _day_of_bill(told: MonthDay, period: Period) -> date | None:
-    """The day as printed, MMDD, in the year in which it isn't after the bill's last day."""
-    last = period.through or period.from_
+    """The day as printed, MMDD, in the bill's year, or the one before where it began in that; None
+    where neither lies in the bill's period or shortly before it."""
+    first, last = period.from_, period.through
     years = (told.year,) if told.year else (last.year, last.year - 1) if last else (ANY_YEAR,)
     for year in years:
         try:
             day = date(year, told.month, told.day)
         except ValueError:
             continue
-        if told.year or last is None or day <= last:
+        if told.year or not (first and last) or first - DAYS_BEFORE <= day <= last:
             return day
     return None
