@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from functools import cache, cached_property
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -40,6 +40,10 @@ class Kind:
     pattern: str
     read: Callable[[re.Match[str]], Any] = lambda m: m[0]
 
+    @cached_property
+    def _whole(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self.pattern).fullmatch
+
     def parse(self, value: object) -> Any:
         """The value read; None where the box is blank. Raises PydanticCustomError."""
         if value is None:
@@ -51,7 +55,7 @@ class Kind:
             return None
         if not text.isprintable():
             raise PydanticCustomError("paper", "holds a character that can't be printed")
-        match = re.fullmatch(self.pattern, text) or re.fullmatch(self.pattern, text.upper())
+        match = self._whole(text) or self._whole(text.upper())
         if match is None:
             raise PydanticCustomError("paper", f"is not {self.words}")
         try:
@@ -640,13 +644,14 @@ RECORDS: Mapping[str, type[CMS1500Record] | type[UB04Record]] = {
 
 
 class Place(NamedTuple):
-    """A box or a part of it: the manual's label, the name of schemas/forms, and how it is written
-    (of a box with parts: None)."""
+    """A box or a part of it: the manual's label, the name of schemas/forms, how it is written
+    (of a box with parts: None), and whether it is a list."""
 
     path: tuple[str, ...]
     box: str
     name: str
     kind: Kind | None
+    many: bool
 
 
 @cache
@@ -673,7 +678,7 @@ def _places(
         told = field.description or ""
         full = f"{owner}{told}" if told.startswith("'s ") else told
         kind, inside = _written(field)
-        yield Place(path, label, full, kind)
+        yield Place(path, label, full, kind, get_origin(field.annotation) is list)
         if inside is not None:
             yield from _places(inside, path, label, full)
 

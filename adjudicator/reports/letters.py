@@ -39,6 +39,12 @@ FINDING: dict[str, Any] = {
 }  # fmt: skip
 # what follows from a box that can't be read, and isn't the sender's mistake
 FOLLOWS_FROM = {"total_charge": ("24f", "28", "47"), "diagnosis_pointer": ("21", "24e")}
+# a condition's words tell both forms apart; a letter is of paper
+ON_PAPER = (
+    ("; it is mandatory (on paper|.*, on paper always)$", ""),
+    ("a car accident, on paper of any accident", "an accident"),
+    ("on paper ", ""),
+)
 DOCUMENTS = {
     "eob": "explanation of benefits", "auto_notice": "auto insurer's notice",
     "description": "description of a service", "notes": "notes",
@@ -169,6 +175,8 @@ def _says(inputs: Row) -> str:
     name = f"{inputs['field']}, " if inputs["field"] else ""
     cause = re.sub(r"^(box )?" + re.escape(inputs["box"]) + "(, | )", "", inputs["cause"])
     cause = re.sub("^(is|are) ", "", cause.removeprefix(name))
+    for words, on_paper in ON_PAPER:
+        cause = re.sub(words, on_paper, cause)
     return f"{cause[0].upper()}{cause[1:]}."
 
 
