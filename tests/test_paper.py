@@ -4,6 +4,7 @@ cost another."""
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from adjudicator.contracts import READ, hold
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
+from adjudicator.reports.letters import letter
+from adjudicator.stages.identify import identify
 from adjudicator.stages.validate import CHECKS, objections_to_findings, validate
 from edi.acks import Issue, acknowledge
 from edi.read_file import FileReading
@@ -25,7 +28,9 @@ from edi.read_paper import RECORD_BYTES, RECORDS_TOGETHER, is_paper, read_claims
 from schemas import paper
 from schemas.form import FormField
 from schemas.paper import Kind, places
-from tests import samples
+from tests import build, samples
+from tests.case_tools import CLAIMS
+from tests.docs import DOCS
 from tests.forms_on_paper import OURS, RECORDS, Record, as_lines, changed
 
 FORMS = Reference("", {}, {}, forms=load_forms())
@@ -725,10 +730,11 @@ JSON = st.recursive(
                       max_size=3),
     max_leaves=6,
 )  # fmt: skip
+KNOWN = build.reference(*load_programs().values())
 KEYS = {kind: sorted({p.path[0] for p in places(form)}) for kind, form in NAMES.items()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_whatever_stands_in_a_box_is_read_or_told(data: Any) -> None:
     base = data.draw(st.sampled_from(["P", "I"]))
@@ -739,7 +745,71 @@ def test_whatever_stands_in_a_box_is_read_or_told(data: Any) -> None:
     batch = batch_of(reading)
     stamped = batch.claims.with_columns(received_date=pl.lit(date(2025, 6, 1)))
     hold(batch.with_(claims=stamped), READ, "reading", whole=True)
-    assert set(validate(batch, FORMS).findings["claim_id"]) <= {0}
+    findings = validate(batch, FORMS).findings
+    assert set(findings["claim_id"]) <= {0}
+    # and whatever it is, a letter can be written of it
+    batch = identify(batch.with_(claims=stamped), KNOWN)
+    rows = findings.select("edit", "edit_rank", "line_number", "inputs").to_dicts()
+    told = letter(batch, batch.claims.row(0, named=True), rows, KNOWN)
+    assert len(json.dumps(told)) > 100
+    assert bool(told["gaps"]) == bool(rows)
+
+
+def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> bool:
+    """Whether a value is of a JSON Schema, as far as ours go."""
+    if "$ref" in schema:
+        return fits(value, whole["$defs"][schema["$ref"].split("/")[-1]], whole)
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return any(fits(value, each, whole) for each in schema[key])
+    if "const" in schema or "enum" in schema:
+        return value in schema.get("enum", [schema.get("const")])
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        return (
+            schema.get("type") == "object" and schema["additionalProperties"] is False
+            and set(value) <= set(known) and set(schema.get("required", ())) <= set(value)
+            and all(fits(v, known[k], whole) for k, v in value.items())
+        )  # fmt: skip
+    if isinstance(value, list):
+        return (
+            schema.get("type") == "array" and len(value) <= schema.get("maxItems", 99)
+            and all(fits(v, schema["items"], whole) for v in value)
+        )  # fmt: skip
+    if value is None:
+        return "null" in schema["type"]
+    if not isinstance(value, str) or "string" not in schema["type"]:
+        return False
+    pattern = schema["pattern"]
+    return any(re.search(pattern, v) for v in (value, value.upper()))
+
+
+WHOLE = json.loads((DOCS / "paper.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("base", RECORDS)
+def test_the_schema_takes_what_is_read(base: str) -> None:
+    assert fits(RECORDS[base], WHOLE, WHOLE)
+
+
+@pytest.mark.parametrize("case", ["paper-professional", "paper-returned"])
+def test_the_schema_takes_the_cases(case: str) -> None:
+    for line in (CLAIMS / case / "claim.jsonl").read_text("utf-8").splitlines():
+        assert fits(json.loads(line), WHOLE, WHOLE)
+
+
+# no pattern tells a character that can't be printed, or a day that no month has
+BEYOND_A_PATTERN = ("\u202eX", "\ud800", "139925", "0507", "1331")
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "value"),
+    [w[:3] for w in WRONG if w[2] is not None],
+    ids=[f"{w[0]}-{w[1]}-{w[2]!r}" for w in WRONG if w[2] is not None],
+)
+def test_the_schema_refuses_what_is_told(base: str, path: Path, value: Any) -> None:
+    taken = fits(changed(RECORDS[base], (path, value)), WHOLE, WHOLE)
+    assert taken == (value in BEYOND_A_PATTERN)
 
 
 def test_order_is_the_files() -> None:

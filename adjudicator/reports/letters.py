@@ -200,7 +200,8 @@ def _addressee(providers: Sequence[Row], claim: Row, reference: Reference) -> Ro
     """The billing provider as the form has it; what it lacks, as our provider file has it."""
     columns = ("address_line", "city", "state_code", "zip_code")
     billing = next((p for p in providers if p["role_code"] == "85"), {})
-    payees = reference.tables["payees"].filter(pl.col("payee_id") == claim["payee_id"]).to_dicts()
+    of_claim = pl.col("payee_id").eq_missing(pl.lit(claim["payee_id"], dtype=pl.String))
+    payees = reference.tables["payees"].filter(of_claim).to_dicts()
     known = payees[0] if payees else {}
     whole = all(billing.get(c) for c in columns[:2])
     place = billing if whole or not known else known
