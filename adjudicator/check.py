@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import Issue, acknowledge
-from edi.read_file import CHUNK_BYTES, FileReading
-from edi.read_paper import is_paper, read_claims_file
+from edi.read_file import FileReading, read_file
+from edi.read_paper import is_paper, read_paper
 from schemas import frames
 
 
@@ -55,9 +56,9 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
         data = path.read_bytes()
-        reading = read_claims_file(data, CHUNK_BYTES, own_names(load_programs()))
-        findings = _findings(reading)
         paper = is_paper(data)
+        reading = read_paper(data, _own_names()) if paper else read_file(data)
+        findings = _findings(reading)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None and not paper:  # paper is answered by letters
@@ -73,6 +74,11 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
             "acknowledgements": written,
         })  # fmt: skip
     return checked
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    return own_names(load_programs())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -354,7 +354,8 @@ class OtherPayerAdjustments(dy.Schema):
 
 
 class ClaimSources(dy.Schema):
-    """Where a claim's bytes stand in its file: what a later night needs to read it again."""
+    """Where a claim's bytes stand in its file: what a later night needs to read it again. Of paper
+    the claim is its line; there is no envelope, and all else is empty."""
 
     claim_id = key(CLAIM)
     file_id = number("the stored file", required=True)

@@ -209,6 +209,8 @@ def test_npis_belong_to_nobody() -> None:
         for path in CLAIMS.glob("*/*.837")
         for npi in re.findall(r"\*XX\*([^*~]*)~", path.read_text("ascii"))
     }
+    for path in CLAIMS.glob("*/*.jsonl"):
+        npis |= set(re.findall(r'"(?:npi|33a|56)": "(\d+)"', path.read_text("utf-8")))
     for folder in (REFERENCE, *CLAIMS.glob("*/second-night-reference")):
         for path in folder.glob("*.csv"):
             with path.open(encoding="utf-8", newline="") as rows:
