@@ -11,9 +11,8 @@ from adjudicator import store
 from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
 from edi.read_file import reread
-from edi.read_paper import reread_paper
 from schemas import frames
-from schemas.paper import FORMATS
+from schemas.form import FORMATS
 
 
 def renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
@@ -45,6 +44,8 @@ def read_again(
     ):
         assert isinstance(file_id, int)
         if group["source_format_code"][0] in FORMATS.values():
+            from edi.read_paper import reread_paper  # only paper needs the forms' models
+
             records = store.read_file_ranges(connection, file_id, _ranges(group, ("claim",)))
             read = reread_paper(records, own_names)
         else:

@@ -19,8 +19,8 @@ from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, read_file
-from edi.read_paper import is_paper, read_paper
+from edi.read_claims import is_paper, read_claims_file
+from edi.read_file import CHUNK_BYTES, FileReading
 from schemas import frames
 
 
@@ -57,7 +57,7 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
     for position, path in enumerate(files, start=1):
         data = path.read_bytes()
         paper = is_paper(data)
-        reading = read_paper(data, _own_names()) if paper else read_file(data)
+        reading = read_claims_file(data, CHUNK_BYTES, _own_names() if paper else ())
         findings = _findings(reading)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}

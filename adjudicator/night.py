@@ -42,14 +42,13 @@ from adjudicator.programs import (
 )
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
-from adjudicator.reports.letters import return_letters
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
+from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading
-from edi.read_paper import is_paper, read_claims_file
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -387,6 +386,8 @@ class _Night:
         """A letter for each paper claim that goes back; nothing where no paper came."""
         if not self.paper:
             return
+        from adjudicator.reports.letters import return_letters  # only paper needs its models
+
         with store.reading(self.engine) as connection:
             for name, content in return_letters(connection, self.run_id, self.reference):
                 _write(partial / name, content)

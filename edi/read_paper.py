@@ -20,11 +20,11 @@ import polars as pl
 from pydantic import ValidationError
 
 from edi.envelope import Envelope
-from edi.read_file import OBJECTIONS, FileReading, read_file
+from edi.read_claims import BOM
+from edi.read_file import OBJECTIONS, FileReading
 from schemas import frames
+from schemas.form import FORM, FORMATS
 from schemas.paper import (
-    FORM,
-    FORMATS,
     RECORDS,
     SELF,
     Address,
@@ -45,10 +45,7 @@ from schemas.paper import (
 
 RECORD_BYTES = 1_000_000  # a longer line is no claim
 RECORDS_TOGETHER = 2_000
-HEAD_BYTES = 65_536
-BOM = b"\xef\xbb\xbf"
 SAME = "SAME"
-FIRST_LINE = re.compile(rb"^[ \t]*[{\[]", re.MULTILINE)
 SUFFIXES = ("JR", "SR", "II", "III", "IV")
 POSITIONS = ("P", "S", "T")
 TOTALS = "0001"  # the revenue code of the row of totals
@@ -95,20 +92,6 @@ class NoRecordError(Exception):
 
 
 # ---- files -------------------------------------------------------------------------------------
-
-
-def is_paper(data: bytes | mmap.mmap) -> bool:
-    """Whether a file holds records of paper claims: some early line begins as JSON does, and the
-    file is no interchange."""
-    head = bytes(data[:HEAD_BYTES]).removeprefix(BOM)
-    return not head.lstrip().startswith(b"ISA") and FIRST_LINE.search(head) is not None
-
-
-def read_claims_file(
-    data: bytes | mmap.mmap, chunk_bytes: int, own_names: Collection[str] = ()
-) -> FileReading:
-    """A file of claims, X12 or paper, by its content. ``own_names``: see ``read_paper``."""
-    return read_paper(data, own_names) if is_paper(data) else read_file(data, chunk_bytes)
 
 
 def read_paper(data: bytes | mmap.mmap, own_names: Collection[str] = ()) -> FileReading:

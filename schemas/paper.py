@@ -19,11 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from schemas.form import CMS1500, UB04
 from schemas.frames import CENTS_LIMIT
 
-CMS1500, UB04 = "CMS-1500", "UB-04"
-FORMATS = {CMS1500: "CMS1500", UB04: "UB04"}  # the frames' source_format_code
-FORM = "form"  # instead of a loop, where a frame asks for one
 QUANTITY_LIMIT = 10**13
 SELF = "18"
 

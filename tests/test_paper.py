@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,8 +25,9 @@ from adjudicator.reports.letters import letter
 from adjudicator.stages.identify import identify
 from adjudicator.stages.validate import CHECKS, objections_to_findings, validate
 from edi.acks import Issue, acknowledge
+from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading
-from edi.read_paper import RECORD_BYTES, RECORDS_TOGETHER, is_paper, read_claims_file, read_paper
+from edi.read_paper import RECORD_BYTES, RECORDS_TOGETHER, read_paper
 from schemas import paper
 from schemas.form import FormField
 from schemas.paper import Kind, places
@@ -817,3 +820,14 @@ def test_order_is_the_files() -> None:
     for name, frame in frames.items():
         ids = frame["claim_id"].to_list()
         assert all(a <= b for a, b in pairwise(ids)), name
+
+
+def test_a_night_without_paper_loads_nothing_of_it() -> None:
+    """The forms' models cost every start a tenth of a second."""
+    asked = (
+        "import sys, adjudicator.night, adjudicator.check; "
+        "print([m for m in ('schemas.paper', 'edi.read_paper', 'adjudicator.reports.letters') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -20,7 +20,8 @@ from adjudicator.sentences import ended_by
 from adjudicator.stages.identify import identify
 from adjudicator.store import read_frame
 from schemas import frames
-from schemas.paper import FORMATS, places
+from schemas.form import FORMATS
+from schemas.paper import places
 from schemas.program import Program
 
 FORMS = {code: form for form, code in FORMATS.items()}

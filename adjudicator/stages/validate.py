@@ -17,8 +17,7 @@ import polars as pl
 
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from schemas.form import Form, FormField
-from schemas.paper import FORM, FORMATS
+from schemas.form import FORM, FORMATS, Form, FormField
 
 # ---- lists, judgements [j] but for the bill types and the interim frequencies ------------------
 
