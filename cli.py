@@ -268,7 +268,7 @@ def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 files")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 or paper")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the acknowledgements (TA1, 999, 277CA) here")
     ] = None,

@@ -40,9 +40,11 @@ def answer(
     """The acknowledgements of a file as they are kept. Pure: it may be made beside other work.
 
     ``findings`` and ``claim_numbers`` go by ``claim_id`` as read; ``without``: the interchanges
-    that are given their first answers again. Raises AnswerError where the sums that the 277CAs
-    tell are not those of the claims, in counts and cents.
+    that are given their first answers again; paper is answered by letters. Raises AnswerError where
+    the sums that the 277CAs tell are not those of the claims, in counts and cents.
     """
+    if not reading.envelope.interchanges:
+        return []
     rejections = findings.filter(pl.col("disposition") == "reject")
     documents = acknowledge(
         reading, issue, rejections=rejections, claim_numbers=claim_numbers,

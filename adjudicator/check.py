@@ -8,17 +8,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_forms
+from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, addenda, read_file
+from edi.read_claims import is_paper, read_claims_file
+from edi.read_file import CHUNK_BYTES, FileReading, addenda
 from schemas import frames
 
 
@@ -54,11 +56,13 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
     checked = Checked()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        reading = read_file(path.read_bytes())
+        data = path.read_bytes()
+        paper = is_paper(data)
+        reading = read_claims_file(data, CHUNK_BYTES, _own_names() if paper else ())
         findings = _findings(reading)
-        found = _faults(reading, findings, path.name)
+        found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
-        if out is not None and day is not None:
+        if out is not None and day is not None and not paper:  # paper is answered by letters
             issue = Issue(checked.acknowledgement_count + 1, day, day)
             rejections = findings.filter(pl.col("disposition") == "reject")
             for one in acknowledge(reading, issue, rejections=rejections):
@@ -71,6 +75,11 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
             "acknowledgements": written, "notes": addenda(reading),
         })  # fmt: skip
     return checked
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    return own_names(load_programs())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -128,6 +137,26 @@ def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dic
                 "code": f["status_code"],
                 "text": inputs.get("cause")
                 or f"box {inputs['box']} ({inputs['field']}) is missing: {inputs['element']}",
+            })  # fmt: skip
+    return found
+
+
+def _paper_faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
+    """Lines that are no record, then the findings of each claim, by line of the file and box."""
+    refused = reading.objections.filter(pl.col("level") == "record")
+    found = [
+        {"file": name, "level": "record", "place": f"line {line}", "code": "", "text": text}
+        for line, text in refused.select("segment_position", "text").iter_rows()
+    ]
+    if reading.claim_count:
+        lines = dict(reading.frames["sources"].select("claim_id", "set_index").iter_rows())
+        for f in findings.iter_rows(named=True):
+            inputs = json.loads(f["inputs"])
+            where = f" row {f['line_number']}" if f["line_number"] else ""
+            found.append({
+                "file": name, "level": "claim",
+                "place": f"line {lines[f['claim_id']]} box {inputs['box']}{where}",
+                "code": f["status_code"], "text": inputs["cause"],
             })  # fmt: skip
     return found
 

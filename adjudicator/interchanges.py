@@ -144,6 +144,7 @@ def reasons(reading: FileReading, received: Sequence[Received], claim_count: int
     which addenda were read by the guide they belong to."""
     whole = reading.objections.filter(pl.col("level").is_in(["file", "interchange", "group"]))
     told = [f"byte {o['offset']}: {o['text']}" for o in whole.iter_rows(named=True)]
+    told += reading.objections.filter(pl.col("level") == "record")["text"].to_list()
     told += [r.told for r in received if r.told]
     causes = {*whole["text"], *(r.told for r in received)}
     refused = reading.sets.filter(pl.col("verdict") == "refused")
@@ -176,9 +177,9 @@ class Foreign(NamedTuple):
 
 def another_payers(reading: FileReading, ours: Collection[str]) -> Foreign:
     """The claims that GS03 (beside an ISA08 that isn't ours), 1000B NM109 or 2010BB NM109 sends to
-    another payer; none where ``ours`` is empty: then all are taken."""
+    another payer; none where ``ours`` is empty: then all are taken. Paper names no receiver."""
     none = Foreign({}, frames.empty(frames.Findings))
-    if not reading.claim_count or not ours:
+    if not reading.claim_count or not ours or not reading.envelope.interchanges:
         return none
     claims = reading.frames["claims"].select("claim_id", "payer_number")
     numbers = claims["payer_number"].drop_nulls().unique()

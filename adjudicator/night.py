@@ -47,7 +47,12 @@ from adjudicator.interchanges import (
 )
 from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_benefit_categories, load_forms, load_programs
+from adjudicator.programs import (
+    load_benefit_categories,
+    load_forms,
+    load_programs,
+    own_names,
+)
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.stages import STAGES
@@ -56,7 +61,8 @@ from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
-from edi.read_file import FileReading, read_file
+from edi.read_claims import is_paper, read_claims_file
+from edi.read_file import FileReading
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -188,6 +194,7 @@ class _Night:
         inputs = _inputs(self.order.inputs)
         self.step("reference")
         self.reference = _reference(self.engine, self.order)
+        self.own_names = own_names(self.reference.programs)
         manifest = hashlib.sha256(
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
@@ -203,6 +210,7 @@ class _Night:
         if run.state in ("decided", "published"):
             return self._finish()
         self.step("intake")
+        self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
         self.step("decide")
@@ -267,7 +275,7 @@ class _Night:
         verdict, order = arrival.verdict, self.order
         with ThreadPoolExecutor(1) as beside:
             parts = beside.submit(store.compressed, data)
-            reading = read_file(data, order.config.chunk_bytes)
+            reading = read_claims_file(data, order.config.chunk_bytes, self.own_names)
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
             received = judge(
@@ -314,7 +322,9 @@ class _Night:
         if not reading.claim_count:
             return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
         batch = Batch(**{n: reading.frames[n] for n in AS_READ})
-        claims = batch.claims.with_columns(received_date=pl.lit(self.order.received_date))
+        # paper may be stamped with an earlier day
+        stamped = pl.min_horizontal("received_date", pl.lit(self.order.received_date))
+        claims = batch.claims.with_columns(received_date=stamped)
         objections = objections_to_findings(reading.objections).join(
             claims, on="claim_id", how="semi", maintain_order="left"
         )
@@ -373,7 +383,7 @@ class _Night:
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
             # so these are in receipt order as they stand
-            known = [*read_again(connection, waiting), *just_now]
+            known = [*read_again(connection, waiting, self.own_names), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
@@ -412,6 +422,7 @@ class _Night:
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir()
+        self._write_letters(partial)
         with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
@@ -465,6 +476,16 @@ class _Night:
                 self.verdicts[one.receipt_position].acknowledgements[name] = one.code
         store.set_answered(connection, self.run_id)
         return due
+
+    def _write_letters(self, partial: Path) -> None:
+        """A letter for each paper claim that goes back; nothing where no paper came."""
+        if not self.paper:
+            return
+        from adjudicator.reports.letters import return_letters  # only paper needs its models
+
+        with store.reading(self.engine) as connection:
+            for name, content in return_letters(connection, self.run_id, self.reference):
+                _write(partial / name, content)
 
     def _summary(self, connection: Connection, batch: Batch) -> Summary:
         """The equation of the night, asserted: every claim exactly once, in counts and cents."""
@@ -581,6 +602,11 @@ def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
             return
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             yield mapped
+
+
+def _holds_paper(path: Path) -> bool:
+    with _bytes_of(path, None) as data:
+        return is_paper(data)
 
 
 def _reference(engine: Engine, order: Order) -> Reference:

@@ -52,6 +52,16 @@ def load_programs(folder: Path | None = None) -> dict[str, Program]:
     return programs
 
 
+def own_names(programs: Mapping[str, Program]) -> frozenset[str]:
+    """What a form may call the payers that we are: names and numbers."""
+    return frozenset(
+        name
+        for program in programs.values()
+        for name in (program.name, program.payer.name, program.payer.number,
+                     *program.receiver_numbers)
+    )  # fmt: skip
+
+
 def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     """The rules that name a line's benefit category, in order; the last one takes the rest.
 

@@ -315,6 +315,9 @@ TELLS: Mapping[str, Words] = {
         _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
     ),
     "another_payer": Words("{element}: {cause}", "send it to the payer that it names"),
+    "unreadable_box": Words(
+        "line {position} of the file: {cause}", "write it as docs/paper.md shows it"
+    ),
     "mandatory_field": Words(
         "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
     ),

@@ -2,20 +2,24 @@
 
     python -m tests.docs
 
-writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md and docs/forms.md anew;
-tests/test_docs.py fails where one of them no longer says what the program does.
+writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md, docs/forms.md, docs/paper.md
+and docs/paper.schema.json anew; tests/test_docs.py fails where one of them no longer says what the
+program does.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import dataframely as dy
 import polars as pl
+from pydantic import Field, TypeAdapter
 from sqlalchemy import Table
 
 from adjudicator import load
@@ -30,8 +34,10 @@ from adjudicator.programs import (
 )
 from adjudicator.stages.validate import CHECKS, CONDITIONS, PAPER_ONLY
 from adjudicator.store import tables as store_tables
+from edi.read_paper import RECORD_BYTES
 from schemas import frames, reference
 from schemas.form import Form, FormField
+from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
 from schemas.program import Citation
 from tests.test_reference_load import CSV, MORE
 
@@ -493,7 +499,8 @@ VALIDATIONS_INTRO = """## Validations
 What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
 stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
 reported as `syntax`, with segment, element and the guide's own error code; a claim that names
-another payer as `another_payer`, with the element that names it.
+another payer as `another_payer`, with the element that names it; what can't be read on paper as
+`unreadable_box`, with the file's line and the box ([paper.md](paper.md)).
 """
 
 
@@ -581,14 +588,148 @@ def _asked(field: FormField) -> str:
     return f"must be filled {when}".rstrip()
 
 
+# ---- paper -----------------------------------------------------------------------------------
+
+PAPER_INTRO = f"""# Paper claims
+
+{MADE}
+
+UB-04 and CMS-1500 forms that were keyed or read by OCR come in as JSON Lines, a claim a line,
+beside 837 files:
+
+    adjudicate check claims.jsonl
+    adjudicate run inbox
+
+Paper is known by its content, whatever the file is called. The same boxes are asked for as of 837
+claims, and of paper some more: [forms.md](forms.md). [paper.schema.json](paper.schema.json) is the
+same as this page for a program.
+
+```json
+{{"form": "CMS-1500", "received_date": "2025-11-14",
+ "boxes": {{"1a": "CPC20009101", "2": "MARSHWOOD, ODELL, J", "4": "SAME",
+           "3": {{"birth_date": "06 15 1950", "sex": "M"}},
+           "21": {{"A": "I10"}},
+           "24": [{{"24a": {{"from": "110325"}}, "24b": "11", "24d": {{"code": "99213"}},
+                   "24e": "A", "24f": "140 00", "24g": "1"}}],
+           "28": "140 00"}},
+ "attachments": [{{"kind": "eob", "date": "10/02/2025", "payer": "Old Seaport Mutual"}}]}}
+```
+
+It is one line in a file; whole forms stand in
+[paper-professional](../fixtures/claims/paper-professional) and
+[paper-returned](../fixtures/claims/paper-returned).
+
+## A record
+
+- **form** is `CMS-1500` or `UB-04`.
+- **boxes** are keyed as the manual names them. A box of several parts is an object. One that is
+  printed several times (`50a-c`, `31-34`) is a list in the order printed: an empty text keeps a
+  blank one's place. The rows of services are the lists `24` and `42-49`; of UB-04, revenue code
+  0001 is the row of totals.
+- **A value** is text as printed, in quotes. A blank box is left out, null or empty. Blanks around a
+  value don't count.
+- **Dates** are MMDDYY or MMDDCCYY, with or without blanks, slashes or hyphens, or CCYY-MM-DD. A
+  year of two digits is of this century; a birth date has four.
+- **Amounts** are dollars and cents: 120.00 or 120 00. 12000 could be either, and is not read.
+- **Names** are LAST, FIRST, MIDDLE. Without commas the first word is the last name.
+- **received_date** is the day stamped on the paper, and counts for filing deadlines; without it,
+  or where it is later, the night's day of receipt does.
+- **Our row on UB-04** is the one of 50a-c and 51 that has the program's name or payer number, or
+  one of its receiver numbers. Every other name there is another payer's, so that a name written
+  otherwise makes the claim wait for a person instead of being paid as if nobody else did.
+- **CMS-1500.** SAME for the insured's address goes into the street of box 7. YES in 11d says that
+  the other plan pays before us. A blank box 22 means frequency 1. Box 24e has the letters of
+  box 21.
+
+## Attachments
+
+What came with the claim: kind, date, and whose it is.
+
+@attachments@
+
+They count from the night the claim comes in. A document that comes later goes into the table
+[attachments](reference-files.md#attachments), under the claim's number. A PWK of an 837 only
+announces one.
+
+## What a mistake costs
+
+@mistakes@
+
+Neighbours go on. What is told never holds what a box says.
+
+## What comes back
+
+Nothing for a claim that is taken in: no TA1, 999 or 277CA. A claim that goes back does so with a
+letter: `letters/S<submission>.pdf` in the night's folder names every box that is missing or wrong,
+what to do, and by when a new claim must be there. It has no claim number and stands on no 835. The
+record is kept as it came.
+"""
+
+
+PAPER_TABLES = {
+    "@attachments@": grid(
+        ("kind", "what it is", "what it does"),
+        [
+            ("eob", "another payer's explanation", "its date is when that payer decided (box 9 or "
+             "50): the filing deadline counts from it, and box 29 or 54 must say what was paid"),
+            ("auto_notice", "the auto insurer's denial, or notice that its benefits are used up",
+             "after a car accident the filing deadline counts from its date"),
+            ("description", "of an unlisted service", "kept"),
+            ("notes", "operative or medical notes", "kept"),
+        ],
+    ),
+    "@mistakes@": grid(
+        ("mistake", "costs"),
+        [
+            (f"a line that is no JSON object, names no form that is read here, has no `boxes`, or "
+             f"is longer than {RECORD_BYTES:,} bytes", "that line: the summary tells file, line, "
+             "cause and mend; send the line anew in another file"),
+            ("a box or part that the form hasn't, or a value that isn't as printed",
+             "its claim, which goes back; all else that is wrong with it is told at the same time"),
+            ("a box that must be filled and is blank", "its claim"),
+        ],
+    ),
+}  # fmt: skip
+
+
+def paper_page() -> str:
+    intro = PAPER_INTRO
+    for place, table in PAPER_TABLES.items():
+        intro = intro.replace(place, "\n".join(table))
+    out = [intro]
+    for form in RECORDS:
+        asked: dict[str, list[FormField]] = {}
+        for field in next(f for f in load_forms() if FORM_NAMES[f.form] == form).fields:
+            asked.setdefault(field.box, []).append(field)
+        rows = []
+        for place in places(form):
+            usages = list(dict.fromkeys(f.usage for f in asked.get(place.box, ())))
+            written = place.kind.words if place.kind else "its parts follow"
+            written = f"list: {written}" if place.many else written
+            keys = " → ".join(f"`{key}`" for key in place.path)
+            rows.append((keys, place.name, written, ", ".join(usages)))
+        out += [f"## {form}", "", *grid(("box, part", "holds", "written as", "usage"), rows), ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def paper_schema() -> str:
+    """JSON Schema (2020-12) of one line."""
+    record = Annotated[CMS1500Record | UB04Record, Field(discriminator="form")]
+    schema = TypeAdapter(record).json_schema(by_alias=True)
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(whole, indent=1) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference-files.md": reference_files,
     "data-dictionary.md": data_dictionary,
     "edits.md": edits_catalogue,
     "forms.md": forms_page,
+    "paper.md": paper_page,
 }
+SCHEMAS: dict[str, Callable[[], str]] = {"paper.schema.json": paper_schema}
 
 
 if __name__ == "__main__":
-    for name, page in PAGES.items():
+    for name, page in (PAGES | SCHEMAS).items():
         (DOCS / name).write_text(page(), "utf-8")

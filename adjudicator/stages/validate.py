@@ -17,11 +17,11 @@ import polars as pl
 
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from schemas.form import Form, FormField
+from schemas.form import FORM, FORMATS, Form, FormField
 
 # ---- lists, judgements [j] but for the bill types and the interim frequencies ------------------
 
-PAPER = ("UB04", "CMS1500")
+PAPER = tuple(FORMATS.values())
 PAPER_ONLY = "on paper only"  # instead of an element
 INPATIENT_BILL_TYPES = ("11", "12", "18", "21", "22", "28", "41", "65", "66", "86")
 NURSING_BILL_TYPES = ("18", "21", "22", "28", "65", "66")  # of which no hours are asked
@@ -512,8 +512,11 @@ _NO_LINE = pl.lit(None, dtype=pl.Int64)
 
 
 def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
-    """The reader's objections to single claims, as reject findings (grain: one an objection)."""
+    """The reader's objections to single claims, as reject findings (grain: one an objection):
+    ``syntax`` where a segment is wrong, ``unreadable_box`` where a box of a form is."""
     rows = objections.filter(pl.col("level") == "claim")
+    if (rows["loop"] == FORM).any():  # a file holds segments or forms, never both
+        return _unreadable_boxes(rows)
     return rows.select(
         "claim_id",
         line_number=_NO_LINE,
@@ -528,5 +531,24 @@ def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
         inputs=pl.struct(
             position="segment_position", loop="loop", segment="segment", element="reference",
             code="code", cause="text",
+        ).struct.json_encode(),
+    )  # fmt: skip
+
+
+def _unreadable_boxes(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        "claim_id",
+        line_number=pl.col("value").cast(pl.Int64, strict=False),
+        edit=pl.lit("unreadable_box"),
+        edit_rank=pl.lit(0, dtype=pl.Int64),
+        disposition=pl.lit("reject"),
+        group_code=pl.lit("CO"),
+        carc=pl.lit("16"),
+        rarc=pl.lit(None, dtype=pl.String),
+        pend_code=pl.lit(None, dtype=pl.String),
+        status_code=pl.lit("A7:21"),
+        inputs=pl.struct(
+            position="segment_position", box="segment", field="reference",
+            element=pl.lit(PAPER_ONLY), cause="text",
         ).struct.json_encode(),
     )  # fmt: skip
