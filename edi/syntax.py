@@ -414,8 +414,13 @@ def _families(segments: Segments) -> list[Found]:
     child = np.searchsorted(patients, subscribers)  # the first that can be its own
     own_end = np.append(patients, len(segments))[child]  # where its first patient begins
     has_child = own_end < after
-    cells = segments.elements.of(subscribers, 4)
-    wrong = cells.is_one_of(cells[4], ["0", "1"]) & (cells.is_one_of(cells[4], ["1"]) != has_child)
+    # HL04 is one character, the last: its byte is enough, and quick
+    elements = segments.elements
+    last = elements.stop[subscribers] - 1
+    flag = elements.bytes[last]
+    alone = elements.bytes[last - 1] == ord(segments.delimiters.element)
+    wrong = alone & (elements.count[subscribers] == 4) & ((flag == 48) | (flag == 49))
+    wrong &= (flag == 49) != has_child
     found: list[Found] = [
         (row, "HL", "2000B", "HL04", "8", "7", CHILD_FLAG, "")
         for row in subscribers[wrong].tolist()
@@ -430,11 +435,12 @@ def _families(segments: Segments) -> list[Found]:
         claims, subscribers[parents]
     )
     parents = parents[(own == 0) & any_below]
-    at = np.searchsorted(insured, subscribers[parents])
-    held = at < len(insured)
-    at = at[held]
-    at = at[insured[at] < own_end[parents[held]]]
-    cells = segments.elements.of(insured[at], 2)
+    at = np.searchsorted(np.append(insured, len(segments)), subscribers[parents])
+    at = at[np.append(insured, len(segments))[at] < own_end[parents]]  # its own, where it has one
+    # SBR01 is one character: SBR02 begins six bytes on
+    begins = elements.start[insured[at]]
+    at = at[(elements.bytes[begins + 6] == 49) & (elements.bytes[begins + 7] == 56)]
+    cells = elements.of(insured[at], 2)
     found.extend(
         (row, "SBR", "2000B", "SBR02", "8", "I13", SELF_WITH_DEPENDENT, "")
         for row in insured[at][cells.is_one_of(cells[2], ["18"])].tolist()

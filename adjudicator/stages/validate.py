@@ -17,6 +17,7 @@ import polars as pl
 
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
+from adjudicator.snip import snip
 from schemas.form import Form, FormField
 
 # ---- lists, judgements [j] but for the bill types and the interim frequencies ------------------
@@ -219,16 +220,19 @@ CONDITIONS = {**PREDICATES, **ROW_PREDICATES}
 
 class Check(NamedTuple):
     """The edit that a finding is of and its rank, what it ``says`` of the box, and when the box's
-    column is ``wrong``: by default when it, and every column that may stand for it, is blank."""
+    column is ``wrong``: by default when it, and every column that may stand for it, is blank.
+    ``level``: 7 of the payer's own, 3 or 4 of what X12 asks as well."""
 
     edit: str
     rank: int
     says: str
     wrong: Callable[[pl.Expr], pl.Expr] | None = None
+    level: int = 7
 
 
 CHECKS: Mapping[str, Check] = {
     "filled": Check("mandatory_field", 10, "is missing"),
+    "dated": Check("mandatory_field", 10, "is missing", level=4),
     "closed_stay": Check(
         "interim_bill", 20, "says that the patient is still there: an interim bill; send one bill "
         "for the whole stay", lambda c: c == STILL_A_PATIENT,
@@ -242,12 +246,12 @@ CHECKS: Mapping[str, Check] = {
         lambda c: ~c.fill_null("").is_in(READ_FREQUENCIES + INTERIM_FREQUENCIES),
     ),
     "original_number": Check(
-        "original_number", 20, "is missing"
+        "original_number", 20, "is missing", level=4
     ),
     "any_line": Check("no_lines", 30, "is missing: the claim has no line"),
     "sum_of_lines": Check(
         "total_charge", 40, "is not the sum of the lines' charges",
-        lambda c: c != pl.col("line_charge_amount"),
+        lambda c: c != pl.col("line_charge_amount"), level=3,
     ),
     "not_negative": Check("negative_amount", 50, "is negative", lambda c: c < 0),
     "one_day": Check(
@@ -264,7 +268,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "to_a_diagnosis": Check(
         "diagnosis_pointer", 60, "are not all there: a pointer leads to none",
-        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count"),
+        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count"), level=4,
     ),
 }  # fmt: skip
 
@@ -304,7 +308,7 @@ def validate(batch: Batch, reference: Reference) -> Batch:
         rows: pl.DataFrame = getattr(batch, frame)
         if rows.height:
             found += _of_rows(rows, its, claims)
-    findings = pl.concat([batch.findings, *found]).sort(
+    findings = pl.concat([batch.findings, *found, *snip(batch, reference)]).sort(
         "claim_id", "edit_rank", "line_number", "edit", nulls_last=False, maintain_order=True
     )
     return batch.with_(findings=findings)
@@ -496,7 +500,7 @@ def _rejected(rows: pl.DataFrame, field: FormField) -> pl.DataFrame:
     if check.wrong is None and when:
         cause += f"; it is mandatory {when}"
     inputs = {
-        "box": field.box, "field": field.name, "element": field.element or PAPER_ONLY,
+        "level": check.level, "box": field.box, "field": field.name, "element": field.element or PAPER_ONLY,
         "cause": cause,
     }  # fmt: skip
     return rows.select(
