@@ -66,6 +66,20 @@ TELLING = ("NM1", "N2", "N3", "N4", "DMG", "REF", "PER", "PAT", "NTE", "K3", "PW
 Found = tuple[int, str, str, str, str, str, str, str]
 
 
+# errors of X12's syntax itself (IK502 5, SNIP 1); all others are errors against the guide (I5)
+SYNTAX_ELEMENT_CODES = ("2", "3", "4", "5", "6", "8", "9", "10", "13")
+
+
+def snip_level(segment_code: str, code: str, text: str) -> int:
+    """The SNIP level of an objection: 1 X12's own syntax, envelopes included, 2 the guide, 4 a
+    situation that segments tell."""
+    if text in SITUATIONS:
+        return 4
+    if segment_code == "8":
+        return 1 if code in SYNTAX_ELEMENT_CODES else 2
+    return 1 if segment_code in ("", "E") else 2
+
+
 @dataclass(frozen=True)
 class Segments:
     """The segments of some spans of a file, in order: text, place, node.

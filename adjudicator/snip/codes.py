@@ -72,8 +72,8 @@ def _with_days(rows: pl.DataFrame, batch: Batch, *, own: str | None = None) -> p
     )
 
 
-def _reach(batch: Batch) -> tuple[date, date] | None:
-    """The first and last day of the batch."""
+def _reach(batch: Batch, own: pl.Series | None = None) -> tuple[date, date] | None:
+    """The first and last day of the batch, and of ``own`` days."""
     days = batch.lines.select(
         a=pl.col("service_from_date").min(), b=pl.col("service_from_date").max(),
         c=pl.col("service_through_date").max(),
@@ -81,7 +81,8 @@ def _reach(batch: Batch) -> tuple[date, date] | None:
     bills = batch.claims.select(
         a=pl.col("statement_through_date").min(), b=pl.col("statement_through_date").max()
     ).row(0)
-    known = [day for day in (*days, *bills) if day is not None]
+    others = () if own is None else (own.min(), own.max())
+    known = [day for day in (*days, *bills, *others) if isinstance(day, date)]
     return (min(known), max(known)) if known else None
 
 
@@ -184,7 +185,7 @@ def _wrong(batch: Batch, reference: Reference, coded: Coded) -> pl.DataFrame | N
             of_no_form.with_columns(disposition=pl.lit("reject"), cause=pl.lit(NOT_A_CODE))
         )
         codes = codes.filter(formed)
-    reach = _reach(batch)
+    reach = _reach(batch, None if coded.own is None else rows[coded.own])
     for code_set, form in coded.lists.items():
         table = _list(reference, code_set)
         if table.is_empty() or reach is None:
@@ -210,7 +211,7 @@ IN_HI = pl.concat_str(
 )
 # forms of codes as every release had them
 TAXONOMY = Coded(
-    "the taxonomy code", "claim_providers", "taxonomy_code", "^[0-9A-Z]{9}X$", {"TAXONOMY": ""}
+    "the taxonomy code", "claim_providers", "taxonomy_code", "^[0-9A-Z]{10}$", {"TAXONOMY": ""}
 )
 PROCEDURE = Coded(
     "the procedure code", "lines", "procedure_code",
@@ -238,8 +239,8 @@ REASON = Coded(
 
 
 @rule(
-    level=5, element="NM109", status_code="A7:562", rarc="N257",
-    other_codes=("A7:562:85", "A7:562:82", "A7:562:71", "A7:562:77", "A7:562:DN"),
+    level=5, element="NM109", status_code="A7:562:85", rarc="N257",
+    other_codes=("A7:562:82", "A7:562:71", "A7:562:77", "A7:562:DN"),
     source="45 CFR 162.406; ISO/IEC 7812 over 80840 and the ten digits",
     mend="send the NPI as it was assigned",
 )  # fmt: skip
@@ -252,7 +253,7 @@ def npi(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     role = pl.col("role_code")
     return _of(batch.claim_providers, "npi", wrong).select(
         "claim_id", "line_number",
-        cause=pl.lit("the NPI is not ten digits from 1 or 2 on whose last checks the others"),
+        cause=pl.lit("the NPI has not ten digits from 1 or 2 on, or its check digit is wrong"),
         element=pl.concat_str(pl.lit("NM1 "), role, pl.lit(" NM109")),
         status_code=pl.concat_str(pl.lit("A7:562:"), role),
         rarc=role.replace_strict(ROLE_REMARKS, default="N257"),
@@ -271,7 +272,8 @@ def _has_check_digit(codes: pl.Series) -> pl.Series:
 
 
 @rule(
-    level=5, element="PRV03", status_code="A7:145", rarc="N255",
+    level=5, element="PRV03", status_code="A7:145:85", rarc="N255",
+    other_codes=("A7:145:82", "A7:145:71"),
     source="form; code_sets TAXONOMY (NUCC)", mend="send a taxonomy code that NUCC lists",
     informs=True,
 )  # fmt: skip
@@ -281,15 +283,18 @@ def taxonomy_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     if found is None:
         return None
     return found.select(
-        *FOUND, "line_number", element=pl.concat_str(pl.lit("PRV03 of NM1 "), "role_code")
-    )
+        *FOUND, "line_number",
+        element=pl.concat_str(pl.lit("PRV03 of NM1 "), "role_code"),
+        status_code=pl.concat_str(pl.lit("A7:145:"), "role_code"),
+    )  # fmt: skip
 
 
 # ---- addresses, bills, places ------------------------------------------------------------------
 
 
 @rule(
-    level=5, element="N402 (paper)", status_code="A7:21", rarc="MA37",
+    level=5, element="N402 (paper)", status_code="A7:501:QC", rarc="MA37",
+    other_codes=("A7:501:IL", "A7:501:85"),
     source="code_lists.yaml: USPS states, territories, armed forces",
     mend="send the state's two letters",
 )  # fmt: skip
@@ -307,14 +312,14 @@ def state_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
         )
         for frame in (batch.people, batch.claim_providers)
     ]
+    person = pl.when(pl.col("role") == "subscriber").then(pl.lit("IL")).otherwise(pl.lit("QC"))
     return pl.concat(
         rows.select(
-            "claim_id", line_number=line,
-            cause=pl.concat_str(pl.lit("the state of "), whose, pl.lit(" is none")),
+            "claim_id", line_number=line, cause=pl.lit("the state of an address is none"),
+            status_code=pl.concat_str(pl.lit("A7:501:"), entity),
         )
-        for rows, line, whose in (
-            (found[0], NO_LINE, pl.concat_str(pl.lit("the "), "role")),
-            (found[1], pl.col("line_number"), pl.concat_str(pl.lit("provider "), "role_code")),
+        for rows, line, entity in (
+            (found[0], NO_LINE, person), (found[1], pl.col("line_number"), pl.col("role_code")),
         )
     )  # fmt: skip
 

@@ -268,7 +268,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "to_a_diagnosis": Check(
         "diagnosis_pointer", 60, "are not all there: a pointer leads to none",
-        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count"), level=4,
+        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count").fill_null(0), level=4,
     ),
 }  # fmt: skip
 
@@ -500,8 +500,8 @@ def _rejected(rows: pl.DataFrame, field: FormField) -> pl.DataFrame:
     if check.wrong is None and when:
         cause += f"; it is mandatory {when}"
     inputs = {
-        "level": check.level, "box": field.box, "field": field.name, "element": field.element or PAPER_ONLY,
-        "cause": cause,
+        "level": check.level, "box": field.box, "field": field.name,
+        "element": field.element or PAPER_ONLY, "cause": cause,
     }  # fmt: skip
     return rows.select(
         "claim_id", line_number=line, edit=pl.lit(check.edit),
