@@ -18,6 +18,7 @@ import polars as pl
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from adjudicator.snip import snip
+from edi.syntax import snip_level
 from schemas.form import Form, FormField
 
 # ---- lists, judgements [j] but for the bill types and the interim frequencies ------------------
@@ -518,6 +519,9 @@ _NO_LINE = pl.lit(None, dtype=pl.Int64)
 def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
     """The reader's objections to single claims, as reject findings (grain: one an objection)."""
     rows = objections.filter(pl.col("level") == "claim")
+    # no more of them than there are faults
+    told = rows.select("segment_code", "code", "text").iter_rows()
+    levels = [snip_level(*row) for row in told]
     return rows.select(
         "claim_id",
         line_number=_NO_LINE,
@@ -530,7 +534,7 @@ def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
         pend_code=pl.lit(None, dtype=pl.String),
         status_code=pl.lit("A7:21"),
         inputs=pl.struct(
-            position="segment_position", loop="loop", segment="segment", element="reference",
-            code="code", cause="text",
+            pl.Series("level", levels, dtype=pl.Int64), position="segment_position", loop="loop",
+            segment="segment", element="reference", code="code", cause="text",
         ).struct.json_encode(),
     )  # fmt: skip
