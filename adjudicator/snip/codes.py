@@ -185,10 +185,12 @@ def _wrong(batch: Batch, reference: Reference, coded: Coded) -> pl.DataFrame | N
             of_no_form.with_columns(disposition=pl.lit("reject"), cause=pl.lit(NOT_A_CODE))
         )
         codes = codes.filter(formed)
-    reach = _reach(batch, None if coded.own is None else rows[coded.own])
-    for code_set, form in coded.lists.items():
-        table = _list(reference, code_set)
-        if table.is_empty() or reach is None:
+    lists = {name: _list(reference, name) for name in coded.lists}
+    loaded = {name: table for name, table in lists.items() if table.height}
+    reach = _reach(batch, rows[coded.own] if coded.own else None) if loaded else None
+    for code_set, table in loaded.items():
+        form = coded.lists[code_set]
+        if reach is None:
             continue
         doubtful = _doubtful(codes.filter(codes.str.contains(form)), table, reach)
         if doubtful.is_empty():
