@@ -49,6 +49,7 @@ from adjudicator.load import read_reference
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import (
     load_benefit_categories,
+    load_code_lists,
     load_forms,
     load_programs,
     own_names,
@@ -617,7 +618,7 @@ def _reference(engine: Engine, order: Order) -> Reference:
     whole = hashlib.sha256(version.encode())
     for program in programs.values():
         whole.update(program.model_dump_json().encode())
-    for rule in (*categories, *forms):
+    for rule in (*categories, *forms, load_code_lists()):
         whole.update(rule.model_dump_json().encode())
     for e in EDITS:
         whole.update(repr(e.name).encode())

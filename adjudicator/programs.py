@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.code_list import CodeLists
 from schemas.form import Form
 from schemas.program import (
     AdjustmentCode,
@@ -89,6 +90,12 @@ def load_message_codes() -> dict[str, MessageCode]:
     codes = _read(file, tuple[MessageCode, ...])
     _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
     return {code.code: code for code in codes}
+
+
+@cache
+def load_code_lists() -> CodeLists:
+    """The small code sets that we keep: states, bill types, revenue categories, places."""
+    return _read(files("schemas") / "codes" / "code_lists.yaml", CodeLists)
 
 
 @cache

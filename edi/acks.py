@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,7 @@ import polars as pl
 from edi.envelope import ISA_CHECKS, Group, Interchange, TransactionSet
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_file import REFUSING, FileReading, group_refusal
+from edi.syntax import SYNTAX_ELEMENT_CODES
 from edi.text import (
     COMPONENT,
     ELEMENT,
@@ -43,8 +45,6 @@ CODES_SHOWN = 5  # IK502 to IK506, AK905 to AK909
 LAST_POSITION = 999_999  # IK302 takes six digits
 REFERENCE_LENGTH = 35  # CTX01-2
 
-# errors of X12's syntax itself (IK502 5); all others are errors against the guide (I5)
-SYNTAX_ELEMENT_CODES = ("2", "3", "4", "5", "6", "8", "9", "10", "13")
 UNPLACED = {"1": "2", "E": ""}  # what fits nowhere: IK304 where its segment is one of the guide's
 
 ACCEPTED = "A2:20"
@@ -94,6 +94,27 @@ class _Due:
     group: Group | None = None
     group_at: int = 0
     sets: range = range(0)
+
+
+def codes_told(reading: FileReading) -> list[tuple[str, str]]:
+    """For each objection the element of its acknowledgement that tells of it, and the code there;
+    empty where no acknowledgement does."""
+    guides = dict(reading.sets.select("set_index", "guide_code").iter_rows())
+    of_envelopes = {"interchange": "TA105", "group": "AK905", "set": "IK502"}
+    told = []
+    for level, index, name, code, segment_code in reading.objections.select(
+        "level", "set_index", "segment", "code", "segment_code"
+    ).iter_rows():
+        guide = guide_for(guides.get(index, ""))
+        if not segment_code:
+            told.append((of_envelopes.get(level, ""), code if level in of_envelopes else ""))
+        elif guide is None or name not in _segment_ids(guide):
+            told.append(("IK502", "5"))  # RFI 1257
+        elif segment_code == "8":
+            told.append(("IK403", code))
+        else:
+            told.append(("IK304", UNPLACED.get(segment_code, segment_code)))
+    return told
 
 
 def acknowledgement_count(
@@ -387,6 +408,7 @@ def _notes(reading: FileReading) -> dict[int, _Notes]:
     return notes
 
 
+@cache
 def _segment_ids(guide: Guide) -> frozenset[str]:
     return frozenset(node.segment for node in guide.nodes)
 

@@ -27,7 +27,7 @@ from edi.envelope import (
 )
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
-from edi.syntax import Segments, read_segments, screen
+from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
 
 CHUNK_BYTES = 18_000_000
 CHUNKS_AT_A_TIME = 2
@@ -419,7 +419,7 @@ def _pinned(
         above = guide.nodes[segments.node[row]].loops
         claims = _claims_under(read.claim_rows, levels, above, row, len(segments))
         position = counted.within(chunk.starts[owner], offset)
-        whole_set = segment == "HL" or not len(claims)
+        whole_set = (segment == "HL" and text != CHILD_FLAG) or not len(claims)
         base_row = {
             "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
             "segment": segment, "reference": reference, "code": code, "text": text,

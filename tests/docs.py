@@ -2,9 +2,9 @@
 
     python -m tests.docs
 
-writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md, docs/forms.md, docs/paper.md
-and docs/paper.schema.json anew; tests/test_docs.py fails where one of them no longer says what the
-program does.
+writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md, docs/forms.md, docs/snip.md,
+docs/paper.md and docs/paper.schema.json anew; tests/test_docs.py fails where one of them no longer
+says what the program does.
 """
 
 from __future__ import annotations
@@ -32,9 +32,18 @@ from adjudicator.programs import (
     load_message_codes,
     load_programs,
 )
+from adjudicator.snip import RULES
 from adjudicator.stages.validate import CHECKS, CONDITIONS, PAPER_ONLY
 from adjudicator.store import tables as store_tables
+from edi.acks import UNPLACED
 from edi.read_paper import RECORD_BYTES
+from edi.syntax import (
+    CHILD_FLAG,
+    ELEMENT_ERRORS,
+    SEGMENT_ERRORS,
+    SELF_WITH_DEPENDENT,
+    snip_level,
+)
 from schemas import frames, reference
 from schemas.form import Form, FormField
 from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
@@ -497,10 +506,10 @@ def _lines(cites: Citation) -> str:
 VALIDATIONS_INTRO = """## Validations
 
 What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
-stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
-reported as `syntax`, with segment, element and the guide's own error code; a claim that names
-another payer as `another_payer`, with the element that names it; what can't be read on paper as
-`unreadable_box`, with the file's line and the box ([paper.md](paper.md)).
+stands on no 835. Box by box: [forms.md](forms.md); by SNIP level: [snip.md](snip.md). What the X12
+guides themselves refuse is reported as `syntax`, with segment, element and the guide's own error
+code; a claim that names another payer as `another_payer`, with the element that names it; what
+can't be read on paper as `unreadable_box`, with the file's line and the box ([paper.md](paper.md)).
 """
 
 
@@ -720,12 +729,96 @@ def paper_schema() -> str:
     return json.dumps(whole, indent=1) + "\n"
 
 
+# ---- SNIP levels -----------------------------------------------------------------------------
+
+SNIP_INTRO = f"""# What a claim is checked for
+
+{MADE}
+
+Every check between arrival and adjudication, by WEDI's SNIP types. Type 6 (kinds of service) asks
+nothing of its own here.
+
+    adjudicate check FILE...           # a table of what was found, and how many of each level
+    adjudicate check FILE... --json    # level, place, claim, line, code and text of each
+
+The **code** is what its sender gets: IK304 and IK403 on the 999, STC on the 277CA, TA105, AK905 and
+IK502 where an envelope is at fault ([acknowledgements.md](acknowledgements.md)). A finding that
+**rejects** sends the claim back; one that is **noted** stands on no acknowledgement and stops
+nothing. `check` has no store, so that of the loaded lists (code_sets) it knows none.
+"""
+
+LEVEL_5 = """Three kinds of proof. A code's *form*: one that no release ever had rejects. *Our own
+lists* (schemas/codes/code_lists.yaml, codes and days alone). *Loaded lists*: the reference table
+[code_sets](reference-files.md#code_sets) by the day of service. A code that is absent from the
+release in force on that day rejects; where only other releases are loaded, one that none of them
+has is noted; where no list is loaded nothing is said.
+
+Country and state codes, places of service and remark codes on 837 are also held against pyx12's
+lists, which have no days, at level 2."""
+
+
+def snip_page() -> str:
+    out = [SNIP_INTRO, "## Level 1 and 2: X12's syntax, the guide", ""]
+    codes = [("IK403", "8", c, w) for c, w in ELEMENT_ERRORS.items()]
+    codes += [("IK304", c, c, w) for c, w in SEGMENT_ERRORS.items() if c not in ("8", "E")]
+    rows = [
+        (str(snip_level(segment, number, words)), words, f"{name} {UNPLACED.get(number, number)}"
+         if name == "IK304" else f"{name} {number}", "rejects", "pyx12's map of the guide")
+        for name, segment, number, words in codes
+        if number != "I13"
+    ]  # fmt: skip
+    page = "[acknowledgements.md](acknowledgements.md)"
+    told_by = "TA105, AK905, IK502"
+    rows.append(("1", "an envelope or a count is wrong", told_by, "refuses what it holds", page))
+    out += [*grid(("level", "finds", "code", "", "source"), sorted(rows)), ""]
+    out += ["## Level 3: balancing", "", *_snip_rules(3), ""]
+    out += ["## Level 4: situations", "", *_snip_rules(4), ""]
+    out += ["## Level 5: code sets", "", LEVEL_5, "", *_snip_rules(5), ""]
+    out += ["## Level 7: the payer's own", ""]
+    out += ["Box by box, with conditions and sources: [forms.md](forms.md).", "", *_snip_rules(7)]
+    return "\n".join(out) + "\n"
+
+
+def _snip_rules(level: int) -> list[str]:
+    rows = [
+        (f"`{each.name}`", told(each.find.__doc__ or "").split("\n\n")[0].rstrip("."),
+         each.element, ", ".join([each.status_code, *each.other_codes]),
+         "rejects, or is noted" if each.informs else "rejects", each.source)
+        for each in RULES
+        if each.level == level
+    ]  # fmt: skip
+    if level == 4:
+        rows += [
+            ("`syntax`", CHILD_FLAG, "2000B HL04", "IK403 7, A7:21", "rejects",
+             "005010X222A1 and 005010X223A2, 2000B HL04"),
+            ("`syntax`", SELF_WITH_DEPENDENT, "2000B SBR02", "IK403 I13, A7:21", "rejects",
+             "005010X222A1 and 005010X223A2, 2000B SBR02"),
+        ]  # fmt: skip
+    of_boxes: dict[tuple[str, str], list[FormField]] = {}
+    for form in load_forms():
+        for field in form.fields:
+            check = CHECKS[field.wants]
+            if field.checked and check.level == level:
+                name = "a box" if check.edit == "mandatory_field" and level == 7 else field.name
+                of_boxes.setdefault((check.edit, f"{name} {check.says}"), []).append(field)
+    for (edit, says), fields in of_boxes.items():
+        elements = sorted({field.element for field in fields if field.element})
+        codes = sorted({field.status_code for field in fields})
+        many = len(fields) > 6
+        rows.append((
+            f"`{edit}`", says, "[all](forms.md)" if many else ", ".join(elements),
+            "A6 of the box" if many else ", ".join(codes), "rejects", "[forms.md](forms.md)",
+        ))  # fmt: skip
+    return grid(("check", "finds", "element", "code (STC)", "", "source"), rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference-files.md": reference_files,
     "data-dictionary.md": data_dictionary,
     "edits.md": edits_catalogue,
     "forms.md": forms_page,
     "paper.md": paper_page,
+    "snip.md": snip_page,
 }
 SCHEMAS: dict[str, Callable[[], str]] = {"paper.schema.json": paper_schema}
 
