@@ -64,14 +64,11 @@ def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
 
 
 def _rejection() -> pl.Expr:
-    """The edit, the box or element and the cause, from the finding's inputs."""
+    """The edit, the element and the cause, from the finding's inputs; a cause of a box names it."""
     told = pl.col("inputs").str.json_decode(
-        pl.Struct(dict.fromkeys(("box", "field", "element", "cause"), pl.String))
+        pl.Struct(dict.fromkeys(("box", "element", "cause"), pl.String))
     )
-    parts = [told.struct.field(k) for k in ("element", "box", "field", "cause")]
-    place = pl.when(parts[1].is_not_null()).then(
-        pl.concat_str(pl.lit("box "), parts[1], pl.lit(" missing: "), parts[2])
-    )
+    box, element, cause = (told.struct.field(k) for k in ("box", "element", "cause"))
     return pl.concat_str(
-        "edit", pl.coalesce(place, parts[0]), parts[3], separator=" ", ignore_nulls=True
+        "edit", pl.when(box.is_null()).then(element), cause, separator=" ", ignore_nulls=True
     )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.code_list import CodeLists
 from schemas.form import Form
 from schemas.program import (
     AdjustmentCode,
@@ -52,6 +53,16 @@ def load_programs(folder: Path | None = None) -> dict[str, Program]:
     return programs
 
 
+def own_names(programs: Mapping[str, Program]) -> frozenset[str]:
+    """What a form may call the payers that we are: names and numbers."""
+    return frozenset(
+        name
+        for program in programs.values()
+        for name in (program.name, program.payer.name, program.payer.number,
+                     *program.receiver_numbers)
+    )  # fmt: skip
+
+
 def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     """The rules that name a line's benefit category, in order; the last one takes the rest.
 
@@ -79,6 +90,12 @@ def load_message_codes() -> dict[str, MessageCode]:
     codes = _read(file, tuple[MessageCode, ...])
     _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
     return {code.code: code for code in codes}
+
+
+@cache
+def load_code_lists() -> CodeLists:
+    """The small code sets that we keep: states, bill types, revenue categories, places."""
+    return _read(files("schemas") / "codes" / "code_lists.yaml", CodeLists)
 
 
 @cache

@@ -62,12 +62,13 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     yield _STDIN[0]
 
 
-def sha256(data: bytes | mmap.mmap) -> str:
-    """The digest of a file's bytes."""
+def sha256(data: bytes | mmap.mmap, first: int = 0, stop: int | None = None) -> str:
+    """The digest of a file's bytes, or of some of them."""
     digest = hashlib.sha256()
-    with memoryview(data) as view:
-        for start in range(0, len(view), WINDOW):
-            with view[start : start + WINDOW] as part:
+    with memoryview(data) as view:  # a mapped file can't be closed while it is looked at
+        end = len(view) if stop is None else stop
+        for start in range(first, end, WINDOW):
+            with view[start : min(start + WINDOW, end)] as part:
                 digest.update(part)
-            release(data, start, min(start + WINDOW, len(view)))
+            release(data, start, min(start + WINDOW, end))
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from adjudicator.arithmetic import figure, money, quantity
 from adjudicator.edits import EDITS
+from adjudicator.snip import RULES
 
 Facts = Mapping[str, Any]  # a finding's columns and, beside them, its inputs
 Tell = Callable[[Facts], str]
@@ -314,6 +315,10 @@ TELLS: Mapping[str, Words] = {
     "syntax": Words(
         _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
     ),
+    "another_payer": Words("{element}: {cause}", "send it to the payer that it names"),
+    "unreadable_box": Words(
+        "line {position} of the file: {cause}", "write it as docs/paper.md shows it"
+    ),
     "mandatory_field": Words(
         "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
     ),
@@ -328,6 +333,7 @@ TELLS: Mapping[str, Words] = {
     "diagnosis_pointer": Words(
         "{element}: {cause}", "point each line to at most four diagnoses of the claim"
     ),
+    **{each.name: Words("{element}: {cause}", each.mend) for each in RULES},
     # edits: ended by what a payer loads or somebody decides
     "correction": Words(
         _correction, "nothing yet: corrected claims wait until they are carried out"

@@ -57,8 +57,7 @@ def as_text(told: Explanation) -> str:
     out += _wrapped(
         2,
         f"{received['received_date']} in {received['name']}, {c['source_format_code']}, charge "
-        f"{money(c['charge_amount'])}: interchange {received['interchange_number']}, group "
-        f"{received['group_number']}, set {received['set_number']}, bytes "
+        f"{money(c['charge_amount'])}: {_envelope(received)}bytes "
         f"{received['claim_start']} to {received['claim_end']}",
     )
     numbers = [r["line_number"] for r in told.lines]
@@ -87,6 +86,16 @@ def _wrapped(indent: int, text: str, hanging: int = 2) -> list[str]:
         break_on_hyphens=False,
     )  # fmt: skip
     return [line.replace(TIED, " ") for line in lines]
+
+
+def _envelope(received: Part) -> str:
+    """Where it stood in X12's envelopes; nothing of paper, which has none."""
+    if received["interchange_number"] is None:
+        return ""
+    return (
+        f"interchange {received['interchange_number']}, group {received['group_number']}, set "
+        f"{received['set_number']}, "
+    )
 
 
 def _night(night: Part) -> str:

@@ -280,13 +280,16 @@ class Notes(dy.Schema):
 
 
 class Attachments(dy.Schema):
-    """One row a PWK, or a paper record's attachment."""
+    """One row a PWK, which announces a document, or a document that came with a paper claim."""
 
     claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
-    report_type_code = text("PWK01", required=True)
+    report_type_code = text("PWK01; null on paper")
     transmission_code = text("PWK02")
     control_number = text("PWK06")
+    kind_code = text("paper: eob, auto_notice, description or notes; null of a PWK")
+    document_date = date("paper: the day on the document")
+    payer_name = text("paper: whose document")
 
 
 class Certifications(dy.Schema):
@@ -351,7 +354,8 @@ class OtherPayerAdjustments(dy.Schema):
 
 
 class ClaimSources(dy.Schema):
-    """Where a claim's bytes stand in its file: what a later night needs to read it again."""
+    """Where a claim's bytes stand in its file: what a later night needs to read it again. Of paper
+    the claim is its line; there is no envelope, and all else is empty."""
 
     claim_id = key(CLAIM)
     file_id = number("the stored file", required=True)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import polars as pl
+
 from adjudicator.check import read_checked
 from edi.guide import GUIDES, Guide
 from edi.read_file import FileReading
@@ -67,7 +69,8 @@ def files() -> list[Path]:
 
 def tell(path: Path) -> Told:
     """What becomes of one file."""
-    reading, findings = read_checked(path, Config(), answered=False)
+    reading, findings, _ = read_checked(path, Config(), answered=False)
+    findings = findings.filter(pl.col("disposition") == "reject")
     rejected = findings["claim_id"].n_unique()
     data = path.read_bytes()
     claims = sum(_claims_of(data, reading))
@@ -82,9 +85,7 @@ def tell(path: Path) -> Told:
     for text, edit in findings.select("inputs", "edit").iter_rows():
         inputs = json.loads(text)
         if edit != "syntax":
-            reasons[
-                inputs.get("cause") or f"box {inputs['box']} ({inputs['field']}) is missing"
-            ] += 1
+            reasons[inputs["cause"]] += 1
     return Told(
         _name(path), _kind(reading), claims, reading.claim_count - rejected, rejected,
         claims - reading.claim_count, tuple(reasons),

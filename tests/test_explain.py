@@ -56,8 +56,8 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Explanation]:
     folder = tmp_path_factory.mktemp("all")
     load_store(folder / "a.db")
     for name, day in (("claim", FIRST_NIGHT), ("second-night", SECOND_NIGHT)):
-        files = sorted(CLAIMS.glob(f"*/{name}.837"))
-        named = [(f, folder / f"{f.parent.name}-{name}.837") for f in files]
+        files = sorted(CLAIMS.glob(f"*/{name}.*"))
+        named = [(f, folder / f"{f.parent.name}-{f.name}") for f in files]
         run([Path(shutil.copy(file, copy)) for file, copy in named], folder, day)
     with store.reading(store.open_store(f"sqlite:///{folder / 'a.db'}")) as connection:
         told = [explain(connection, f"S{number}") for number in submissions(connection)]

@@ -201,7 +201,7 @@ def test_limits_are_configured(tmp_path: Path) -> None:
     paths = [tmp_path / "in.837"]
     assert check_files(paths, config=Config(file_bytes_limit=len(data))).rows == []
     above = check_files(paths, config=Config(file_bytes_limit=len(data) - 1))
-    assert [(r["level"], r["text"][:30]) for r in above.rows] == [
+    assert [(r["scope"], r["text"][:30]) for r in above.rows] == [
         ("file", f"the file has {len(data)} bytes, above"[:30])
     ]
     assert "raise the limit" in above.rows[0]["text"]
@@ -214,7 +214,8 @@ def test_limits_are_configured(tmp_path: Path) -> None:
 
 def test_a_file_above_its_limit_costs_only_itself_and_can_come_again(place: Path) -> None:  # noqa: F811
     large = place / "inbox" / "a-large.837"
-    large.write_bytes((place / "inbox" / "professional-001.837").read_bytes() + b"\n" * 2_000_000)
+    other = (place / "inbox" / "professional-001.837").read_bytes()
+    large.write_bytes(other.replace(b"*000000001", b"*000000077") + b"\n" * 2_000_000)
     asked = order(place)
     limited = asked.config.model_copy(update={"file_bytes_limit": 1_000_000})
     summary = run_night(type(asked)((place / "inbox",), limited, *[asked.business_date] * 2))

@@ -293,6 +293,15 @@ def test_a_reader_keeps_its_snapshot(engine: Engine) -> None:
 def fill_append_only(connection: Connection) -> None:
     store.insert_frame(connection, "claim", claims(1))
     rows: dict[str, dict[str, Any]] = {
+        "acknowledgement": {
+            "file_id": 1,
+            "name": "001-000000001-001-1.999",
+            "position": 0,
+            "kind": "999",
+            "code": "A",
+            "control_number": 1,
+            "content": b"",
+        },
         "payment": {
             "payment_id": 1,
             "run_id": 1,
@@ -634,7 +643,7 @@ def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
     event.remove(connection, "before_cursor_execute", explain)
     assert [p for p in plans if p.startswith("SEARCH")] == [
         "SEARCH c USING INDEX claim_member_id (member_id=?)",
-        "SEARCH l USING INDEX sqlite_autoindex_line_1 (claim_id=?)",
+        "SEARCH l USING PRIMARY KEY (claim_id=?)",
         "SEARCH a USING INDEX accumulator_entry_family_id (family_id=?)",
         "SEARCH r USING INDEX referral_visit_referral_number (referral_number=?)",
     ]

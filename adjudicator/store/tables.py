@@ -75,7 +75,7 @@ run = Table(
     ),
 )
 
-# One row a received file
+# One row a received file, each time it is received
 file = Table(
     "file",
     metadata,
@@ -88,6 +88,7 @@ file = Table(
     _text("received_date", required=True),
     _text("verdict"),
     _text("reason"),
+    _number("answered_run_id"),  # no foreign key: it is set at the end of a night
     Index("file_sha256", "sha256"),
 )
 
@@ -114,6 +115,19 @@ interchange = Table(
     _text("sha256", required=True),
     _text("verdict"),
     Index("interchange_control_number", "control_number", "sender_number"),
+)
+
+# One row a document that a sender is answered with, as it is published; only ever added
+acknowledgement = Table(
+    "acknowledgement",
+    metadata,
+    _refers("file_id", "file.file_id", key=True),
+    Column("name", String, primary_key=True),
+    _number("position", required=True),
+    _text("kind", required=True),
+    _text("code", required=True),
+    _number("control_number", required=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 # One row a claim version, as it stands now; disposition is null until a night decides it
@@ -164,9 +178,10 @@ claim = Table(
     _number("payment_id"),
 )
 Index("claim_claim_number", claim.c.claim_number, unique=True)
+# Partial: of claims whose member is known, and of those still open. The migration says so, and
+# that `line` is its key's own tree; said here in a database's own words it would load that
+# database's dialect, and others, at every start (0.1 s)
 Index("claim_member_id", claim.c.member_id)
-# Partial, of the claims still open: the migration says so. Said here in a database's own words it
-# would load that database's dialect, and others, at every start (0.1 s)
 Index("claim_open", claim.c.claim_id)
 
 # One row a service line as history compares it, and its money. What was decided of it whole
@@ -334,6 +349,7 @@ reference_part = Table(
 
 # Rows that are only ever added: triggers refuse UPDATE and DELETE
 APPEND_ONLY = (
+    "acknowledgement",
     "decided_part",
     "payment",
     "ledger_entry",
@@ -346,6 +362,7 @@ APPEND_ONLY = (
 SEQUENCES = (
     "run",
     "file",
+    "acknowledgement",
     "submission",
     "receipt",
     "claim",

@@ -15,9 +15,11 @@ depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
+KNOWN = sa.text("member_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
+    "acknowledgement",
     "submission",
     "receipt",
     "claim",
@@ -28,6 +30,7 @@ SEQUENCES = (
     "fencing",
 )
 APPEND_ONLY = (
+    "acknowledgement",
     "decided_part",
     "payment",
     "ledger_entry",
@@ -79,6 +82,7 @@ def upgrade() -> None:
         text("received_date", required=True),
         text("verdict"),
         text("reason"),
+        number("answered_run_id"),
         sa.PrimaryKeyConstraint("file_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
@@ -107,6 +111,18 @@ def upgrade() -> None:
     )
     op.create_index(
         "interchange_control_number", "interchange", ["control_number", "sender_number"]
+    )
+    op.create_table(
+        "acknowledgement",
+        number("file_id", required=True),
+        text("name", required=True),
+        number("position", required=True),
+        text("kind", required=True),
+        text("code", required=True),
+        number("control_number", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", "name"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
     )
     op.create_table(
         "claim",
@@ -155,7 +171,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["predecessor_claim_id"], ["claim.claim_id"]),
     )
     op.create_index("claim_claim_number", "claim", ["claim_number"], unique=True)
-    op.create_index("claim_member_id", "claim", ["member_id"])
+    # none while a claim waits: it would be put in only to be taken out again
+    op.create_index(
+        "claim_member_id", "claim", ["member_id"], sqlite_where=KNOWN, postgresql_where=KNOWN
+    )
     op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_table(
         "line",
@@ -174,6 +193,7 @@ def upgrade() -> None:
         number("paid_amount"),
         sa.PrimaryKeyConstraint("claim_id", "line_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sqlite_with_rowid=False,  # one tree in place of two
     )
     op.create_table(
         "finding",
