@@ -13,7 +13,7 @@ from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
-from adjudicator.visits import Visits, count_visits
+from adjudicator.limits import Visits, count_visits
 from adjudicator.waivers import admitted, noncompliant
 from schemas import frames
 from schemas.program import CostShare, Limits, PlanTerms, Program

@@ -33,6 +33,7 @@ from adjudicator.store.revisions import HEAD, check_revision, current, open_stor
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
     accumulators,
+    authorization_units,
     delete_lines,
     history_lines,
     ledger_head,
@@ -50,6 +51,7 @@ __all__ = [
     "adjustments_of",
     "append_audit",
     "audit_head",
+    "authorization_units",
     "broken_audit",
     "check_revision",
     "compressed",
