@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from adjudicator.edits.edit import edit
@@ -9,7 +11,7 @@ from adjudicator.edits.services import PROVIDER, with_specialties
 from adjudicator.edits.urgency import URGENCY_COLUMNS
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from schemas.program import Citation
+from schemas.program import Citation, Plan
 
 LINE = ["claim_id", "line_number"]
 TOLD = {  # of a referral that covers a line
@@ -54,7 +56,7 @@ def referral(batch: Batch, reference: Reference) -> pl.LazyFrame:
     takes its cost share from the plan's terms for it, and counts the visits. Where it would be
     exempt outside a service area that isn't known, it pends REFERENCE.
     """
-    lines = _outside_network(batch, reference)
+    lines = outside_network(batch, reference, lambda plan: plan.referral_required)
     if lines.is_empty():
         return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
     lines = with_specialties(exempted(lines, batch, reference), batch, reference)
@@ -79,16 +81,16 @@ def referral(batch: Batch, reference: Reference) -> pl.LazyFrame:
     )
 
 
-def _outside_network(batch: Batch, reference: Reference) -> pl.DataFrame:
-    """The lines outside the network of a plan that requires referrals, with what is asked of them.
-
-    Where no payee is known, neither is the network.
-    """
+def outside_network(
+    batch: Batch, reference: Reference, which: Callable[[Plan], bool]
+) -> pl.DataFrame:
+    """The lines outside the network of those plans, with what ``exempted``, ``with_specialties``
+    and ``with_referrals`` read. Where no payee is known, neither is the network."""
     plans = [
         (code, plan.plan_code)
         for code, program in sorted(reference.programs.items())
         for plan in program.plans.values()
-        if plan.referral_required
+        if which(plan)
     ]
     outside = pl.col("network_code") == "out"
     lines = (
@@ -104,13 +106,13 @@ def _outside_network(batch: Batch, reference: Reference) -> pl.DataFrame:
     )  # fmt: skip
     if lines.is_empty():
         return lines
-    required = pl.DataFrame(plans, schema=["program_code", "plan_code"], orient="row")
+    of_plans = pl.DataFrame(plans, schema=["program_code", "plan_code"], orient="row")
     claims = batch.claims.select(
         "claim_id", *OF_CLAIM, "billing_npi", "rendering_npi", "referral_number", "payee_id"
     ).filter(pl.col("payee_id").is_not_null())
     return (
         lines.join(claims, on="claim_id", maintain_order="left")
-        .join(required, on=["program_code", "plan_code"], how="semi", maintain_order="left")
+        .join(of_plans, on=["program_code", "plan_code"], how="semi", maintain_order="left")
         .with_columns(
             PROVIDER,
             referral_number=pl.coalesce("line_referral", "referral_number").str.strip_chars(),

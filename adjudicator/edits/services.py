@@ -32,7 +32,9 @@ def _tests(codes: ServiceCodes, batch: Batch) -> Iterator[pl.Expr]:
     for modifier in codes.modifiers:
         yield pl.when(modifiers.contains(modifier)).then(pl.lit(f"modifier {modifier}"))
     for code in codes.condition_codes:
-        claims = batch.occurrences.filter((pl.col("qualifier_code") == "BG") & (pl.col("code") == code))
+        claims = batch.occurrences.filter(
+            (pl.col("qualifier_code") == "BG") & (pl.col("code") == code)
+        )
         on_claim = pl.col("claim_id").is_in(claims["claim_id"].unique().implode())
         yield pl.when(on_claim).then(pl.lit(f"condition {code}"))
     for column, word, ranges in (
