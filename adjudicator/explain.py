@@ -365,11 +365,11 @@ def _cites(
         carved = [c.citation for c in program.carve_outs if c.services == inputs.get("services")]
         cites = carved or cites
     if f["edit"] == "prior_authorization" and program:
-        terms = program.prior_authorization
-        if f["group_code"] == "PR" and terms.citation:
-            cites = [terms.citation]
-        elif str(inputs.get("because")).startswith("exempt") and terms.exempt_citation:
-            cites = [terms.exempt_citation]
+        asked = program.prior_authorization
+        if f["group_code"] == "PR" and asked.citation:
+            cites = [asked.citation]
+        elif str(inputs.get("because")).startswith("exempt") and asked.exempt_citation:
+            cites = [asked.exempt_citation]
     return _sources(*cites)
 
 

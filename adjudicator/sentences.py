@@ -246,7 +246,7 @@ def _prior_authorization(f: Facts) -> str:
     facts = {
         **f,
         "what": f"{code or 'it'} needs an authorization on {f['decision_date']}",
-        "units": f"{quantity(f['unit_quantity'])} units" if f.get("unit_quantity") else "one unit",
+        "units": _units(f.get("unit_quantity")),
         "covering": " or ".join(map(_an_authorization, permits)),
         "used": "; ".join(
             f"{_an_authorization(each)}, {quantity(each.get('used_quantity') or 0)} used"
@@ -265,6 +265,10 @@ def _prior_authorization(f: Facts) -> str:
     if f.get("candidates"):
         return NOT_AUTHORIZED.format_map(facts)
     return AUTHORIZATIONS.get(f["because"], AUTHORIZED_OTHERWISE).format_map(facts)
+
+
+def _units(thousandths: int | None) -> str:
+    return f"{quantity(thousandths)} units" if thousandths not in (None, 1_000) else "one unit"
 
 
 def _an_authorization(found: Facts) -> str:

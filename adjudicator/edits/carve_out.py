@@ -24,7 +24,6 @@ NOTHING = pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Str
     disposition="deny",
     group_code="OA",
     carc="109",
-    judgement=True,
     cites=Citation(
         document="004",
         lines=(17, 17),
@@ -38,7 +37,7 @@ def carve_out(batch: Batch, reference: Reference) -> pl.LazyFrame:
     HUSKY's behavioural (004:17) and dental care (004:35), the Partnership's dental and vision
     rider and its prescriptions (000:639-670). Which codes, and which specialties of the provider,
     tell that a line is of these is the program's data [j]; on a claim with a room of theirs all
-    lines are. Neither the provider nor the member owes us an answer for it: OA [j].
+    lines are. Neither the provider nor the member bears it: OA [j].
     """
     carved = [code for code, p in sorted(reference.programs.items()) if p.carve_outs]
     claims = (
