@@ -45,6 +45,7 @@ AFTER: Mapping[str, Contract] = {
         "findings": frames.Findings,
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
+        "authorization_unit_entries": frames.AuthorizationUnitEntries,
     },
     "coordinate": {},
     "settle": {

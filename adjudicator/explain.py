@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection
 
-from adjudicator.arithmetic import balance, money, price, share, total_paid
+from adjudicator.arithmetic import balance, money, price, quantity, share, total_paid
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
@@ -360,6 +360,16 @@ def _cites(
             for limit in program.filing_limits
             if not limit.contracted and limit.days == inputs.get("limit_days")
         ]
+    if f["edit"] == "carve_out" and program:
+        # the edit cites one of those there are
+        carved = [c.citation for c in program.carve_outs if c.services == inputs.get("services")]
+        cites = carved or cites
+    if f["edit"] == "prior_authorization" and program:
+        asked = program.prior_authorization
+        if f["group_code"] == "PR" and asked.citation:
+            cites = [asked.citation]
+        elif str(inputs.get("because")).startswith("exempt") and asked.exempt_citation:
+            cites = [asked.exempt_citation]
     return _sources(*cites)
 
 
@@ -454,9 +464,16 @@ def _share_basis(line: Mapping[str, Any]) -> str:
         if referral
         else ""
     )
+    authorization = inputs.get("authorization_number")
+    units = (
+        f"; {quantity(inputs['used_quantity'])} of {inputs['unit_limit']} units used under "
+        f"authorization {authorization}"
+        if authorization
+        else ""
+    )
     return (
         f"{category} {where} the network{as_if}, {line['plan_code']}, "
-        f"terms from {inputs['terms_start_date']}{visit}"
+        f"terms from {inputs['terms_start_date']}{visit}{units}"
     )
 
 

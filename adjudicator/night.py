@@ -406,15 +406,22 @@ class _Night:
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
-                referral_visits=store.referral_visits(connection, self._limited_referrals(members)),
+                referral_visits=store.referral_visits(
+                    connection,
+                    self._limited("referrals", "referral_number", "visit_limit", members),
+                ),
+                authorization_units=store.authorization_units(
+                    connection,
+                    self._limited("authorizations", "authorization_number", "unit_limit", members),
+                ),
             )
 
-    def _limited_referrals(self, members: pl.Series) -> pl.Series:
-        """The numbers of the members' referrals that have a limit of visits."""
-        referrals = self.reference.tables["referrals"].filter(
-            pl.col("visit_limit").is_not_null() & pl.col("member_id").is_in(members.implode())
+    def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
+        """The numbers of the members' rows of a table that have a limit."""
+        rows = self.reference.tables[table].filter(
+            pl.col(limit).is_not_null() & pl.col("member_id").is_in(members.implode())
         )
-        return referrals["referral_number"].unique().sort()
+        return rows[number].unique().sort()
 
     # ---- commit ------------------------------------------------------------------------------
 

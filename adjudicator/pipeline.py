@@ -64,12 +64,18 @@ class Batch:
     referral_visits: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.ReferralVisits)
     )
+    authorization_units: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AuthorizationUnits)
+    )
     # what tonight decides
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
     )
     referral_visit_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.ReferralVisitEntries)
+    )
+    authorization_unit_entries: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AuthorizationUnitEntries)
     )
     adjustments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Adjustments))
     decisions: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DecidedClaims))
@@ -89,7 +95,7 @@ class Batch:
 
 
 # the frames that hold tonight's claims; the others are what the store knows
-FROM_STORE = ("history", "accumulators", "referral_visits")
+FROM_STORE = ("history", "accumulators", "referral_visits", "authorization_units")
 OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 # those that reading fills
 AS_READ = ("claims", "lines", "people", "claim_providers", "diagnoses", "procedures", "occurrences",

@@ -149,6 +149,15 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         file, "referrals", named - categories, "no such category",
         "use one of schemas/codes/benefit_categories.yaml",
     )  # fmt: skip
+    told = [carved.told_by for carved in program.carve_outs]
+    told.append(program.prior_authorization.exempt)
+    if program.hospice:
+        told += [program.hospice.unrelated, program.hospice.related, program.hospice.supplemental]
+    named = {category for codes in told for category in codes.benefit_categories}
+    _refuse(
+        file, "carve_outs, hospice, prior_authorization", named - categories, "no such category",
+        "use one of schemas/codes/benefit_categories.yaml",
+    )  # fmt: skip
     for contracted in (True, False):
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")

@@ -30,8 +30,8 @@ def number(description: str, *, required: bool = False) -> dy.Int64:
     return dy.Int64(nullable=not required, description=description)
 
 
-def quantity(description: str) -> dy.Int64:
-    return dy.Int64(nullable=True, description=f"{description}; thousandths")
+def quantity(description: str, *, required: bool = False) -> dy.Int64:
+    return dy.Int64(nullable=not required, description=f"{description}; thousandths")
 
 
 def date(description: str, *, required: bool = False) -> dy.Date:
@@ -470,6 +470,13 @@ class ReferralVisits(dy.Schema):
     visit_count = number("visits counted", required=True)
 
 
+class AuthorizationUnits(dy.Schema):
+    """One row how many units of an authorization were used before tonight."""
+
+    authorization_number = dy.String(primary_key=True, description="the authorization")
+    unit_quantity = quantity("units counted", required=True)
+
+
 class Findings(dy.Schema):
     """One row what a validation or an edit reported."""
 
@@ -535,6 +542,14 @@ class ReferralVisitEntries(dy.Schema):
     referral_number = dy.String(primary_key=True, description="the referral")
     visit_date = dy.Date(primary_key=True, description="the day")
     visit_count = number("a visit for each provider of the claim", required=True)
+
+
+class AuthorizationUnitEntries(dy.Schema):
+    """One row the units of one claim version under one authorization."""
+
+    claim_id = key(CLAIM)
+    authorization_number = dy.String(primary_key=True, description="the authorization")
+    unit_quantity = quantity("units of the lines under it", required=True)
 
 
 class Adjustments(dy.Schema):

@@ -66,6 +66,61 @@ class CareCodes(Strict):
     procedure_codes: tuple[str, ...] = ()
 
 
+class ServiceCodes(Strict):
+    """Codes any one of which tells that a line is of a kind; a range includes both ends."""
+
+    benefit_categories: tuple[str, ...] = ()
+    procedure_ranges: tuple[tuple[str, str], ...] = ()
+    revenue_ranges: tuple[tuple[str, str], ...] = ()
+    bill_types: tuple[str, ...] = Field(default=(), description="first two digits")
+    modifiers: tuple[str, ...] = ()
+    condition_codes: tuple[str, ...] = Field(default=(), description="of the line's claim")
+    specialties: tuple[str, ...] = Field(
+        default=(), description="first characters of the provider's taxonomy code"
+    )
+
+
+class CarveOut(Span):
+    """Services that another administrator decides and pays for the program's members."""
+
+    services: str = Field(description="what they are, in a word or two")
+    administrator: str = Field(description="whom to bill for them")
+    told_by: ServiceCodes
+    room_ranges: tuple[tuple[str, str], ...] = Field(
+        default=(), description="revenue codes of rooms by which a whole claim is theirs"
+    )
+    citation: Citation
+
+
+class HospiceTerms(Strict):
+    """Members who elected hospice: what is ours, the hospice's and Original Medicare's."""
+
+    unrelated: ServiceCodes = Field(description="told to be unrelated to the terminal illness")
+    related: ServiceCodes = Field(description="told to be the hospice's")
+    supplemental: ServiceCodes = Field(
+        description="benefits of ours that Medicare doesn't cover; unrelated unless told otherwise"
+    )
+    medicare_filing_codes: tuple[str, ...] = Field(
+        description="SBR09 by which another payer on the claim is Original Medicare"
+    )
+    medicare_payer_numbers: tuple[str, ...] = Field(
+        default=(), description="whose explanations beside a claim are Original Medicare's"
+    )
+
+
+class AuthorizationTerms(Strict):
+    """Who goes without a prior authorization, and who bears that there was none. That care was an
+    emergency or urgent, dialysis outside the area, or an active treatment of a new member, is told
+    as it is for referrals."""
+
+    exempt: ServiceCodes = Field(default=ServiceCodes(), description="services that need none")
+    exempt_citation: Citation | None = None
+    outside_group_code: Literal["CO", "PR"] = Field(
+        default="CO", description="who bears a denial outside the network; CO in it"
+    )
+    citation: Citation | None = None
+
+
 class NotificationTerms(Span):
     """Which facility claims need a notice of the admission, and by when: by day of admission.
 
@@ -259,7 +314,12 @@ class Program(Strict):
     inpatient_notification: tuple[NotificationTerms, ...] = Field(
         default=(), description="none in force on the day of admission: no notice is asked for"
     )
+    carve_outs: tuple[CarveOut, ...] = Field(
+        default=(), description="a line of several is the first one's"
+    )
+    hospice: HospiceTerms | None = None
     referrals: ReferralTerms = ReferralTerms()
+    prior_authorization: AuthorizationTerms = AuthorizationTerms()
     out_of_network: OutOfNetworkPricing = OutOfNetworkPricing()
     contract_citation: Citation | None = Field(
         default=None, description="that a contract sets how its payee is priced"

@@ -305,6 +305,7 @@ STORE_FRAMES: dict[str, tuple[type[dy.Schema], ...]] = {
     "payment": (frames.RemittancePayments,),
     "accumulator_entry": (frames.AccumulatorEntries,),
     "referral_visit": (frames.ReferralVisitEntries,),
+    "authorization_unit": (frames.AuthorizationUnitEntries,),
 }
 STORE_MEANINGS = {
     "sequence.name": "what is numbered",

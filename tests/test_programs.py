@@ -34,7 +34,25 @@ def test_programs_and_plans() -> None:
             "carepartners-access-ppo",
         ],
         "ct-partnership": ["state-bluecare-pos"],
+        "husky-primary-care": ["husky-a"],
     }
+
+
+def test_who_administers_what_is_carved_out() -> None:
+    """004:17 and 004:35; 000:639-670, where contacts, numbers and names stand in turn."""
+    programs = load_programs()
+    carved = {code: [c.administrator.split(",")[0] for c in p.carve_outs]
+              for code, p in programs.items()}  # fmt: skip
+    assert carved == {
+        "carepartners": [],
+        "ct-partnership": ["Cigna", "CVS Caremark"],
+        "husky-primary-care": [
+            "Connecticut Behavioral Health Partnership",
+            "Connecticut Dental Health Partnership",
+        ],
+    }
+    assert not programs["husky-primary-care"].plans["husky-a"].referral_required
+    assert not any(p.hospice for code, p in programs.items() if code != "carepartners")
 
 
 def test_carepartners_is_who_the_manual_says() -> None:
@@ -277,8 +295,10 @@ LIMIT = "filing_limits: [{{start_date: {0}, days: 60, citation: {{document: '001
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
         (PROGRAM, lambda text: text + LIMIT.format(f"2020-01-01, end_date: {DAY}", DAY),
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
-        (PROGRAM, lambda text: text + "referrals: {hospital_categories: [hospital]}\n",
+        (PROGRAM, replaced("[inpatient, inpatient_professional]", "[hospital]"),
          r"program\.yaml: referrals: no such category: hospital; use one of"),
+        (PROGRAM, replaced("told_by:", "told_by:\n      benefit_categories: [teeth]"),
+         r"program\.yaml: carve_outs, .*: no such category: teeth; use one of"),
         (PLAN, replaced("category: chiropractic", "category: chiropractor"),
          r"pos\.yaml: terms from 2020-01-01: no such category: chiropractor; use one of"),
         (PLAN, replaced("category: acupuncture", "category: office_visit"),

@@ -342,6 +342,12 @@ def fill_append_only(connection: Connection) -> None:
             "visit_date": "2025-02-01",
             "visit_count": 1,
         },
+        "authorization_unit": {
+            "run_id": 1,
+            "claim_id": 1,
+            "authorization_number": "A1",
+            "unit_quantity": 1000,
+        },
         "decided_part": {
             "run_id": 1,
             "kind": "adjustments",
@@ -640,14 +646,17 @@ def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
     store.history_lines(connection, ["M1"], [1], since=date(2025, 1, 1))
     store.accumulators(connection, ["F1"])
     store.referral_visits(connection, ["R1"])
+    store.authorization_units(connection, ["A1"])
     event.remove(connection, "before_cursor_execute", explain)
     assert [p for p in plans if p.startswith("SEARCH")] == [
         "SEARCH c USING INDEX claim_member_id (member_id=?)",
         "SEARCH l USING PRIMARY KEY (claim_id=?)",
         "SEARCH a USING INDEX accumulator_entry_family_id (family_id=?)",
         "SEARCH r USING INDEX referral_visit_referral_number (referral_number=?)",
+        "SEARCH u USING INDEX authorization_unit_authorization_number (authorization_number=?)",
     ]
-    assert not [p for p in plans if p.startswith(("SCAN c", "SCAN l", "SCAN a", "SCAN r"))]
+    scans = ("SCAN c", "SCAN l", "SCAN a", "SCAN r", "SCAN u")
+    assert not [p for p in plans if p.startswith(scans)]
 
 
 def test_accumulators_are_the_sums_of_their_entries(connection: Connection) -> None:
@@ -696,6 +705,19 @@ def test_visits_are_the_sums_of_their_entries(connection: Connection) -> None:
     assert found.rows() == [("R1", 2), ("R2", 5)]  # 1 + 2 + 1 - 2 = 2
     frames.ReferralVisits.validate(found)
     assert store.referral_visits(connection, []).schema == found.schema
+
+
+def test_units_are_the_sums_of_their_entries(connection: Connection) -> None:
+    store.insert_frame(connection, "claim", claims(3))
+    rows = [(1, "A1", 4_000), (2, "A1", 2_500), (1, "A1", -4_000), (3, "A2", 1_000), (3, "A3", 9)]
+    names = ["claim_id", "authorization_number", "unit_quantity"]
+    entries = pl.DataFrame(rows, schema=names, orient="row").with_columns(run_id=pl.lit(1))
+    store.insert_frame(connection, "authorization_unit", entries)
+    found = store.authorization_units(connection, pl.Series(["A2", "A1", "A1", "A9"]))
+    # claim 1 reversed: 4 + 2.5 - 4 = 2.5
+    assert found.rows() == [("A1", 2_500), ("A2", 1_000)]
+    frames.AuthorizationUnits.validate(found)
+    assert store.authorization_units(connection, []).schema == found.schema
 
 
 def test_the_ledger_head_is_its_last_entry(connection: Connection) -> None:

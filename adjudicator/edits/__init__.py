@@ -6,19 +6,23 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from adjudicator.edits.carve_out import carve_out
 from adjudicator.edits.coordination import coordination
 from adjudicator.edits.correction import correction
 from adjudicator.edits.coverage import coverage
 from adjudicator.edits.edit import Edit, edit
 from adjudicator.edits.exact_duplicate import exact_duplicate
+from adjudicator.edits.hospice import hospice
 from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
 from adjudicator.edits.payee_unknown import payee_unknown
+from adjudicator.edits.prior_authorization import prior_authorization
 from adjudicator.edits.provider_ineligible import provider_ineligible
 from adjudicator.edits.provider_under_review import provider_under_review
 from adjudicator.edits.referral import referral
 from adjudicator.edits.suspected_duplicate import suspected_duplicate
 from adjudicator.edits.timely_filing import timely_filing
+from adjudicator.edits.urgent_out_of_network import urgent_out_of_network
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -33,10 +37,14 @@ EDITS = (
     coverage,
     provider_ineligible,
     provider_under_review,
+    carve_out,
+    hospice,
     exact_duplicate,
     suspected_duplicate,
     timely_filing,
     referral,
+    urgent_out_of_network,
+    prior_authorization,
     inpatient_notification,
     coordination,
 )

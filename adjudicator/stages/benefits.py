@@ -10,10 +10,10 @@ import polars as pl
 
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
+from adjudicator.limits import Used, count_used
 from adjudicator.money import percent_int
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
-from adjudicator.visits import Visits, count_visits
 from adjudicator.waivers import admitted, noncompliant
 from schemas import frames
 from schemas.program import CostShare, Limits, PlanTerms, Program
@@ -117,7 +117,8 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
 
     Adds findings, all of them before any money is counted: no terms, cost share, limits or
     allowed amount pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price
-    of nothing for a charge pends REVIEW, a referral's visits used up AUREQ (``count_visits``).
+    of nothing for a charge pends REVIEW, a referral's visits used up AUREQ, an authorization's
+    units deny 198 (``count_used``).
     A line that charges nothing is allowed nothing [j].
     """
     tables = _tables(reference.programs)
@@ -126,11 +127,12 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate))
     # only now is it known which claims stand: a denial above may have beaten the pend of one
     batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate))
-    visits = count_visits(batch, fate.lines["line_disposition"] == "paid")
-    if visits is not None:
+    used = count_used(batch, fate.lines["line_disposition"] == "paid")
+    if used is not None:
         batch = batch.with_(
-            findings=pl.concat([batch.findings, visits.findings]),
-            referral_visit_entries=visits.entries,
+            findings=pl.concat([batch.findings, used.findings]),
+            referral_visit_entries=used.visits,
+            authorization_unit_entries=used.units,
         )
         fate = fates(batch)
     stands = fate.lines["line_disposition"] == "paid"
@@ -164,7 +166,7 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
         ),
         accumulator_entries=_entries(counted),
     )
-    return batch if visits is None else _with_visits_told(batch, visits)
+    return batch if used is None else _with_used_told(batch, used)
 
 
 def count(
@@ -640,22 +642,19 @@ def _inputs() -> pl.Expr:
     )
 
 
-def _with_visits_told(batch: Batch, visits: Visits) -> Batch:
-    """The lines' inputs with the visit that each was counted as."""
-    told = visits.lines.select(
-        *LINE,
-        visit=pl.struct("referral_number", "visit", "visit_limit").struct.json_encode(),
+def _with_used_told(batch: Batch, used: Used) -> Batch:
+    """The lines' inputs with the visit and the units that each was counted as."""
+    told = used.lines.group_by(LINE, maintain_order=True).agg(
+        told=pl.lit(",") + pl.col("told").str.strip_chars("{}").str.join(",") + pl.lit("}")
     )
     inputs = pl.col("benefit_inputs")
     counted = (
         batch.lines.select(*LINE, "benefit_inputs")
         .join(told, on=LINE, how="left", maintain_order="left")
         .select(
-            pl.when(pl.col("visit").is_null())
+            pl.when(pl.col("told").is_null())
             .then(inputs)
-            .otherwise(
-                pl.concat_str(inputs.str.head(-1), pl.lit(","), pl.col("visit").str.slice(1))
-            )
+            .otherwise(pl.concat_str(inputs.str.head(-1), "told"))
             .alias("benefit_inputs")
         )
     )

@@ -46,6 +46,7 @@ from adjudicator.store.revisions import HEAD, check_revision, current, open_stor
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
     accumulators,
+    authorization_units,
     delete_lines,
     history_lines,
     ledger_head,
@@ -67,6 +68,7 @@ __all__ = [
     "answers_to",
     "append_audit",
     "audit_head",
+    "authorization_units",
     "broken_audit",
     "check_revision",
     "claim_counts",

@@ -148,6 +148,20 @@ def referral_visits(connection: Connection, referral_numbers: Keys) -> pl.DataFr
     ).sort("referral_number")
 
 
+def authorization_units(connection: Connection, authorization_numbers: Keys) -> pl.DataFrame:
+    """AuthorizationUnits of these authorizations, by number; nothing of one without any."""
+    if not len(authorization_numbers):
+        return frames.empty(frames.AuthorizationUnits)
+    wanted = wanted_keys(connection, "text", authorization_numbers)
+    return read_frame(
+        connection,
+        "SELECT authorization_number, CAST(sum(unit_quantity) AS BIGINT) AS unit_quantity "
+        f"FROM {wanted} AS w CROSS JOIN authorization_unit AS u "
+        "WHERE u.authorization_number = w.key GROUP BY authorization_number",
+        frames.AuthorizationUnits,
+    ).sort("authorization_number")
+
+
 def ledger_head(connection: Connection) -> int:
     """The number of the ledger's last entry; 0 where it is empty."""
     return int(connection.execute(select(func.max(ledger_entry.c.entry_id))).scalar_one() or 0)

@@ -296,6 +296,17 @@ referral_visit = Table(
     Index("referral_visit_referral_number", "referral_number"),
 )
 
+# One row the units a claim used up (reversed: gave back) of an authorization; only ever added
+authorization_unit = Table(
+    "authorization_unit",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("authorization_number", required=True),
+    _number("unit_quantity", required=True),
+    Index("authorization_unit_authorization_number", "authorization_number"),
+)
+
 # One row a file to publish
 outbox = Table(
     "outbox",
@@ -355,6 +366,7 @@ APPEND_ONLY = (
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
+    "authorization_unit",
     "audit",
 )
 

@@ -36,6 +36,7 @@ APPEND_ONLY = (
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
+    "authorization_unit",
     "audit",
 )
 
@@ -282,6 +283,18 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
+    op.create_table(
+        "authorization_unit",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("authorization_number", required=True),
+        number("unit_quantity", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index(
+        "authorization_unit_authorization_number", "authorization_unit", ["authorization_number"]
+    )
     op.create_table(
         "outbox",
         number("run_id", required=True),
