@@ -45,6 +45,7 @@ AFTER: Mapping[str, Contract] = {
         "findings": frames.Findings,
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
+        "benefit_use_entries": frames.BenefitUseEntries,
     },
     "coordinate": {},
     "settle": {

@@ -32,7 +32,9 @@ from adjudicator.claims_list import claims_list
 from adjudicator.contracts import READ, held, hold
 from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
+from adjudicator.limits import limited_plans
 from adjudicator.load import read_reference
+from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
@@ -185,6 +187,7 @@ class _Night:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
                 raise NightError(str(error)) from error
+            batch = batch.with_(pends=waits(batch, self.reference))
             batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
         self.step("commit")
         summary = self._commit(batch)
@@ -316,6 +319,9 @@ class _Night:
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
                 referral_visits=store.referral_visits(connection, self._limited_referrals(members)),
+                benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
+                open_pends=store.open_pends(connection, waiting["claim_id"]),
+                overrides=store.overrides(connection, waiting["claim_id"]),
             )
 
     def _limited_referrals(self, members: pl.Series) -> pl.Series:
@@ -324,6 +330,14 @@ class _Night:
             pl.col("visit_limit").is_not_null() & pl.col("member_id").is_in(members.implode())
         )
         return referrals["referral_number"].unique().sort()
+
+    def _limited_members(self, members: pl.Series) -> pl.Series:
+        """Those of the members who had a plan with a limit of visits or days."""
+        covered = self.reference.tables["coverage"].filter(
+            pl.col("plan_code").is_in(limited_plans(self.reference.programs))
+            & pl.col("member_id").is_in(members.implode())
+        )
+        return covered["member_id"].unique().sort()
 
     # ---- commit ------------------------------------------------------------------------------
 

@@ -29,10 +29,12 @@ from adjudicator.store.files import (
     read_file_ranges,
     store_parts,
 )
+from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
     accumulators,
+    benefit_uses,
     delete_lines,
     history_lines,
     ledger_head,
@@ -50,6 +52,7 @@ __all__ = [
     "adjustments_of",
     "append_audit",
     "audit_head",
+    "benefit_uses",
     "broken_audit",
     "check_revision",
     "compressed",
@@ -66,12 +69,16 @@ __all__ = [
     "insert_findings",
     "insert_frame",
     "insert_outbox",
+    "insert_override",
     "ledger_head",
     "lock_path",
     "night_counts",
     "open_claims",
+    "open_pends",
     "open_run",
     "open_store",
+    "overrides",
+    "pend_history",
     "read_file",
     "read_file_ranges",
     "read_frame",
