@@ -50,7 +50,7 @@ class LimitCount:
         for *counter, day, provider in counted.select(
             *COUNTER, "use_date", "provider_number"
         ).iter_rows():
-            self.used.setdefault(tuple(counter), set()).add((day, provider))  # type: ignore[arg-type]
+            self.used.setdefault(tuple(counter), set()).add((day, provider))
         self._entries: list[tuple[Any, ...]] = []
         self.told: list[tuple[int, int, str]] = []
 

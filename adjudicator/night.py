@@ -364,7 +364,10 @@ class _Night:
                     )
                     _refuse_unbalanced(wrong.result())
             summary = self._summary(connection, batch)
-            _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
+            _write(
+                partial / "claims.csv",
+                claims_list(connection, self.run_id, batch, self.order.business_date),
+            )
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"

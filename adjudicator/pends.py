@@ -15,7 +15,7 @@ import polars as pl
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference, as_of
 from schemas import frames
-from schemas.program import PendTerms, Program
+from schemas.program import PendDenial, PendTerms, Program
 
 RESOLUTION = "resolution"  # among a finding's inputs: who or what ended its pend
 UNREADABLE = "SYSTEM"  # what a claim waited for before our own failure it still waits for
@@ -85,9 +85,7 @@ def waiting(batch: Batch, reference: Reference) -> pl.DataFrame:
     key = ["claim_id", "pend_code"]
     standing = carried.select("claim_id", pl.col("pend_codes").str.split(",")).explode("pend_codes")
     acts = (
-        batch.findings.filter(
-            (pl.col("disposition") != "pend") & pl.col("pend_code").is_not_null()
-        )
+        batch.findings.filter((pl.col("disposition") != "pend") & pl.col("pend_code").is_not_null())
         .select(*key, state=pl.col("inputs").str.json_path_match(f"$.{RESOLUTION}.act"))
         .drop_nulls("state")
     )
@@ -137,6 +135,24 @@ def pend_terms(program: Program | None, pend_code: str, began: date) -> PendTerm
         ),
         None,
     )
+
+
+def lapse_denial(terms: PendTerms | None, because: str | None) -> PendDenial | None:
+    """Into what a pend lapses of which the edit said ``because``; None: it stays."""
+    return next(
+        (
+            denial
+            for denial in (terms.denials if terms else ())
+            if denial.at_lapse and denial.because in (None, because)
+        ),
+        None,
+    )
+
+
+def codes_of(denial: PendDenial) -> str:
+    """As reports write it: CO-22 MA04."""
+    told = f"{denial.group_code}-{denial.carc}"
+    return f"{told} {denial.rarc}" if denial.rarc else told
 
 
 def _acts(asked: pl.DataFrame, overrides: pl.DataFrame) -> pl.DataFrame:

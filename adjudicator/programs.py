@@ -118,9 +118,11 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
                 )
                 _refuse(entry, of_terms, _twice(shares), "two cost shares", "keep one")
                 _refuse(
-                    entry, f"{of_terms}, limits",
+                    entry,
+                    f"{of_terms}, limits",
                     {s.category for limit in terms.limits for s in limit.services} - categories,
-                    "no such category", "use one of schemas/codes/benefit_categories.yaml",
+                    "no such category",
+                    "use one of schemas/codes/benefit_categories.yaml",
                 )
             plans[plan.plan_code] = plan
     program = _checked(file, Program, facts | {"plans": plans})

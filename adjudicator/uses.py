@@ -45,9 +45,7 @@ def count_uses(
     Claims go in receipt order. A line that finds nothing left is denied, or pends its claim. A
     line denied by one count is not asked by the next, and a claim that pends uses nothing.
     """
-    limits = LimitCount(
-        limited_lines(batch, lines, stands, reference.programs), batch.benefit_uses
-    )
+    limits = LimitCount(limited_lines(batch, lines, stands, reference.programs), batch.benefit_uses)
     visits = VisitCount(batch, stands, reference)
     if not limits.lines and not visits.lines:
         return None

@@ -15,7 +15,7 @@ from schemas import frames
 
 Numbers = pl.Series | Sequence[int]
 ENDED = "ended"
-PENDS = {
+PENDS: dict[str, pl.DataType | type[pl.DataType]] = {
     "run_id": pl.Int64, "business_date": pl.Date,
     **{name: column.dtype for name, column in frames.Pends.columns().items()},
 }  # fmt: skip
