@@ -363,8 +363,7 @@ def _cites(
         limit = _limit(terms, inputs.get("limit_code"))
         return _sources(limit.citation if limit else None)
     cites: list[Citation | None] = [e.cites for e in EDITS if e.name == f["edit"]]
-    if lapsed := _lapsed(f, program):
-        cites.append(lapsed)
+    cites.append(_ended(f, program))
     if f["edit"] == "timely_filing" and program:
         # the edit cites the limit of those with a contract
         cites += [
@@ -375,14 +374,18 @@ def _cites(
     return _sources(*cites)
 
 
-def _lapsed(f: Mapping[str, Any], program: Program | None) -> Citation | None:
-    """The sentence on which the denial rests into which a pend lapsed."""
-    end = f["inputs"].get(RESOLUTION) or {}
-    if end.get("act") != "lapsed":
+def _ended(f: Mapping[str, Any], program: Program | None) -> Citation | None:
+    """The sentence on which the denial rests that a pend ended in, of itself or by a person."""
+    if RESOLUTION not in f["inputs"] or program is None:
         return None
-    terms = pend_terms(program, f["pend_code"], date.fromisoformat(end["began_date"]))
-    denial = lapse_denial(terms, f["inputs"].get("because"))
-    return denial.citation if denial else None
+    found = (
+        denial.citation
+        for terms in program.pends
+        if terms.pend_code == f["pend_code"]
+        for denial in terms.denials
+        if (denial.group_code, denial.carc) == (f["group_code"], f["carc"])
+    )
+    return next(found, None)
 
 
 # ---- price, share, balance -------------------------------------------------------------------

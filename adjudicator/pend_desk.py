@@ -89,17 +89,17 @@ def pends_list(
         "WHERE c.disposition = 'pended' AND p.state = 'waits'",
         ITEM,
     )
+    wanted = [pl.lit(value=True)]
+    wanted += [pl.col("pend_code") == code.upper()] if code else []
+    wanted += [pl.col("owner") == owner] if owner else []
+    wanted += [pl.col("overdue")] if overdue else []
     return (
         found.with_columns(
             owner=pl.col("owner").fill_null(NOBODY),
             overdue=(pl.col("lapse_date") <= day).fill_null(value=False),
             age_days=(pl.lit(day) - pl.col("received_date")).dt.total_days(),
         )
-        .filter(
-            pl.lit(code is None) | (pl.col("pend_code") == (code or "").upper()),
-            pl.lit(owner is None) | (pl.col("owner") == owner),
-            pl.lit(not overdue) | pl.col("overdue"),
-        )
+        .filter(*wanted)
         .sort("received_date", "claim_id", "pend_code")
     )
 
