@@ -16,8 +16,8 @@ from adjudicator.arithmetic import balance, money, price, share, total_paid
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
-from adjudicator.limits import EDIT as PLAN_LIMIT
 from adjudicator.pends import RESOLUTION, codes_of, lapse_denial, pend_terms
+from adjudicator.plan_limits import EDIT as PLAN_LIMIT
 from adjudicator.programs import (
     load_adjustment_codes,
     load_forms,

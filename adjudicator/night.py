@@ -32,10 +32,10 @@ from adjudicator.claims_list import claims_list
 from adjudicator.contracts import READ, held, hold
 from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
-from adjudicator.limits import limited_plans
 from adjudicator.load import read_reference
 from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
+from adjudicator.plan_limits import limited_plans
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit

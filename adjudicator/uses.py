@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
-from adjudicator.limits import LimitCount, limited_lines
 from adjudicator.pipeline import Batch
+from adjudicator.plan_limits import LimitCount, limited_lines
 from adjudicator.reference import Reference
 from adjudicator.visits import VisitCount
 from schemas import frames
