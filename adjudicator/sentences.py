@@ -305,8 +305,8 @@ def _plan_limit(f: Facts) -> str:
     return (
         f"{f['plan_code']} pays for {'one' if count == 1 else count} {unit}{'s' * (count != 1)} of "
         f"{_plain(f['limit_code'])} in {f['benefit_year_start_date'][:4]}"
-        f"{f' for condition {condition}' if condition else ''}; {f['used']} were counted before "
-        f"{f['decision_date']} came"
+        f"{f' for condition {condition}' if condition else ''}; {f['used']} "
+        f"{'was' if f['used'] == 1 else 'were'} counted before {f['decision_date']} came"
     )
 
 

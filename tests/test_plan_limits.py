@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,15 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adjudicator import store
 from adjudicator.edits import edits
+from adjudicator.explain import as_text, explain
 from adjudicator.fate import fates
+from adjudicator.night import Order, run_night
 from adjudicator.pipeline import Batch
 from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
 from adjudicator.stages.benefits import benefits
 from adjudicator.stages.settle import settle
 from schemas import frames
+from schemas.config import Config
 from tests import build, model
+from tests.case_tools import load_store, nights, run_case
 from tests.model import Row
 from tests.test_referral import DOCTOR, PLAN, referral
 
@@ -378,6 +384,85 @@ def test_the_plan_says_who_bears_what_it_excludes(group_code: str) -> None:
     assert batch.findings.select("line_number", "edit", "group_code", "carc", "rarc").rows() == [
         (1, "plan_exclusion", group_code, "96", "N130")
     ]
+
+
+# ---- as it is told ---------------------------------------------------------------------------
+
+
+def test_explain_tells_which_visit_it_was_and_which_was_too_many(tmp_path: Path) -> None:
+    [first] = nights("plan-limits")
+    load_store(tmp_path / "a.db")
+    run_case(first, tmp_path)
+    told = {}
+    with store.reading(store.open_store(f"sqlite:///{tmp_path / 'a.db'}")) as connection:
+        for claim_id in range(1, 16):
+            story = explain(connection, f"S{claim_id}")
+            number = story.claim["patient_control_number"]
+            told[number] = " ".join(as_text(story).split())
+            used = connection.exec_driver_sql(
+                "SELECT limit_code, condition_code, count(*) FROM benefit_use "
+                "GROUP BY limit_code, condition_code"
+            ).all()
+    assert "; visit 20 of 20 of acupuncture in 2025" in told["HL-ACU-20"]
+    assert "; visit 20 of 20 of acupuncture in 2025" in told["HL-ACU-SAME"]
+    assert 'source 000, line 34: "Acupuncture (20 visits per year)"' in told["HL-ACU-21"]
+    assert (
+        "plan_limit, deny PR-119: state-bluecare-pos pays for 20 visits of acupuncture in 2025; 20 "
+        "were counted before 2025-10-13 came"
+    ) in told["HL-ACU-21"]
+    assert 'source 000, line 123: "Eye Exam (one per year)"' in told["HL-EYE-2"]
+    assert "pays for one visit of eye exam in 2025; 1 was counted" in told["HL-EYE-2"]
+    assert "30 days of outpatient therapy in 2025 for condition M54; 30 were" in told["HL-PT-31"]
+    assert "; day 1 of 30 of outpatient therapy in 2025" in told["HL-PT-KNEE"]
+    assert "of outpatient therapy" not in told["HL-PT-IN"]
+    # ACU-SAME tells of a visit that ACU-20 told of: 20 + 1 rows
+    assert sorted(used) == [
+        ("acupuncture", "", 21), ("eye_exam", "", 1), ("inpatient_therapy", "M54", 1),
+        ("nutritional_counseling", "", 3), ("outpatient_therapy", "M54", 30),
+        ("outpatient_therapy", "S83", 1), ("speech_therapy_in", "", 30),
+    ]  # fmt: skip
+
+
+def test_the_next_night_knows_what_was_used_and_a_void_gives_it_back(tmp_path: Path) -> None:
+    """The exam denied as the second of the year is paid once the first one's entry is reversed."""
+    load_store(tmp_path / "a.db")
+    [first] = nights("plan-limits")
+    run_case(first, tmp_path)
+    engine = store.open_store(f"sqlite:///{tmp_path / 'a.db'}")
+    with store.reading(engine) as connection:
+        known = store.benefit_uses(connection, ["M8701"])
+    assert known.filter(limit_code="eye_exam")["use_date"].to_list() == [date(2025, 3, 4)]
+    text = first.claims_files[0].read_text("ascii").replace("000000871", "000000971")
+
+    def again(number: str, day: str) -> str:
+        """That night's second exam, sent anew under another number and for another day."""
+        at = text.index("CLM*HL-EYE-2*")
+        claim = text[at : text.index("CLM*", at + 4)]
+        claim = claim.replace("HL-EYE-2", number).replace("20250909", day)
+        head, body = text[: text.index("CLM*")], claim
+        count = (head + body).count("~") - 2 + 1  # from ST to SE
+        tail = text[text.index("SE*") :].split("~", 1)[1]
+        path = tmp_path / f"{number}.837"
+        path.write_text(f"{head}{body}SE*{count}*0001~{tail}".replace("000000971", day + "0"))
+        config = Config(db=f"sqlite:///{tmp_path / 'a.db'}", out=tmp_path / "out")
+        run_night(Order((path,), config, date(2025, 12, int(day[-2:])), date(2025, 12, 1)))
+        with store.reading(engine) as connection:
+            [row] = connection.exec_driver_sql(
+                f"SELECT claim_number FROM claim WHERE patient_control_number = '{number}'"
+            ).all()
+            return str(explain(connection, row[0]).claim["disposition"])
+
+    assert again("HL-EYE-3", "20251002") == "denied"
+    with engine.begin() as connection:  # as a void will write it
+        [claim_id] = connection.exec_driver_sql(
+            "SELECT claim_id FROM benefit_use WHERE limit_code = 'eye_exam'"
+        ).scalars()
+        given_back = known.filter(limit_code="eye_exam").with_columns(
+            run_id=pl.lit(1), claim_id=pl.lit(claim_id), use_count=pl.lit(-1)
+        )
+        store.insert_frame(connection, "benefit_use", given_back)
+    assert again("HL-EYE-4", "20251003") == "paid"
+    assert again("HL-EYE-5", "20251006") == "denied"
 
 
 # ---- properties ------------------------------------------------------------------------------
