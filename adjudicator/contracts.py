@@ -46,6 +46,7 @@ AFTER: Mapping[str, Contract] = {
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
         "authorization_unit_entries": frames.AuthorizationUnitEntries,
+        "benefit_use_entries": frames.BenefitUseEntries,
     },
     "coordinate": {},
     "settle": {

@@ -381,6 +381,30 @@ def _plan_exclusion(f: Facts) -> str:
     )
 
 
+def _plan_limit(f: Facts) -> str:
+    count, unit = f["limit_maximum"], f["limit_unit"]
+    condition = f.get("condition_code")
+    return (
+        f"{f['plan_code']} pays for {'one' if count == 1 else count} {unit}{'s' * (count != 1)} of "
+        f"{_plain(f['limit_code'])} in {f['benefit_year_start_date'][:4]}"
+        f"{f' for condition {condition}' if condition else ''}; {f['used']} "
+        f"{'was' if f['used'] == 1 else 'were'} counted before {f['decision_date']} came"
+    )
+
+
+def resolution(f: Facts) -> str:
+    """Who or what ended a pend, in one sentence; empty where nothing did."""
+    end = f["inputs"].get("resolution")
+    if not end:
+        return ""
+    if end["act"] == "lapsed":
+        return (
+            f"it waited for {f['pend_code']} since {end['began_date']} and lapsed on "
+            f"{end['date']}, {_days(end['days'])} later"
+        )
+    return f"{end['act']} by {end['by']} on {end['date']}: {end['note']}"
+
+
 def _syntax(f: Facts) -> str:
     loop = f"loop {f['loop']}" if f["loop"] else ""
     element = f["element"] if f["element"] != f["segment"] else ""
@@ -464,6 +488,7 @@ TELLS: Mapping[str, Words] = {
     # stages
     "missing_reference": Words(_missing_reference, _missing_end),
     "plan_exclusion": Words(_plan_exclusion),
+    "plan_limit": Words(_plan_limit),
     "allowed_zero": Words(
         "nothing is allowed for what was charged on {decision_date}", "a price above nothing"
     ),

@@ -294,6 +294,8 @@ WAITS FOR
     loaded; nothing is needed from you
     released by a row of table physician_fee_values that holds on 2025-09-30; a
       row of table zip_localities that holds on 2025-09-30
+    since 2025-11-15, with reference-data, to load the value that the finding
+      names; due by 2025-11-25
   every night decides the claim again
 """,
     "RJ-1": """
