@@ -212,8 +212,10 @@ def test_a_condition_is_the_first_diagnosis_the_line_points_to() -> None:
 
 
 def test_of_an_institutional_claim_it_is_the_principal_diagnosis() -> None:
-    therapy = {"benefit_category": "physical_occupational_therapy", "plan_code": POS.plan_code,
-               "network_code": "out", "revenue_code": "0420", "diagnosis_pointers": None}  # fmt: skip
+    therapy = {
+        "benefit_category": "physical_occupational_therapy", "plan_code": POS.plan_code,
+        "network_code": "out", "revenue_code": "0420", "diagnosis_pointers": None,
+    }  # fmt: skip
     diagnoses = [
         {"diagnosis_code": "I10", "qualifier_code": "ABF"},
         {"diagnosis_code": "M5450", "sequence_number": 2},
