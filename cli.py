@@ -590,6 +590,8 @@ def _act(
 ) -> None:  # fmt: skip
     from datetime import UTC, datetime
 
+    from sqlalchemy.exc import OperationalError
+
     from adjudicator import pend_desk as desk
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
@@ -606,6 +608,8 @@ def _act(
                 connection, claim, what, note=note, who=who, made=day, programs=programs,
                 recorded_at=now,
             )  # fmt: skip
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
     except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
         _fail(str(error))
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())

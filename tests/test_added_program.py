@@ -1,4 +1,4 @@
-"""A program with a plan, added by files in a folder: a night pays by it; nothing else changes."""
+"""A program with a plan, added by files in a folder: a night pays by it, nothing else changes."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from adjudicator.reference import Reference
 from adjudicator.stages.benefits import benefits
 from adjudicator.stages.match import match
 from adjudicator.stages.settle import settle
+from adjudicator.store import dialect
 from schemas import frames
 from schemas.config import Config
 from tests import build, model
@@ -235,8 +236,10 @@ def test_a_release_passes_the_edit_and_nothing_else() -> None:
 def test_released_visits_used_up_are_paid_and_count_nothing() -> None:
     lines = [visit(1, 6), visit(1, 7), visit(2, 8)]
     used = build.frame(frames.ReferralVisits, [{"referral_number": "R1", "visit_count": 1}])
-    batch = decided(lines, held(BEGAN, referral(limit=2)), opened((1, "AUREQ", BEGAN)),
-                    acts(RELEASED), referral_visits=used)  # fmt: skip
+    batch = decided(
+        lines, held(BEGAN, referral(limit=2)), opened((1, "AUREQ", BEGAN)), acts(RELEASED),
+        referral_visits=used,
+    )  # fmt: skip
     assert [row[0] for row in first_codes(batch)] == ["paid", "paid", "pended"]
     assert batch.referral_visit_entries.select("visit_date", "visit_count").rows() == [
         (date(2025, 1, 6), 1)
@@ -602,3 +605,15 @@ def test_claims_csv_tells_the_age(place: Path) -> None:
     path = place / "out" / summary.folder / "claims.csv"
     rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
     assert {row["age_days"] for row in rows} == {"10"}  # 2025-11-15 to 2025-11-25
+
+
+def test_while_a_night_commits_an_act_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(dialect.PRAGMAS, "busy_timeout", ("20", "20"))
+    number = numbers(place)["SD-UNIT"]
+    with store.open_store(f"sqlite:///{place / 'a.db'}").begin():
+        code, out, error = command(place, "deny", number, "--carc", "18", "--note", "x", *WHO)
+    assert (code, out) == (75, "")
+    assert "the store is busy" in error
+    assert command(place, "deny", number, "--carc", "18", "--note", "x", *WHO)[0] == 0
