@@ -45,7 +45,9 @@ from adjudicator.interchanges import (
     reasons,
 )
 from adjudicator.load import read_reference
+from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
+from adjudicator.plan_limits import limited_plans
 from adjudicator.programs import (
     load_benefit_categories,
     load_code_lists,
@@ -223,6 +225,7 @@ class _Night:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
                 raise NightError(str(error)) from error
+            batch = batch.with_(pends=waits(batch, self.reference))
             batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
         self.step("commit")
         summary = self._commit(batch)
@@ -414,15 +417,33 @@ class _Night:
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
-                referral_visits=store.referral_visits(connection, self._limited_referrals(members)),
+                referral_visits=store.referral_visits(
+                    connection,
+                    self._limited("referrals", "referral_number", "visit_limit", members),
+                ),
+                authorization_units=store.authorization_units(
+                    connection,
+                    self._limited("authorizations", "authorization_number", "unit_limit", members),
+                ),
+                benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
+                open_pends=store.open_pends(connection, waiting["claim_id"]),
+                overrides=store.overrides(connection, waiting["claim_id"]),
             )
 
-    def _limited_referrals(self, members: pl.Series) -> pl.Series:
-        """The numbers of the members' referrals that have a limit of visits."""
-        referrals = self.reference.tables["referrals"].filter(
-            pl.col("visit_limit").is_not_null() & pl.col("member_id").is_in(members.implode())
+    def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
+        """The numbers of the members' rows of a table that have a limit."""
+        rows = self.reference.tables[table].filter(
+            pl.col(limit).is_not_null() & pl.col("member_id").is_in(members.implode())
         )
-        return referrals["referral_number"].unique().sort()
+        return rows[number].unique().sort()
+
+    def _limited_members(self, members: pl.Series) -> pl.Series:
+        """Those of the members who had a plan with a limit of visits or days."""
+        covered = self.reference.tables["coverage"].filter(
+            pl.col("plan_code").is_in(limited_plans(self.reference.programs))
+            & pl.col("member_id").is_in(members.implode())
+        )
+        return covered["member_id"].unique().sort()
 
     # ---- commit ------------------------------------------------------------------------------
 
@@ -452,7 +473,10 @@ class _Night:
                     _refuse_unbalanced(wrong.result())
             answered.result()
             summary = self._summary(connection, batch)
-            _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
+            _write(
+                partial / "claims.csv",
+                claims_list(connection, self.run_id, batch, self.order.business_date),
+            )
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"

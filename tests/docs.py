@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -25,7 +25,9 @@ from sqlalchemy import Table
 from adjudicator import load
 from adjudicator.cms import CMS_FILES
 from adjudicator.edits import EDITS, Edit
+from adjudicator.explain import EXCLUDED
 from adjudicator.fate import STANDING_PENDS
+from adjudicator.pends import codes_of
 from adjudicator.programs import (
     load_adjustment_codes,
     load_forms,
@@ -47,7 +49,7 @@ from edi.syntax import (
 from schemas import frames, reference
 from schemas.form import Form, FormField
 from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
-from schemas.program import Citation
+from schemas.program import Citation, Program
 from tests.test_reference_load import CSV, MORE
 
 ROOT = Path(__file__).parents[1]
@@ -305,6 +307,10 @@ STORE_FRAMES: dict[str, tuple[type[dy.Schema], ...]] = {
     "payment": (frames.RemittancePayments,),
     "accumulator_entry": (frames.AccumulatorEntries,),
     "referral_visit": (frames.ReferralVisitEntries,),
+    "authorization_unit": (frames.AuthorizationUnitEntries,),
+    "benefit_use": (frames.BenefitUseEntries,),
+    "pend": (frames.Pends,),
+    "override": (frames.Overrides,),
 }
 STORE_MEANINGS = {
     "sequence.name": "what is numbered",
@@ -465,7 +471,77 @@ def edits_catalogue() -> str:
         out += _edit(each, codes, [p.name for p in programs.values() if each.name in p.edits])
     rows = [(f"`{number}`", words) for number, words in sorted(pends.items())]
     out += ["## What a pend waits for", "", *grid(("pend", "the reports say"), rows), ""]
+    out += [*_lives(programs), *_plans(programs)]
     return "\n".join([*out, *_validations()]).rstrip() + "\n"
+
+
+LIVES_INTRO = """### Who looks after it, and until when
+
+As `pends` in a program's `program.yaml` says. A pend's last day is so many days after the first of
+the unbroken nights that found it; then it lapses into the denial shown, the first that fits, or
+stays and is overdue. A person may deny it with any of the codes listed, or pass it
+(`adjudicate pends`).
+"""
+
+
+def _lives(programs: Mapping[str, Program]) -> Iterator[str]:
+    yield LIVES_INTRO
+    rows = []
+    for code, program in programs.items():
+        for each in program.pends:
+            lapses = [
+                f"{codes_of(d)}{f' ({d.because})' if d.because else ''}"
+                for d in each.denials
+                if d.at_lapse
+            ]
+            days = f"{each.days or ''}{' [j]' if each.judgement else ''}"
+            rows.append((
+                f"`{each.pend_code}`", code, each.owner, each.next_action, days,
+                ", ".join(lapses) or "nothing", ", ".join(codes_of(d) for d in each.denials),
+            ))  # fmt: skip
+    headings = ("pend", "program", "queue", "does next", "days", "lapses into", "may be denied")
+    yield from grid(headings, sorted(rows))
+    yield ""
+
+
+PLANS_INTRO = f"""## What a plan excludes and limits
+
+Asked of each line when its price is known, after every edit above; an edit that denies the line
+comes first.
+
+- `plan_exclusion` denies **CO-96 N130** what the plan's terms don't cover, or PR-96 N130 where they
+  say that the member bears it: "{EXCLUDED.phrase}" (001:{EXCLUDED.lines[0]}).
+- `plan_limit` denies **PR-119** what comes after the visits or days that the plan pays for in a
+  benefit year. They are counted in order of receipt, only by lines that nothing denies on claims
+  that don't pend, and given back by a void. A visit is a day with one provider, a day a day,
+  however many lines and claims tell of it [j]; a line counts under the first limit that takes it.
+"""
+
+
+def _plans(programs: Mapping[str, Program]) -> Iterator[str]:
+    yield PLANS_INTRO
+    rows = []
+    for program in programs.values():
+        for plan in program.plans.values():
+            for terms in plan.terms:
+                for limit in terms.limits:
+                    scope = " or ".join(limit.network_codes)
+                    count = f"{limit.maximum} {limit.unit}{'s' * (limit.maximum > 1)}"
+                    rows.append((
+                        plan.name, f"`{limit.limit_code}`", scope,
+                        f"{count}{' a condition' if limit.per_condition else ''}",
+                        str(terms.start_date), _lines(limit.citation) if limit.citation else "",
+                    ))  # fmt: skip
+    yield from grid(("plan", "limit", "network", "a year", "terms from", "source"), rows)
+    yield ""
+    yield PLANS_DIFFER
+
+
+PLANS_DIFFER = """Where the source says otherwise than a summary of it might: the thirty visits of
+speech therapy in the network stand only with therapy "resulting from other causes" (000:148-152,
+000:182-184), so that for autism, stroke, removal of a tumor, injury and congenital anomalies of the
+oropharynx none are counted in the network; outside it all of them are.
+"""
 
 
 def _first(each: Edit) -> str:

@@ -42,10 +42,13 @@ from adjudicator.store.files import (
     read_file_ranges,
     store_parts,
 )
+from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
     accumulators,
+    authorization_units,
+    benefit_uses,
     delete_lines,
     history_lines,
     ledger_head,
@@ -67,6 +70,8 @@ __all__ = [
     "answers_to",
     "append_audit",
     "audit_head",
+    "authorization_units",
+    "benefit_uses",
     "broken_audit",
     "check_revision",
     "claim_counts",
@@ -89,12 +94,16 @@ __all__ = [
     "insert_frame",
     "insert_interchanges",
     "insert_outbox",
+    "insert_override",
     "ledger_head",
     "lock_path",
     "night_counts",
     "open_claims",
+    "open_pends",
     "open_run",
     "open_store",
+    "overrides",
+    "pend_history",
     "read_file",
     "read_file_ranges",
     "read_frame",

@@ -167,6 +167,10 @@ def _insert_rows(
     )  # fmt: skip
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
     insert_frame(connection, "referral_visit", batch.referral_visit_entries.with_columns(in_run))
+    units = batch.authorization_unit_entries
+    insert_frame(connection, "authorization_unit", units.with_columns(in_run))
+    insert_frame(connection, "benefit_use", batch.benefit_use_entries.with_columns(in_run))
+    insert_frame(connection, "pend", batch.pends.with_columns(in_run))
     final = decided.filter(pl.col("disposition").is_in(FINAL)).sort("claim_id")
     entry = take_numbers(connection, "ledger_entry", final.height)
     insert_frame(

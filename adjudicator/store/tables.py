@@ -296,6 +296,67 @@ referral_visit = Table(
     Index("referral_visit_referral_number", "referral_number"),
 )
 
+# One row the units a claim used up (reversed: gave back) of an authorization; only ever added
+authorization_unit = Table(
+    "authorization_unit",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("authorization_number", required=True),
+    _number("unit_quantity", required=True),
+    Index("authorization_unit_authorization_number", "authorization_number"),
+)
+
+# One row a visit or day of a claim that counted to a limit of the member's plan (reversed: given
+# back); only ever added
+benefit_use = Table(
+    "benefit_use",
+    metadata,
+    _refers("run_id", "run.run_id", required=True),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("member_id", required=True),
+    _text("plan_code", required=True),
+    _text("limit_code", required=True),
+    _text("condition_code", required=True),
+    _text("benefit_year_start_date", required=True),
+    _text("use_date", required=True),
+    _text("provider_number", required=True),
+    _number("use_count", required=True),
+    Index("benefit_use_member_id", "member_id"),
+)
+
+# One row a pend code of a claim on a night: what each night saw of it; only ever added
+pend = Table(
+    "pend",
+    metadata,
+    _refers("claim_id", "claim.claim_id", key=True),
+    _refers("run_id", "run.run_id", key=True),
+    Column("pend_code", String, primary_key=True),
+    _text("state", required=True),
+    _text("began_date", required=True),
+    _text("owner"),
+    _text("lapse_date"),
+    Column("overdue", Integer, nullable=False),
+)
+
+# One row a person's act on a claim that waits, as the next night reads it; only ever added
+override = Table(
+    "override",
+    metadata,
+    _key("override_number"),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("act", required=True),
+    _text("edit"),
+    _text("pend_code"),
+    _text("group_code"),
+    _text("carc"),
+    _text("rarc"),
+    _text("made_date", required=True),
+    _text("made_by", required=True),
+    _text("note", required=True),
+    Index("override_claim_id", "claim_id"),
+)
+
 # One row a file to publish
 outbox = Table(
     "outbox",
@@ -355,6 +416,10 @@ APPEND_ONLY = (
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
+    "authorization_unit",
+    "benefit_use",
+    "pend",
+    "override",
     "audit",
 )
 
@@ -371,4 +436,5 @@ SEQUENCES = (
     "control",
     "ledger_entry",
     "fencing",
+    "override",
 )

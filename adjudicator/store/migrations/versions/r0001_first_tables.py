@@ -28,6 +28,7 @@ SEQUENCES = (
     "control",
     "ledger_entry",
     "fencing",
+    "override",
 )
 APPEND_ONLY = (
     "acknowledgement",
@@ -36,6 +37,10 @@ APPEND_ONLY = (
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
+    "authorization_unit",
+    "benefit_use",
+    "pend",
+    "override",
     "audit",
 )
 
@@ -282,6 +287,65 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
+    op.create_table(
+        "authorization_unit",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("authorization_number", required=True),
+        number("unit_quantity", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index(
+        "authorization_unit_authorization_number", "authorization_unit", ["authorization_number"]
+    )
+    op.create_table(
+        "benefit_use",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("member_id", required=True),
+        text("plan_code", required=True),
+        text("limit_code", required=True),
+        text("condition_code", required=True),
+        text("benefit_year_start_date", required=True),
+        text("use_date", required=True),
+        text("provider_number", required=True),
+        number("use_count", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("benefit_use_member_id", "benefit_use", ["member_id"])
+    op.create_table(
+        "pend",
+        number("claim_id", required=True),
+        number("run_id", required=True),
+        text("pend_code", required=True),
+        text("state", required=True),
+        text("began_date", required=True),
+        text("owner"),
+        text("lapse_date"),
+        sa.Column("overdue", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("claim_id", "run_id", "pend_code"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "override",
+        number("override_number", required=True),
+        number("claim_id", required=True),
+        text("act", required=True),
+        text("edit"),
+        text("pend_code"),
+        text("group_code"),
+        text("carc"),
+        text("rarc"),
+        text("made_date", required=True),
+        text("made_by", required=True),
+        text("note", required=True),
+        sa.PrimaryKeyConstraint("override_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("override_claim_id", "override", ["claim_id"])
     op.create_table(
         "outbox",
         number("run_id", required=True),
