@@ -32,7 +32,6 @@ class Asked(NamedTuple):
     day: date
     provider_number: str | None
     unit_quantity: int
-    group_code: str | None
     permits: Sequence[Mapping[str, Any]]
 
 
@@ -137,16 +136,14 @@ def _asked(
         }
     )
     rows = (
-        limited.select(*LINE, "group_code", "inputs")
-        .join(
-            batch.lines.select(*LINE, "unit_quantity").filter(stands), on=LINE, maintain_order="left"
-        )
+        limited.select(*LINE, "inputs")
+        .join(batch.lines.select(*LINE, "unit_quantity").filter(stands), on=LINE)
         .sort(*LINE)
         .with_columns(pl.col("inputs").str.json_decode(inputs))
         .unnest("inputs")
         .select(
             *LINE, "decision_date", "provider_number",
-            pl.col("unit_quantity").fill_null(ONE_UNIT), "group_code", permits,
+            pl.col("unit_quantity").fill_null(ONE_UNIT), permits,
         )
     )  # fmt: skip
     asked: dict[int, list[Asked]] = {}
@@ -204,7 +201,7 @@ def _exceeding(
     }
     return {
         **_finding(line, prior_authorization, inputs),
-        "group_code": line.group_code,
+        "group_code": prior_authorization.group_code,
         "carc": "198",
     }
 

@@ -232,8 +232,8 @@ AUTHORIZATIONS = {
     "units used up": "{what} for {units}; too few are left: {used}",
     "service area not known": "{what}; outside the service area none is needed, but whether "
     "{place} lies in it is not known",
-    "no such authorization": "{what}; the claim names authorization {authorization_number}, and the "
-    "member has no such one",
+    "no such authorization": "{what}; the claim names authorization {authorization_number}, and "
+    "the member has no such one",
     "no authorization": "{what}, and the member has none",
 }
 NOT_AUTHORIZED = "{what}, and none covers it: {fails}"
