@@ -25,7 +25,6 @@ class Asked(NamedTuple):
     day: date
     provider_number: str | None
     unit_quantity: int
-    group_code: str | None
     permits: Sequence[Mapping[str, Any]]
 
 
@@ -53,7 +52,7 @@ def asked(
         }
     )
     rows = (
-        limited.select(*LINE, "group_code", "inputs")
+        limited.select(*LINE, "inputs")
         .join(
             batch.lines.select(*LINE, "unit_quantity").filter(stands),
             on=LINE,
@@ -64,7 +63,7 @@ def asked(
         .unnest("inputs")
         .select(
             *LINE, "decision_date", "provider_number",
-            pl.col("unit_quantity").fill_null(ONE_UNIT), "group_code", permits,
+            pl.col("unit_quantity").fill_null(ONE_UNIT), permits,
         )
     )  # fmt: skip
     found: dict[int, list[Asked]] = {}

@@ -94,6 +94,6 @@ def _exceeding(
     }
     return {
         **finding_of(line, prior_authorization, inputs),
-        "group_code": line.group_code,
+        "group_code": prior_authorization.group_code,
         "carc": "198",
     }

@@ -116,7 +116,7 @@ class AuthorizationTerms(Strict):
     exempt: ServiceCodes = Field(default=ServiceCodes(), description="services that need none")
     exempt_citation: Citation | None = None
     outside_group_code: Literal["CO", "PR"] = Field(
-        default="CO", description="who bears a denial outside the network; CO in it"
+        default="CO", description="who bears it outside the network that there is none"
     )
     citation: Citation | None = None
 

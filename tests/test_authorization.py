@@ -218,10 +218,11 @@ def test_an_emergency_uses_no_unit() -> None:
     assert entries(decided(lines, reference(authorization()))) == [(2, "A1", 6_000)]
 
 
-def test_outside_the_network_the_member_owes_what_is_above() -> None:
+def test_outside_the_network_the_member_owes_only_that_there_is_none() -> None:
     outside = {"network_code": "out", "contract_id": None}
     batch = decided([therapy(1, 7, **outside)], reference(authorization()))
-    assert denied(batch) == [(1, 1, "PR", "198")]
+    assert denied(batch) == [(1, 1, "CO", "198")]
+    assert denied(decided([therapy(1, 7, **outside)], reference())) == [(1, 1, "PR", "197")]
 
 
 def referred(claim_id: int, units: int, day: int) -> Row:
@@ -236,7 +237,7 @@ def test_units_and_visits_are_counted_together_claim_by_claim() -> None:
     batch = decided([referred(1, 4, 6), referred(2, 2, 7), referred(3, 1, 8)], held)
     # 1: four units of three, so its visit is not used; 2: two units, the visit; 3: no visit left
     assert dispositions(batch) == ["denied", "paid", "pended"]
-    assert denied(batch) == [(1, 1, "PR", "198")]
+    assert denied(batch) == [(1, 1, "CO", "198")]
     assert entries(batch) == [(2, "A1", 2_000)]
     assert batch.referral_visit_entries.select("claim_id", "visit_count").rows() == [(2, 1)]
     inputs = json.loads(batch.lines["benefit_inputs"][1])

@@ -45,10 +45,7 @@ INPUTS = [
     group_code="CO",
     carc="197",
     pend_code="REFERENCE",
-    other_codes=(
-        ("CO", "284"), ("CO", "296"), ("CO", "302"), ("CO", "39"),
-        ("PR", "197"), ("PR", "284"), ("PR", "296"), ("PR", "302"), ("PR", "39"),
-    ),
+    other_codes=(("PR", "197"), ("CO", "284"), ("CO", "296"), ("CO", "302"), ("CO", "39")),
     cites=Citation(
         document="001",
         lines=(1550, 1551),
@@ -68,8 +65,8 @@ def prior_authorization(batch: Batch, reference: Reference) -> pl.LazyFrame:
     and 296, where one fails by that alone [j]. A number that is on no file of the member's, or
     cancelled, or not yet begun, is none [j].
 
-    The network's provider bears it; outside the network whom the program says, the member of the
-    Partnership (000:221-222). None is needed for emergencies, the stay they lead to [j] and
+    The provider bears it; where there is none (197) outside the network, whom the program says: the
+    Partnership's member (000:221-222). None is needed for emergencies, the stay they lead to [j],
     urgent care (001:1258-1259), the program's exempt services (transplants, 001:3646-3647), its
     categories outside the service area (dialysis, 001:3325-3327) and an active treatment of a new
     member (001:748-750). Where dialysis would be exempt outside an area that isn't known, it pends
@@ -118,8 +115,7 @@ def prior_authorization(batch: Batch, reference: Reference) -> pl.LazyFrame:
             .then(pl.lit("pend"))
             .otherwise(pl.lit("deny"))
             .alias("disposition"),
-            # of a line covered: whose it would be were its units used up
-            pl.when(~free & ~pl.col("area_unknown")).then(_liable(programs)).alias("group_code"),
+            pl.when(denied).then(_liable(programs)).alias("group_code"),
             pl.when(denied).then(_carc()).alias("carc"),
             pl.when(~covered & pl.col("area_unknown")).then(pl.lit("REFERENCE")).alias("pend_code"),
             pl.struct(pl.coalesce("because", _story()).alias("because"), *INPUTS[1:]).alias(
@@ -250,10 +246,10 @@ def _carc() -> pl.Expr:
 
 
 def _liable(programs: Mapping[str, Program]) -> pl.Expr:
-    """Who bears the line's denial."""
+    """Who bears the line's denial: the member only that there is no authorization at all."""
     members = [c for c, p in programs.items() if p.prior_authorization.outside_group_code == "PR"]
     outside = (pl.col("network_code") == "out") & pl.col("program_code").is_in(members)
-    return pl.when(outside).then(pl.lit("PR")).otherwise(pl.lit("CO"))
+    return pl.when(outside & (_carc() == NONE)).then(pl.lit("PR")).otherwise(pl.lit("CO"))
 
 
 def _story() -> pl.Expr:
