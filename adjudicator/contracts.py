@@ -46,7 +46,7 @@ AFTER: Mapping[str, Contract] = {
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
     },
-    "coordinate": {},
+    "coordinate": {"coordinated": frames.CoordinatedLines},
     "settle": {
         "lines": frames.DecidedLines,
         "adjustments": frames.Adjustments,

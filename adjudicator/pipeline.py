@@ -65,6 +65,7 @@ class Batch:
         default_factory=lambda: frames.empty(frames.ReferralVisits)
     )
     # what tonight decides
+    coordinated: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CoordinatedLines))
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from adjudicator.edits.accident_primary import accident_primary
 from adjudicator.edits.coordination import coordination
 from adjudicator.edits.correction import correction
 from adjudicator.edits.coverage import coverage
@@ -13,6 +14,7 @@ from adjudicator.edits.edit import Edit, edit
 from adjudicator.edits.exact_duplicate import exact_duplicate
 from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
+from adjudicator.edits.other_payer_unbilled import other_payer_unbilled
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.edits.provider_ineligible import provider_ineligible
 from adjudicator.edits.provider_under_review import provider_under_review
@@ -38,6 +40,8 @@ EDITS = (
     timely_filing,
     referral,
     inpatient_notification,
+    other_payer_unbilled,
+    accident_primary,
     coordination,
 )
 
