@@ -42,7 +42,6 @@ def coordination(batch: Batch, reference: Reference) -> pl.LazyFrame:
         pl.col("responsibility_code").is_null() | (pl.col("responsibility_code") == "U")
     )
     prior = prior_decisions(batch, reference)
-    heard = before.filter("decided")
     second = claims.filter(pl.col("responsibility_code") != "P")
     found = [
         untold.select("claim_id", because=pl.lit("position")),
@@ -52,8 +51,8 @@ def coordination(batch: Batch, reference: Reference) -> pl.LazyFrame:
         others.filter((pl.col("place") > pl.col("own_place")) & (pl.col("paid_amount") > 0)).select(
             "claim_id", because=pl.lit("later_payer_paid")
         ),
-        second.join(documented(batch, reference, "eob"), on="claim_id", how="semi")
-        .join(heard, on="claim_id", how="anti")
+        documented(batch, reference, "eob")
+        .join(before.filter("decided"), on="claim_id", how="anti")
         .select("claim_id", because=pl.lit("document_alone")),
         # of a payer that hasn't decided, where the program does not list the edit that says so
         before.filter(~pl.col("decided"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from adjudicator.edits.coordination import coordination
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import apportion
 from adjudicator.other_payers import (
@@ -60,7 +61,7 @@ def coordinate(batch: Batch, reference: Reference) -> Batch:
         return batch
     prior = prior_decisions(batch, reference)
     fate = fates(batch)
-    _refuse_unheard(second, other_payers(batch, reference), prior, fate)
+    _refuse_unheard(batch, second, other_payers(batch, reference), prior, fate)
     if prior is None or prior.lines.is_empty():
         return batch
     lines = (
@@ -99,12 +100,20 @@ def coordinate(batch: Batch, reference: Reference) -> Batch:
 
 
 def _refuse_unheard(
-    second: pl.DataFrame, others: pl.DataFrame, prior: PriorDecisions | None, fate: Fates
+    batch: Batch,
+    second: pl.DataFrame,
+    others: pl.DataFrame,
+    prior: PriorDecisions | None,
+    fate: Fates,
 ) -> None:
     """No claim is paid whose payers before us have not been heard, or not to the cent.
 
-    Auto insurers and workers' compensation may be silent where their benefits are used up.
+    Auto insurers and workers' compensation may be silent where their benefits are used up; and a
+    person who has ended the pend of ``coordination`` has said that we pay as if alone.
     """
+    released = batch.findings.filter(
+        (pl.col("edit") == coordination.name) & (pl.col("disposition") == "inform")
+    )
     heard = prior.lines["claim_id"].unique() if prior else pl.Series([], dtype=pl.Int64)
     before = others.filter(pl.col("before").fill_null(value=True))
     health = before.filter(pl.col("decided") | pl.col("kind").is_in(["health", "medicare"]))
@@ -116,7 +125,11 @@ def _refuse_unheard(
             second.join(before, on="claim_id", how="anti").select("claim_id"),
         ]
     )
-    loose = fate.claims.filter(disposition="paid").join(unheard, on="claim_id", how="semi")
+    loose = (
+        fate.claims.filter(disposition="paid")
+        .join(unheard, on="claim_id", how="semi")
+        .join(released, on="claim_id", how="anti")
+    )
     if loose.height:
         raise UncoordinatedError(
             "claims with a payer before us that was not heard must be denied or pend COB: "
