@@ -268,7 +268,7 @@ class CoordinationTerms(Strict):
     )
     conditional_value_codes: tuple[str, ...] = Field(
         default=(),
-        description="value codes (BE) that ask, with an amount of nothing, for payment on condition",
+        description="value codes (BE) that with an amount of nothing ask for payment on condition",
     )
     cost_share_carcs: tuple[str, ...] = Field(
         default=(), description="with PR: the patient's share of what the other payer allows"

@@ -387,6 +387,8 @@ def again(step: Mapping[str, Any]) -> int:
         value = sum(terms, Fraction(0))
     elif step["operation"] == "least":
         value = min(terms)
+    elif step["operation"] == "greatest":
+        value = max(terms)
     elif step["operation"] == "proportion":
         of, part, whole = terms
         value = of * part / whole

@@ -28,9 +28,9 @@ SHARES = ["deductible_amount", "coinsurance_amount", "copay_amount"]
 DUPLICATE_CARC = "18"  # the claim that it repeats tells of the other payers (RFI 2535)
 # what a line's story tells of its group, as JSON
 TOLD = [
-    "group_charge_amount", "group_paid_amount", "group_prior_allowed_amount", "group_left_amount",
-    "group_allowed_amount", "group_alone_amount", "group_share_amount", "group_payment_amount",
-    "group_owed_amount",
+    "group_charge_amount", "group_paid_amount", "group_prior_allowed_amount",
+    "group_prior_share_amount", "group_left_amount", "group_allowed_amount", "group_share_amount",
+    "group_payment_amount", "group_owed_amount",
 ]  # fmt: skip
 
 
@@ -88,10 +88,7 @@ def coordinate(batch: Batch, reference: Reference) -> Batch:
         paid_amount=pl.lit(0, dtype=pl.Int64),
         counts_owed=pl.lit(value=True),
         share_stands=pl.lit(value=False),
-        coordination_inputs=pl.struct(
-            "by_line",
-            *(pl.col(c) for c in ("prior_paid_amount", "left_amount")),
-        ).struct.json_encode(),
+        coordination_inputs=pl.struct("by_line").struct.json_encode(),
     )
     schema = frames.empty(frames.CoordinatedLines).schema
     return batch.with_(
@@ -219,6 +216,6 @@ def _paid(lines: pl.DataFrame) -> pl.DataFrame:
         counts_owed="counts_owed",
         share_stands=pl.col("group_owed_amount") == pl.col("group_share_amount"),
         coordination_inputs=pl.struct(
-            "by_line", "cost_share_only", "prepaid", "prior_paid_amount", "left_amount", *TOLD
+            "by_line", "cost_share_only", "prepaid", "counts_owed", *TOLD
         ).struct.json_encode(),
     )
