@@ -53,6 +53,13 @@ RESUBMIT = Citation(
     "service",
 )
 
+# why a bill on condition is not paid
+CONDITIONAL = Citation(
+    document="001",
+    lines=(2386, 2386),
+    phrase="does not routinely compensate conditional bills",
+)
+
 # why a plan excludes what it excludes, where the plan's own terms name no source
 EXCLUDED = Citation(
     document="001",
@@ -375,6 +382,8 @@ def _cites(
             for limit in program.filing_limits
             if not limit.contracted and limit.days == inputs.get("limit_days")
         ]
+    if inputs.get("conditional"):
+        cites.append(CONDITIONAL)
     return _sources(*cites)
 
 

@@ -150,14 +150,11 @@ def _place(column: str) -> pl.Expr:
 
 def documented(batch: Batch, reference: Reference, kind_code: str) -> pl.DataFrame:
     """``claim_id`` of the claims with a document of that kind: on file, or with the paper."""
-    found = [
-        batch.claims.select("claim_id", "claim_number")
-        .join(
-            reference.tables["attachments"].filter(kind_code=kind_code),
-            on="claim_number", how="semi",
-        )
-        .select("claim_id")
-    ]  # fmt: skip
+    on_file = reference.tables["attachments"].filter(kind_code=kind_code)
+    found = [pl.DataFrame(schema={"claim_id": pl.Int64})]
+    if not on_file.is_empty():
+        numbers = on_file["claim_number"].unique().implode()
+        found.append(batch.claims.filter(pl.col("claim_number").is_in(numbers)).select("claim_id"))
     if "kind_code" in batch.attachments.columns:
         found.append(batch.attachments.filter(kind_code=kind_code).select("claim_id"))
     return pl.concat(found).unique(maintain_order=True)

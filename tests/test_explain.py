@@ -23,6 +23,7 @@ from adjudicator import store
 from adjudicator.arithmetic import price, share
 from adjudicator.edits import EDITS, Edit
 from adjudicator.explain import (
+    CONDITIONAL,
     EXCLUDED,
     RESUBMIT,
     Explanation,
@@ -560,7 +561,7 @@ def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     assert list(line["share"]) == [
         "basis", "says", "amount", "steps", "counters", "agrees", "illustrative",
         "deductible_waived", "deductible_individual_amount", "deductible_family_amount",
-        "out_of_pocket_individual_amount", "out_of_pocket_family_amount", "cites",
+        "out_of_pocket_individual_amount", "out_of_pocket_family_amount", "uncollectable", "cites",
     ]  # fmt: skip
     assert line["share"]["cites"] == [
         {"document": "000", "lines": [116, 116], "phrase": "deductible plus 40% coinsurance"}
@@ -573,7 +574,9 @@ def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     assert found["effects"] == [{"line_number": 1, "effect": "denies", "because": None}]
 
 
-@pytest.mark.parametrize("citation", [EXCLUDED, RESUBMIT], ids=["excluded", "resubmit"])
+@pytest.mark.parametrize(
+    "citation", [CONDITIONAL, EXCLUDED, RESUBMIT], ids=["conditional", "excluded", "resubmit"]
+)
 def test_phrase_stands_in_its_lines(citation: Citation) -> None:
     documents = sorted(SEEDS.glob(f"{citation.document}_*.txt"))
     if not documents:

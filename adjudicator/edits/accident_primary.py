@@ -52,14 +52,14 @@ def accident_primary(batch: Batch, reference: Reference) -> pl.LazyFrame:
     claims = pl.concat(
         [rows.select("claim_id", insurer=pl.lit(name)) for name, rows in asked.items()]
     ).unique("claim_id", keep="first", maintain_order=True)
+    if claims.is_empty():
+        return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
     lines = (
         batch.lines.select(*LINE, "decision_date")
         .join(claims, on="claim_id", maintain_order="left")
         .join(batch.claims.select("claim_id", "member_id", "program_code"), on="claim_id",
               maintain_order="left")
     )  # fmt: skip
-    if lines.is_empty():
-        return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
     lines = _with_file(lines, reference).with_columns(
         on_claim=pl.col("claim_id").is_in(silent["work"]["claim_id"].unique().implode()),
         conditional=pl.col("claim_id").is_in(_conditional(batch, programs).implode()),

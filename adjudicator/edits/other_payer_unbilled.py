@@ -90,6 +90,8 @@ def _in_file(
     programs = reference.programs
     aged = {s for p in programs.values() if p.coordination for s in p.coordination.before_statuses}
     statuses = reference.tables["special_statuses"].filter(pl.col("status_code").is_in(aged))
+    if coverage.is_empty() and statuses.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
     members = pl.concat([coverage["member_id"], statuses["member_id"]]).unique()
     asked = (
         batch.lines.select(*LINE, "decision_date")
