@@ -21,7 +21,8 @@ $(STAMP): requirements-dev.txt pyproject.toml
 demo: $(STAMP) ## Adjudicate the sample night into build/demo
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)/inbox
 	@for case in fixtures/claims/*/; do \
-		cp $${case}claim.837 $(DEMO)/inbox/$$(basename $$case).837 || exit 1; done
+		for claim in $${case}claim.*; do \
+			cp $$claim $(DEMO)/inbox/$$(basename $$case).$${claim##*.} || exit 1; done; done
 	@$(BIN)/adjudicate reference load fixtures/reference --db sqlite:///$(DEMO)/adjudicator.db
 	@$(BIN)/adjudicate run $(DEMO)/inbox --db sqlite:///$(DEMO)/adjudicator.db --out $(DEMO)/out \
 		--business-date 2025-11-15

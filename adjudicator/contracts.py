@@ -45,6 +45,8 @@ AFTER: Mapping[str, Contract] = {
         "findings": frames.Findings,
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
+        "authorization_unit_entries": frames.AuthorizationUnitEntries,
+        "benefit_use_entries": frames.BenefitUseEntries,
     },
     "coordinate": {"coordinated": frames.CoordinatedLines},
     "settle": {

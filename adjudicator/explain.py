@@ -19,12 +19,15 @@ from adjudicator.arithmetic import (
     owed_beside,
     payment_beside,
     price,
+    quantity,
     share,
     total_paid,
 )
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
+from adjudicator.pends import RESOLUTION, codes_of, lapse_denial, pend_terms
+from adjudicator.plan_limits import EDIT as PLAN_LIMIT
 from adjudicator.programs import (
     load_adjustment_codes,
     load_forms,
@@ -33,11 +36,11 @@ from adjudicator.programs import (
 )
 from adjudicator.sentences import ended_by, says
 from adjudicator.stages.price import CAPITATED
-from adjudicator.store import decided, read_frame
+from adjudicator.store import decided, pend_history, read_frame
 from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
-from schemas.program import Citation, CostShare, PlanTerms, Program
+from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
@@ -153,6 +156,10 @@ def explain(
     for each in every:
         each["inputs"] = json.loads(each["inputs"] or "{}")
     findings = [f for f in every if f["run_id"] == run_id]
+    pends = {
+        row["pend_code"]: row
+        for row in pend_history(connection, claim_id).filter(run_id=run_id).to_dicts()
+    } if run_id is not None and row["disposition"] == "pended" else {}  # fmt: skip
     of_findings = effects(findings, numbers)
     told = [
         {
@@ -186,7 +193,7 @@ def explain(
         adjustments=[
             _with_words(a) for a in adjustments if line_number in (None, a["line_number"])
         ],
-        waits_for=_waits_for(row, told),
+        waits_for=_waits_for(row, told, pends, program),
         to_mend=_to_mend(row, told),
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
@@ -374,7 +381,12 @@ def _cites(
         terms = _terms(program, inputs.get("plan_code"), inputs.get("decision_date"))
         excluded = _cost_share(terms, inputs.get("benefit_category"), inputs.get("network_code"))
         return _sources((excluded.citation if excluded else None) or EXCLUDED)
-    cites = [e.cites for e in EDITS if e.name == f["edit"]]
+    if f["edit"] == PLAN_LIMIT:
+        terms = _terms(program, inputs.get("plan_code"), inputs.get("decision_date"))
+        limit = _limit(terms, inputs.get("limit_code"))
+        return _sources(limit.citation if limit else None)
+    cites: list[Citation | None] = [e.cites for e in EDITS if e.name == f["edit"]]
+    cites.append(_ended(f, program))
     if f["edit"] == "timely_filing" and program:
         # the edit cites the limit of those with a contract
         cites += [
@@ -382,9 +394,33 @@ def _cites(
             for limit in program.filing_limits
             if not limit.contracted and limit.days == inputs.get("limit_days")
         ]
+    if f["edit"] == "carve_out" and program:
+        # the edit cites one of those there are
+        carved = [c.citation for c in program.carve_outs if c.services == inputs.get("services")]
+        cites = [*carved] or cites
+    if f["edit"] == "prior_authorization" and program:
+        asked = program.prior_authorization
+        if f["group_code"] == "PR" and asked.citation:
+            cites = [asked.citation]
+        elif str(inputs.get("because")).startswith("exempt") and asked.exempt_citation:
+            cites = [asked.exempt_citation]
     if inputs.get("conditional"):
         cites.append(CONDITIONAL)
     return _sources(*cites)
+
+
+def _ended(f: Mapping[str, Any], program: Program | None) -> Citation | None:
+    """The sentence on which the denial rests that a pend ended in, of itself or by a person."""
+    if RESOLUTION not in f["inputs"] or program is None:
+        return None
+    found = (
+        denial.citation
+        for terms in program.pends
+        if terms.pend_code == f["pend_code"]
+        for denial in terms.denials
+        if (denial.group_code, denial.carc) == (f["group_code"], f["carc"])
+    )
+    return next(found, None)
 
 
 # ---- price, share, balance -------------------------------------------------------------------
@@ -497,6 +533,11 @@ def _cost_share(
     return found.get((category, network), found.get(("other", network)))
 
 
+def _limit(terms: PlanTerms | None, limit_code: str | None) -> BenefitLimit | None:
+    limits = terms.limits if terms else ()
+    return next((limit for limit in limits if limit.limit_code == limit_code), None)
+
+
 def _counted_network(line: Mapping[str, Any]) -> str:
     return str(line["share_network_code"] or line["network_code"])
 
@@ -512,9 +553,21 @@ def _share_basis(line: Mapping[str, Any]) -> str:
         if referral
         else ""
     )
+    authorization = inputs.get("authorization_number")
+    units = (
+        f"; {quantity(inputs['used_quantity'])} of {inputs['unit_limit']} units used under "
+        f"authorization {authorization}"
+        if authorization
+        else ""
+    )
+    if limited := inputs.get("limit_code"):
+        visit += (
+            f"; {inputs['limit_unit']} {inputs['limit_use']} of {inputs['limit_maximum']} of "
+            f"{limited.replace('_', ' ')} in {line['decision_date'][:4]}"
+        )
     return (
         f"{category} {where} the network{as_if}, {line['plan_code']}, "
-        f"terms from {inputs['terms_start_date']}{visit}"
+        f"terms from {inputs['terms_start_date']}{visit}{units}"
     )
 
 
@@ -543,9 +596,11 @@ def _waives(terms: PlanTerms | None, line: Mapping[str, Any]) -> bool:
 
 def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = _cost_share(terms, line["benefit_inputs"]["category"], _counted_network(line))
+    limit = _limit(terms, line["benefit_inputs"].get("limit_code"))
     return _sources(
         shared.citation if shared else None,
         terms.deductible_waiver_citation if terms and _waives(terms, line) else None,
+        limit.citation if limit else None,
     )
 
 
@@ -565,9 +620,13 @@ def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _waits_for(
-    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+    row: Mapping[str, Any],
+    findings: Sequence[Mapping[str, Any]],
+    pends: Mapping[str, Mapping[str, Any]],
+    program: Program | None,
 ) -> list[dict[str, Any]]:
-    """The pends that stand: code, our words for it, which edit found it and what releases it."""
+    """The pends that stand: code, our words for it, which edit found it, what releases it, since
+    when it waits, whose it is, what that queue does next, and its last day."""
     messages = _messages()
     return [
         {
@@ -576,10 +635,32 @@ def _waits_for(
             "edit": f["edit"],
             "line_number": f["line_number"],
             "released_by": ended_by(f),
+            **pend_life(pends.get(f["pend_code"]), program, f),
         }
         for f in findings
         if row["disposition"] == "pended" and any(e["effect"] == "pends" for e in f["effects"])
     ]
+
+
+def pend_life(
+    pend: Mapping[str, Any] | None, program: Program | None, finding: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Since when a pend waits, whose it is, what is done next, and its last day.
+
+    ``lapses_into``: the denial of that day; null where it stays and is overdue.
+    """
+    began = pend["began_date"] if pend else None
+    terms = pend_terms(program, finding["pend_code"], began) if began else None
+    denial = lapse_denial(terms, finding["inputs"].get("because"))
+    last = pend["lapse_date"] if pend else None
+    return {
+        "began_date": began and began.isoformat(),
+        "owner": pend["owner"] if pend else None,
+        "next_action": terms.next_action if terms else None,
+        "lapse_date": last and last.isoformat(),
+        "lapses_into": codes_of(denial) if denial else None,
+        "overdue": bool(pend and pend["overdue"]),
+    }
 
 
 def _to_mend(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

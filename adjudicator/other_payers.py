@@ -155,8 +155,7 @@ def documented(batch: Batch, reference: Reference, kind_code: str) -> pl.DataFra
     if not on_file.is_empty():
         numbers = on_file["claim_number"].unique().implode()
         found.append(batch.claims.filter(pl.col("claim_number").is_in(numbers)).select("claim_id"))
-    if "kind_code" in batch.attachments.columns:
-        found.append(batch.attachments.filter(kind_code=kind_code).select("claim_id"))
+    found.append(batch.attachments.filter(kind_code=kind_code).select("claim_id"))
     return pl.concat(found).unique(maintain_order=True)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from adjudicator.arithmetic import figure, money, quantity
 from adjudicator.edits import EDITS
+from adjudicator.snip import RULES
 
 Facts = Mapping[str, Any]  # a finding's columns and, beside them, its inputs
 Tell = Callable[[Facts], str]
@@ -209,9 +210,12 @@ def _referral(f: Facts) -> str:
     return REFERRALS.get(f["because"], EXEMPT).format_map(facts)
 
 
+AREA = "the program's service area (table service_area), and a ZIP code of the service"
+
+
 def _referral_end(f: Facts) -> str:
     if f["pend_code"] == "REFERENCE":
-        return "the program's service area (table service_area), and a ZIP code of the service"
+        return AREA
     return (
         "a referral of the member (table referrals) to the provider or its specialty, for that "
         "date and service, with visits left"
@@ -223,6 +227,84 @@ def _a_referral(found: Facts) -> str:
     visits = limit and ("one visit" if limit == 1 else f"{limit} visits")
     return f"{found['referral_number']}{_in_brackets(_span(found), visits)}"
 
+
+AUTHORIZATIONS = {
+    "an authorization covers it": "{what}; authorization {covering} covers it",
+    "units used up": "{what} for {units}; too few are left: {used}",
+    "service area not known": "{what}; outside the service area none is needed, but whether "
+    "{place} lies in it is not known",
+    "no such authorization": "{what}; the claim names authorization {authorization_number}, and "
+    "the member has no such one",
+    "no authorization": "{what}, and the member has none",
+}
+NOT_AUTHORIZED = "{what}, and none covers it: {fails}"
+AUTHORIZED_OTHERWISE = "{what}; none is asked of this line: {because}{details}"
+
+
+def _prior_authorization(f: Facts) -> str:
+    code, zip_code, days = f.get("code"), f.get("zip_code"), f.get("transition_days")
+    permits = f.get("authorizations") or ()
+    facts = {
+        **f,
+        "what": f"{code or 'it'} needs an authorization on {f['decision_date']}",
+        "units": _units(f.get("unit_quantity")),
+        "covering": " or ".join(map(_an_authorization, permits)),
+        "used": "; ".join(
+            f"{_an_authorization(each)}, {quantity(each.get('used_quantity') or 0)} used"
+            for each in permits
+        ),
+        "fails": "; ".join(
+            f"{_an_authorization(c)} fails by {c['fails']}" for c in f.get("candidates") or ()
+        ),
+        "place": f"ZIP code {zip_code}" if zip_code else "a place without ZIP code",
+        "details": _in_brackets(
+            f.get("emergency_date") and f"on {f['emergency_date']}",
+            zip_code and f"ZIP code {zip_code}",
+            days and f"for {days} days from {f['coverage_start_date']}",
+        ),
+    }
+    if f.get("candidates"):
+        return NOT_AUTHORIZED.format_map(facts)
+    return AUTHORIZATIONS.get(f["because"], AUTHORIZED_OTHERWISE).format_map(facts)
+
+
+def _units(thousandths: int | None) -> str:
+    return f"{quantity(thousandths)} units" if thousandths not in (None, 1_000) else "one unit"
+
+
+def _an_authorization(found: Facts) -> str:
+    limit = found.get("unit_limit")
+    units = limit and ("one unit" if limit == 1 else f"{limit} units")
+    return f"{found['authorization_number']}{_in_brackets(_span(found), units)}"
+
+
+HOSPICE: Mapping[str | None, str] = {
+    "related": "{elected}; {related} tells that it is related to the terminal illness, so it is "
+    "the hospice's",
+    "no_explanation": "{elected}; {unrelated} tells that it is unrelated to the terminal illness: "
+    "Original Medicare is to be billed first, and its explanation did not come",
+    "explained": "{elected}; {unrelated} tells that it is unrelated to the terminal illness, and "
+    "Original Medicare has explained what it left",
+    "undecided": "{elected}; whether it is related to the terminal illness the claim tells {how}",
+}
+
+
+def _hospice(f: Facts) -> str:
+    revoked = f["revocation_date"]
+    elected = f"the member elected hospice on {f['election_date']}" + (
+        f" and revoked it on {revoked}, which holds to the end of that month" if revoked else ""
+    )
+    both = f["unrelated"] and f["related"]
+    how = f"both ways, by {f['unrelated']} and by {f['related']}" if both else "neither way"
+    return HOSPICE[f["outcome"]].format_map({**f, "elected": elected, "how": how})
+
+
+URGENT: Mapping[str | None, str] = {
+    "inside": "urgent care by NPI {provider_number}, outside the network, at ZIP code {zip_code} "
+    "in the service area on {decision_date}; {plan_code} pays for it elsewhere only",
+    None: "urgent care by NPI {provider_number}, outside the network; {plan_code} pays for it "
+    "outside the service area only, and whether this was is not known",
+}
 
 NOTICES = {
     "none": "nobody told us of the admission of {admission_date}",
@@ -348,6 +430,30 @@ def _plan_exclusion(f: Facts) -> str:
     )
 
 
+def _plan_limit(f: Facts) -> str:
+    count, unit = f["limit_maximum"], f["limit_unit"]
+    condition = f.get("condition_code")
+    return (
+        f"{f['plan_code']} pays for {'one' if count == 1 else count} {unit}{'s' * (count != 1)} of "
+        f"{_plain(f['limit_code'])} in {f['benefit_year_start_date'][:4]}"
+        f"{f' for condition {condition}' if condition else ''}; {f['used']} "
+        f"{'was' if f['used'] == 1 else 'were'} counted before {f['decision_date']} came"
+    )
+
+
+def resolution(f: Facts) -> str:
+    """Who or what ended a pend, in one sentence; empty where nothing did."""
+    end = f["inputs"].get("resolution")
+    if not end:
+        return ""
+    if end["act"] == "lapsed":
+        return (
+            f"it waited for {f['pend_code']} since {end['began_date']} and lapsed on "
+            f"{end['date']}, {_days(end['days'])} later"
+        )
+    return f"{end['act']} by {end['by']} on {end['date']}: {end['note']}"
+
+
 def _syntax(f: Facts) -> str:
     loop = f"loop {f['loop']}" if f["loop"] else ""
     element = f["element"] if f["element"] != f["segment"] else ""
@@ -363,6 +469,10 @@ TELLS: Mapping[str, Words] = {
     "syntax": Words(
         _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
     ),
+    "another_payer": Words("{element}: {cause}", "send it to the payer that it names"),
+    "unreadable_box": Words(
+        "line {position} of the file: {cause}", "write it as docs/paper.md shows it"
+    ),
     "mandatory_field": Words(
         "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
     ),
@@ -377,6 +487,7 @@ TELLS: Mapping[str, Words] = {
     "diagnosis_pointer": Words(
         "{element}: {cause}", "point each line to at most four diagnoses of the claim"
     ),
+    **{each.name: Words("{element}: {cause}", each.mend) for each in RULES},
     # edits: ended by what a payer loads or somebody decides
     "correction": Words(
         _correction, "nothing yet: corrected claims wait until they are carried out"
@@ -395,6 +506,15 @@ TELLS: Mapping[str, Words] = {
         "NPI {npi} is under investigation for fraud",
         "an end of the flag under_review of NPI {npi} (table provider_flags)",
     ),
+    "carve_out": Words(
+        "{services} ({told_by}) on {decision_date} belongs to another administrator: bill "
+        "{administrator}"
+    ),
+    "hospice": Words(
+        _hospice,
+        "a claim that tells by modifier GW or condition 07 that it is unrelated, or a person who "
+        "finds out",
+    ),
     "exact_duplicate": Words(
         "it repeats line {duplicate_of_line} of claim {duplicate_of_claim}: same member, "
         "provider, dates, code, modifiers, units and charge"
@@ -408,6 +528,8 @@ TELLS: Mapping[str, Words] = {
         _timely_filing, "a filing limit of the program that holds on {clock_date}"
     ),
     "referral": Words(_referral, _referral_end),
+    "urgent_out_of_network": Words(_by("area", URGENT), AREA),
+    "prior_authorization": Words(_prior_authorization, AREA),
     "inpatient_notification": Words(_inpatient_notification),
     "other_payer_unbilled": Words(_other_payer_unbilled),
     "accident_primary": Words(
@@ -422,6 +544,7 @@ TELLS: Mapping[str, Words] = {
     # stages
     "missing_reference": Words(_missing_reference, _missing_end),
     "plan_exclusion": Words(_plan_exclusion),
+    "plan_limit": Words(_plan_limit),
     "allowed_zero": Words(
         "nothing is allowed for what was charged on {decision_date}", "a price above nothing"
     ),

@@ -105,6 +105,11 @@ class Group:
         return self.header[6]
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """What must be unique within an interchange: GS01, GS02, GS03 and GS06 (RFI 362)."""
+        return (*self.header[1:4], self.number)
+
+    @property
     def guide_code(self) -> str:
         return self.header[8]
 
@@ -123,13 +128,15 @@ class Group:
 
 @dataclass
 class Interchange:
-    """One ISA to IEA; ``header`` holds ISA01 to ISA16 at their own positions."""
+    """One ISA to IEA; ``header`` holds ISA01 to ISA16 at their own positions, ``start`` and
+    ``end`` are byte offsets in the file."""
 
     start: int
     header: list[str]
     delimiters: Delimiters
     groups: list[Group] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    end: int = 0  # byte after its last segment
 
     @property
     def number(self) -> str:
@@ -174,8 +181,8 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
         # another ISA ends an interchange, even in the midst of a segment that was torn off
         following = bisect.bisect_right(heads, position)
         limit = heads[following] if following < len(heads) else len(bytes_)
-        end = _read_segments(data, bytes_[:limit], interchange)
-        position = _skip_padding(bytes_, end)
+        interchange.end = _read_segments(data, bytes_[:limit], interchange)
+        position = _skip_padding(bytes_, interchange.end)
     return envelope
 
 
@@ -324,7 +331,7 @@ def _read_segments(
         if control.id == "GS":
             close_group(control.start)
             group = Group(control.start, element[:9])
-            if any(g.number == group.number for g in interchange.groups):
+            if any(g.identity == group.identity for g in interchange.groups):
                 group.problems.append(
                     Problem("group", "19", control.start, "GS06 is used twice in the interchange")
                 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ from edi.envelope import (
 )
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
-from edi.syntax import Segments, read_segments, screen
+from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
 
 CHUNK_BYTES = 18_000_000
 CHUNKS_AT_A_TIME = 2
@@ -174,14 +174,46 @@ def refuse_interchange(reading: FileReading, position: int, code: str, text: str
     told = pl.DataFrame([_objection(problem)], schema=OBJECTIONS)
     found = pl.concat([reading.objections, told])
     reading.objections = found.sort("offset", "claim_id", maintain_order=True)
-    offsets = [s.start for g in interchange.groups for s in g.sets]
-    here = pl.col("offset").is_in(offsets) & (pl.col("verdict") == "read")
+    leave_out(reading, position, text)
+
+
+def leave_out(reading: FileReading, position: int, text: str) -> None:
+    """Take the claims of an interchange out of a reading, without anything being wrong with it:
+    its sets were read, and answered, before."""
+    here = pl.col("set_index").is_in(sets_of(reading, [position])) & (pl.col("verdict") == "read")
     reading.sets = reading.sets.with_columns(
         verdict=pl.when(here).then(pl.lit("refused")).otherwise("verdict"),
         reason=pl.when(here).then(pl.lit(text)).otherwise("reason"),
     )
     if reading.frames:
         reading.frames = _without_refused_sets(reading.frames, reading.sets)
+
+
+def sets_of(reading: FileReading, positions: Collection[int]) -> list[int]:
+    """The set_index of every set of some interchanges, by their places in the file, from 0."""
+    out: list[int] = []
+    first = 0
+    for at, interchange in enumerate(reading.envelope.interchanges):
+        count = sum(len(group.sets) for group in interchange.groups)
+        if at in positions:
+            out += range(first, first + count)
+        first += count
+    return out
+
+
+def addenda(reading: FileReading) -> list[str]:
+    """Which addenda the groups name whose sets are read by another version of their guide."""
+    own = {name: code for code, (name, _, is_own) in GUIDES.items() if is_own}
+    groups = [group for i in reading.envelope.interchanges for group in i.groups]
+    codes = [group.guide_code for group in groups for _ in group.sets]
+    read = (reading.sets["verdict"] == "read").to_list()
+    return [
+        f"GS08 is {code}, which is read by {own[GUIDES[code][0]]} ({GUIDES[code][0]})"
+        for code in dict.fromkeys(
+            code for code, is_read in zip(codes, read, strict=True) if is_read
+        )
+        if not GUIDES[code][2]
+    ]
 
 
 def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
@@ -387,7 +419,7 @@ def _pinned(
         above = guide.nodes[segments.node[row]].loops
         claims = _claims_under(read.claim_rows, levels, above, row, len(segments))
         position = counted.within(chunk.starts[owner], offset)
-        whole_set = segment == "HL" or not len(claims)
+        whole_set = (segment == "HL" and text != CHILD_FLAG) or not len(claims)
         base_row = {
             "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
             "segment": segment, "reference": reference, "code": code, "text": text,

@@ -13,9 +13,10 @@ from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
 from adjudicator.other_payers import GROUP, Group, of_line, owed_shares, prior_decisions
+from adjudicator.pends import resolved
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
-from adjudicator.visits import Visits, count_visits
+from adjudicator.uses import Uses, count_uses
 from adjudicator.waivers import admitted, noncompliant
 from schemas import frames
 from schemas.program import CostShare, Limits, PlanTerms, Program
@@ -115,8 +116,8 @@ class Tables(NamedTuple):
 
     terms: pl.DataFrame  # program_code, plan_code, start_date, end_date, terms_id
     keys: pl.DataFrame  # terms_id, category, network_code, share_id
-    # share_id, share_network_code, covered, costs, has_copay, has_deductible, ends_if_admitted,
-    # lacking, share_inputs
+    # share_id, share_network_code, covered, exclusion_group_code, costs, has_copay,
+    # has_deductible, ends_if_admitted, lacking, share_inputs
     facts: pl.DataFrame
     shares: list[Share]
     enforced: dict[int, int]  # of a share whose deductible is waived the one where it is not
@@ -140,21 +141,26 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     then the lines after it see that.
 
     Adds findings, all of them before any money is counted: no terms, cost share, limits or
-    allowed amount pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price
-    of nothing for a charge pends REVIEW, a referral's visits used up AUREQ (``count_visits``).
+    allowed amount pend REFERENCE, a category that the terms exclude denies 96 N130 (CO, or PR
+    where they say so), a price of nothing for a charge pends REVIEW, a limit of visits or days
+    reached denies PR-119, an authorization's units used up 198, a referral's visits used up
+    pend AUREQ (``count_uses``).
     A line that charges nothing is allowed nothing [j].
     """
     tables = _tables(reference.programs)
+    batch = batch.with_(findings=resolved(batch.findings, batch, reference))  # pricing's too
     lines = _with_share(batch, tables, reference)
     fate = fates(batch)
-    batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate))
+    batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate), reference)
     # only now is it known which claims stand: a denial above may have beaten the pend of one
-    batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate))
-    visits = count_visits(batch, fate.lines["line_disposition"] == "paid")
-    if visits is not None:
+    batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate), reference)
+    uses = count_uses(batch, lines, fate.lines["line_disposition"] == "paid", reference)
+    if uses is not None:
         batch = batch.with_(
-            findings=pl.concat([batch.findings, visits.findings]),
-            referral_visit_entries=visits.entries,
+            findings=pl.concat([batch.findings, uses.findings]),
+            referral_visit_entries=uses.referral_visit_entries,
+            benefit_use_entries=uses.benefit_use_entries,
+            authorization_unit_entries=uses.authorization_unit_entries,
         )
         fate = fates(batch)
     stands = fate.lines["line_disposition"] == "paid"
@@ -190,7 +196,7 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
         ),
         accumulator_entries=_entries(_less(counted, given_back)),
     )
-    return batch if visits is None else _with_visits_told(batch, visits)
+    return batch if uses is None else _with_uses_told(batch, uses)
 
 
 def count(
@@ -355,6 +361,7 @@ def _tables(programs: Mapping[str, Program]) -> Tables:
                 "share_id": pl.Int64,
                 "share_network_code": pl.String,
                 "covered": pl.Boolean,
+                "exclusion_group_code": pl.String,
                 "costs": pl.Boolean,
                 "has_copay": pl.Boolean,
                 "has_deductible": pl.Boolean,
@@ -411,6 +418,7 @@ def _facts(terms: PlanTerms, share: CostShare, written: CostShare) -> dict[str, 
     return {
         "share_network_code": share.network_code,
         "covered": share.covered,
+        "exclusion_group_code": share.exclusion_group_code,
         "costs": costs,
         "has_copay": share.copay_amount > 0,
         "has_deductible": _has_deductible(share),
@@ -585,7 +593,9 @@ def _lacking_values(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
     return lines.filter(stands & problem.is_not_null()).with_columns(problem=problem)
 
 
-def _with_findings(batch: Batch, fate: Fates, lines: pl.DataFrame) -> tuple[Batch, Fates]:
+def _with_findings(
+    batch: Batch, fate: Fates, lines: pl.DataFrame, reference: Reference
+) -> tuple[Batch, Fates]:
     """The batch with a finding for each of these lines' problems, and its fates then."""
     if lines.is_empty():
         return batch, fate
@@ -604,10 +614,15 @@ def _with_findings(batch: Batch, fate: Fates, lines: pl.DataFrame) -> tuple[Batc
     )
     found = (
         lines.join(facts, on="problem")
-        .with_columns(inputs=inputs.struct.json_encode())
+        .with_columns(
+            inputs=inputs.struct.json_encode(),
+            # an exclusion's liability is the terms' to say
+            group_code=pl.when(pl.col("group_code").is_not_null()).then("exclusion_group_code"),
+        )
         .select(schema.names())
         .sort(LINE)
     )
+    found = resolved(found, batch, reference)
     batch = batch.with_(findings=pl.concat([batch.findings, found]))
     return batch, fates(batch)
 
@@ -756,22 +771,19 @@ def _inputs() -> pl.Expr:
     )
 
 
-def _with_visits_told(batch: Batch, visits: Visits) -> Batch:
-    """The lines' inputs with the visit that each was counted as."""
-    told = visits.lines.select(
-        *LINE,
-        visit=pl.struct("referral_number", "visit", "visit_limit").struct.json_encode(),
+def _with_uses_told(batch: Batch, uses: Uses) -> Batch:
+    """The lines' inputs with the visits, days and units that each was counted as."""
+    told = uses.told.group_by(LINE, maintain_order=True).agg(
+        pl.concat_str(pl.lit(","), pl.col("use").str.strip_chars("{}")).str.join("").alias("use")
     )
     inputs = pl.col("benefit_inputs")
     counted = (
         batch.lines.select(*LINE, "benefit_inputs")
         .join(told, on=LINE, how="left", maintain_order="left")
         .select(
-            pl.when(pl.col("visit").is_null())
+            pl.when(pl.col("use").is_null())
             .then(inputs)
-            .otherwise(
-                pl.concat_str(inputs.str.head(-1), pl.lit(","), pl.col("visit").str.slice(1))
-            )
+            .otherwise(pl.concat_str(inputs.str.head(-1), "use", pl.lit("}")))
             .alias("benefit_inputs")
         )
     )
