@@ -282,13 +282,15 @@ def check(
     business_date: Annotated[
         str | None, typer.Option("--business-date", help="Their date; default today")
     ] = None,
+    config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
     from adjudicator.check import check_files
 
     try:
-        findings = check_files(files, out, _day(business_date, "--business-date") or date.today())
+        day = _day(business_date, "--business-date") or date.today()
+        findings = check_files(files, out, day, _config(config, None))
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:

@@ -5,6 +5,7 @@ the acknowledgements that their senders would get (without claim numbers, which 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import textwrap
 from collections import Counter
@@ -19,13 +20,16 @@ import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
+from adjudicator.received import bytes_of, too_large
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
-from edi.acks import Issue, acknowledge, codes_told
+from edi.acks import READ, Issue, acknowledge, codes_told
+from edi.envelope import Envelope, Problem
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import CHUNK_BYTES, FileReading, addenda
+from edi.read_file import FileReading, Frames, Limits, addenda, problems_to_objections
 from edi.syntax import snip_level
 from schemas import frames
+from schemas.config import Config
 
 WIDTH = 80
 LEVELS = {
@@ -92,17 +96,20 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None = None) -> Checked:
+def check_files(
+    paths: Sequence[Path],
+    out: Path | None = None,
+    day: date | None = None,
+    config: Config | None = None,
+) -> Checked:
     """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
     acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
     written."""
     checked = Checked()
+    config = config or Config()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        data = path.read_bytes()
-        paper = is_paper(data)
-        reading = read_claims_file(data, CHUNK_BYTES, _own_names() if paper else ())
-        findings = _findings(reading)
+        reading, findings, paper = read_checked(path, config, answered=out is not None)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None and not paper:  # paper is answered by letters
@@ -135,13 +142,47 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _findings(reading: FileReading) -> pl.DataFrame:
-    """Why claims are rejected: the reader's objections to them, then what else is missing."""
-    if not reading.claim_count:
-        return frames.empty(frames.Findings)
-    batch = Batch(**{n: reading.frames[n] for n in AS_READ})
-    batch = batch.with_(findings=objections_to_findings(reading.objections))
-    return validate(batch, Reference("", {}, {}, forms=load_forms())).findings
+def read_checked(
+    path: Path, config: Config, *, answered: bool
+) -> tuple[FileReading, pl.DataFrame, bool]:
+    """A file, its findings, and whether it is paper. Nothing is kept of it but what is told of it,
+    and where it is to be ``answered`` what acknowledgements are made of."""
+    if above := too_large(path, config.file_bytes_limit):
+        told = Envelope(problems=[Problem("file", "", 0, above)])
+        reading = FileReading(told, objections=problems_to_objections(told.problems))
+        return reading, frames.empty(frames.Findings), False
+    with bytes_of(path) as data:
+        paper = is_paper(data)
+        return *bytes_checked(data, config, answered=answered or paper), paper
+
+
+def bytes_checked(
+    data: bytes | mmap.mmap, config: Config, *, answered: bool
+) -> tuple[FileReading, pl.DataFrame]:
+    """The same of a file's bytes, whatever their number. Paper is kept whole."""
+    found: list[pl.DataFrame] = []
+    reference = Reference("", {}, {}, forms=load_forms())
+    limits = Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+    def keep(read: Frames, objections: pl.DataFrame) -> Frames:
+        """Why claims are rejected: the reader's objections to them, then what else is missing."""
+        batch = Batch(**{n: read[n] for n in AS_READ}, findings=objections_to_findings(objections))
+        findings = validate(batch, reference).findings
+        if findings.height:
+            found.append(findings)
+        if answered:
+            return {n: read[n].select(columns) for n, columns in READ.items()}
+        return {"sources": read["sources"].select("claim_id", "set_index")}
+
+    own = _own_names() if is_paper(data) else ()
+    reading = read_claims_file(data, config.chunk_bytes, own, limits, keep)
+    if is_paper(data) and reading.claim_count:
+        keep(reading.frames, reading.objections)
+    findings = pl.concat(found) if found else frames.empty(frames.Findings)
+    if findings.height:  # those of refused sets leave
+        read = reading.frames["sources"]["claim_id"]
+        findings = findings.filter(pl.col("claim_id").is_in(read.implode()))
+    return reading, findings
 
 
 def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
@@ -176,14 +217,17 @@ def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dic
         if s["set_index"] not in told
     ]  # fmt: skip
     if reading.claim_count:
-        sets = dict(reading.frames["sources"].select("claim_id", "set_number").iter_rows())
+        of_set = reading.frames["sources"].filter(
+            pl.col("claim_id").is_in(findings["claim_id"].implode())
+        )
+        sets = dict(of_set.select("claim_id", "set_index").iter_rows())
         # objections are told above, at their place in the file
         for f in findings.filter(pl.col("edit") != "syntax").iter_rows(named=True):
             inputs = json.loads(f["inputs"])
             where = f" line {f['line_number']}" if f["line_number"] else ""
             found.append({
                 **empty, "level": inputs["level"], "scope": "claim",
-                "place": f"set {sets[f['claim_id']]} claim {f['claim_id'] + 1}{where} "
+                "place": f"set {numbers[sets[f['claim_id']]]} claim {f['claim_id'] + 1}{where} "
                 f"{inputs['element']}",
                 "claim": f["claim_id"] + 1, "line": f["line_number"],
                 "disposition": f["disposition"],

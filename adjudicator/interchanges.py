@@ -7,7 +7,6 @@ what each verdict is answered with.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from adjudicator.received import sha256
 from adjudicator.store import KnownInterchange
 from edi.envelope import Envelope, Interchange
 from edi.read_file import REFUSING, FileReading, addenda, leave_out, refuse_interchange, sets_of
@@ -49,12 +49,7 @@ class Received:
 
 def digests(data: bytes | mmap.mmap, envelope: Envelope) -> list[str]:
     """SHA-256 of the bytes of each interchange."""
-    with memoryview(data) as view:  # a mapped file can't be closed while it is looked at
-        out = []
-        for interchange in envelope.interchanges:
-            with view[interchange.start : interchange.end] as own:
-                out.append(hashlib.sha256(own).hexdigest())
-    return out
+    return [sha256(data, i.start, i.end) for i in envelope.interchanges]
 
 
 def judge(

@@ -14,7 +14,6 @@ import json
 import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,6 +55,7 @@ from adjudicator.programs import (
     load_programs,
     own_names,
 )
+from adjudicator.received import bytes_of, sha256, too_large
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.stages import STAGES
@@ -65,7 +65,7 @@ from edi.acks import Issue, acknowledgement_count
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import FileReading
+from edi.read_file import FileReading, Limits
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -201,9 +201,11 @@ class _Night:
         manifest = hashlib.sha256(
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
-        settings = hashlib.sha256(
-            repr((self.order.received_date, self.order.accept_test)).encode()
-        ).hexdigest()
+        asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
+        limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
+        if limits != _limits_unset():  # with other limits it is another night
+            asked = (*asked, limits)
+        settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
@@ -236,6 +238,10 @@ class _Night:
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
         verdict = FileVerdict(name, "read")
         self.verdicts.append(verdict)
+        if above := too_large(path, self.order.config.file_bytes_limit):
+            # not kept, so that it can be taken in once the limit is raised
+            verdict.verdict, verdict.reasons = "refused", [above]
+            return
         with self.engine.begin() as connection:
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
@@ -244,7 +250,7 @@ class _Night:
                 verdict.claim_count, verdict.rejected_count = counts
                 return
             known = store.find_file(connection, digest)
-            with _bytes_of(path, self.order.config.file_bytes_limit) as data:
+            with bytes_of(path) as data:
                 number = store.take_numbers(connection, "file")
                 arrival = _Arrival(number, position, digest, len(data), verdict)
                 if known is not None and known.is_settled:
@@ -279,7 +285,9 @@ class _Night:
         verdict, order = arrival.verdict, self.order
         with ThreadPoolExecutor(1) as beside:
             parts = beside.submit(store.compressed, data)
-            reading = read_claims_file(data, order.config.chunk_bytes, self.own_names)
+            reading = read_claims_file(
+                data, order.config.chunk_bytes, self.own_names, _limits(order.config)
+            )
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
             received = judge(
@@ -591,11 +599,20 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     out = []
     for path in files:
         try:
-            with _bytes_of(path, None) as data:
-                out.append((_shown(path), path, hashlib.sha256(data).hexdigest()))
+            with bytes_of(path) as data:
+                out.append((_shown(path), path, sha256(data)))
         except OSError as error:
             raise NightError(f"{_shown(path)}: can't be read: {error.strerror}") from error
     return out
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+
+def _limits_unset() -> tuple[int, ...]:
+    unset = Config()
+    return (unset.file_bytes_limit, *_limits(unset))
 
 
 def _shown(path: Path) -> str:
@@ -604,33 +621,8 @@ def _shown(path: Path) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
-_STDIN: list[bytes] = []
-
-
-@contextmanager
-def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
-    """A file's bytes, mapped and not copied; standard input is read once."""
-    if str(path) == "-":
-        if not _STDIN:
-            _STDIN.append(sys.stdin.buffer.read())
-        yield _STDIN[0]
-        return
-    with path.open("rb") as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if limit is not None and size > limit:
-            raise NightError(
-                f"{_shown(path)}: {size} bytes, above file_bytes_limit {limit}; split the file or "
-                "raise the limit in the configuration"
-            )
-        if size == 0:
-            yield b""
-            return
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
-
-
 def _holds_paper(path: Path) -> bool:
-    with _bytes_of(path, None) as data:
+    with bytes_of(path) as data:
         return is_paper(data)
 
 

@@ -61,6 +61,31 @@ STATUSES_A_SEGMENT = 3  # STC01, STC10 and STC11
 TRACE_LENGTH = 50
 
 
+# of the frames as read, what acknowledgements are made of
+READ: Mapping[str, Sequence[str]] = {
+    "claims": (
+        "claim_id", "claim_type_code", "statement_from_date", "statement_through_date",
+        "admission_date", "discharge_date", "submission_date", "patient_control_number",
+        "patient_last_name", "patient_first_name", "subscriber_number", "clearinghouse_number",
+        "facility_code", "frequency_code", "charge_amount",
+    ),
+    "people": ("claim_id", "role", "middle_name", "suffix"),
+    "lines": (
+        "claim_id", "line_number", "service_from_date", "service_through_date", "charge_amount",
+        "unit_quantity", "procedure_qualifier_code", "modifier_codes", "procedure_code",
+        "revenue_code", "line_control_number", "prescription_number",
+    ),
+    "claim_providers": (
+        "claim_id", "role_code", "entity_type_code", "last_name", "first_name", "middle_name",
+        "suffix", "npi", "tax_number", "other_number",
+    ),
+    "sources": (
+        "claim_id", "set_index", "provider_start", "subscriber_start", "patient_start",
+        "patient_end",
+    ),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Issue:
     """What only the caller knows. The first document gets ``first_control_number``, each further

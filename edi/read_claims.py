@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from edi.read_file import FileReading, read_file
+import polars as pl
+
+from edi.read_file import LIMITS, FileReading, Frames, Limits, read_file
 
 HEAD_BYTES = 65_536
 BOM = b"\xef\xbb\xbf"
@@ -21,11 +23,16 @@ def is_paper(data: bytes | mmap.mmap) -> bool:
 
 
 def read_claims_file(
-    data: bytes | mmap.mmap, chunk_bytes: int, own_names: Collection[str] = ()
+    data: bytes | mmap.mmap,
+    chunk_bytes: int,
+    own_names: Collection[str] = (),
+    limits: Limits = LIMITS,
+    keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
 ) -> FileReading:
-    """What the file held; ``own_names``: see ``read_paper``. Raises nothing for what is in it."""
+    """What the file held; ``own_names``: see ``read_paper``; ``keep``: see ``read_file``, of paper
+    all is kept. Raises nothing for what is in it."""
     if not is_paper(data):
-        return read_file(data, chunk_bytes)
+        return read_file(data, chunk_bytes, limits, keep)
     from edi.read_paper import read_paper  # only paper needs the forms' models
 
     return read_paper(data, own_names)

@@ -134,7 +134,10 @@ def read_segments(
     lengths = np.array([b - a for a, b in spans], dtype=np.int64)
     piece_starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     piece = np.searchsorted(piece_starts, placed.start, side="right") - 1
-    shift = np.array([a for a, _ in spans], dtype=np.int64)[piece] - piece_starts[piece]
+    moved = np.array([a for a, _ in spans], dtype=np.int64) - piece_starts
+    shift = after = moved[piece]
+    if any(data[b - 1] != text[-1] for _, b in spans[:-1]):  # a segment goes on in the next span
+        after = moved[np.searchsorted(piece_starts, placed.stop, side="right") - 1]
     tokens = _tokens(elements, guide).tolist()
     rows = accumulate(tokens, operator.getitem, initial=guide.start)
     next(rows)
@@ -146,7 +149,7 @@ def read_segments(
     order = np.argsort(known, kind="stable").astype(np.int64)
     bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
     return Segments(
-        elements, placed.start + shift, placed.stop + 1 + shift, node, fits, order, bounds, guide,
+        elements, placed.start + shift, placed.stop + 1 + after, node, fits, order, bounds, guide,
         delimiters,
     )  # fmt: skip
 

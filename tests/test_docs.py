@@ -147,7 +147,10 @@ def test_messages_that_the_guide_explains_are_the_programs() -> None:
     section = OPERATE.read_text("utf-8").split("## Messages, and what to do")[1].split("\n## ")[0]
     told = re.findall(r"^\| `([^`]+)` \|", section, re.M)
     assert len(told) > 15
-    rooms = [ROOT / "cli.py", *(ROOT / "adjudicator").rglob("*.py")]
+    rooms = [
+        ROOT / "cli.py",
+        *(f for d in ("adjudicator", "edi") for f in (ROOT / d).rglob("*.py")),
+    ]
     source = "".join(path.read_text("utf-8") for path in rooms)
     source = re.sub(r'"\s*f?"', "", source)  # strings that go on in the next line
     for message in told:

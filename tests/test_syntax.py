@@ -1,6 +1,6 @@
 """What pyx12 rejects we report: segment by segment, and for the structure of whole sets.
 
-FUZZ_SEGMENTS sets how many made-up segments of each guide are compared (3,000 if unset).
+FUZZ_SEGMENTS sets how many made-up segments of each guide are compared (20,000 if unset).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tests.samples import (
 )
 
 KINDS = {"P": PROFESSIONAL, "I": INSTITUTIONAL}
-FUZZ_SEGMENTS = int(os.environ.get("FUZZ_SEGMENTS", "3000"))
+FUZZ_SEGMENTS = int(os.environ.get("FUZZ_SEGMENTS", "20000"))
 UNUSUAL = (
     Delimiters("|", ">", "}", "\n"),
     Delimiters("\x1d", "\x1f", "\x1e", "\x1c"),
