@@ -48,7 +48,7 @@ AFTER: Mapping[str, Contract] = {
         "authorization_unit_entries": frames.AuthorizationUnitEntries,
         "benefit_use_entries": frames.BenefitUseEntries,
     },
-    "coordinate": {},
+    "coordinate": {"coordinated": frames.CoordinatedLines},
     "settle": {
         "lines": frames.DecidedLines,
         "adjustments": frames.Adjustments,

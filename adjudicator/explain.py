@@ -12,7 +12,17 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection
 
-from adjudicator.arithmetic import balance, money, price, quantity, share, total_paid
+from adjudicator.arithmetic import (
+    balance,
+    effect_beside,
+    money,
+    owed_beside,
+    payment_beside,
+    price,
+    quantity,
+    share,
+    total_paid,
+)
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
@@ -46,6 +56,13 @@ RESUBMIT = Citation(
     "service",
 )
 
+# why a bill on condition is not paid
+CONDITIONAL = Citation(
+    document="001",
+    lines=(2386, 2386),
+    phrase="does not routinely compensate conditional bills",
+)
+
 # why a plan excludes what it excludes, where the plan's own terms name no source
 EXCLUDED = Citation(
     document="001",
@@ -67,8 +84,13 @@ LINE = (
     "decision_date", "coverage_code", "plan_code", "contract_id", "network_code",
     "share_network_code", "benefit_category", "pricing_method_code", "maximum_met",
     "charge_amount", "allowed_amount", "deductible_amount", "coinsurance_amount", "copay_amount",
-    "paid_amount", "line_disposition", "pricing_inputs", "benefit_inputs",
+    "paid_amount", "line_disposition", "pricing_inputs", "benefit_inputs", "coordination_inputs",
 )  # fmt: skip
+
+
+# reasons of adjustments: what payers before us took, what the member owes, and may not be asked for
+OTHER_PAYER, UNCOLLECTABLE = "other_payer", "uncollectable"
+OWED = ("deductible", "coinsurance", "copay", UNCOLLECTABLE)
 
 
 class UnknownClaimError(Exception):
@@ -82,7 +104,8 @@ class Explanation:
 
     ``findings``: each with its sentence (``says``), its source (``cites``) and, for each line it
     concerns, its effect and why it has none. ``found_nothing``: the program's other edits.
-    ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``) and ``balance``.
+    ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
+    us decided ``beside`` (likewise) and ``balance``.
     ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
     in which it waited.
     """
@@ -238,7 +261,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name in LINE
     }
-    for column in ("pricing_inputs", "benefit_inputs"):
+    for column in ("pricing_inputs", "benefit_inputs", "coordination_inputs"):
         told[column] = json.loads(told[column] or "{}")
     return told
 
@@ -381,6 +404,8 @@ def _cites(
             cites = [asked.citation]
         elif str(inputs.get("because")).startswith("exempt") and asked.exempt_citation:
             cites = [asked.exempt_citation]
+    if inputs.get("conditional"):
+        cites.append(CONDITIONAL)
     return _sources(*cites)
 
 
@@ -407,10 +432,11 @@ def _money(
     adjustments: Sequence[Mapping[str, Any]],
     program: Program | None,
 ) -> dict[str, Any]:
-    """What is told of a line's ``price``, ``share`` and ``balance``; None where there is none."""
+    """What is told of a line's ``price``, ``share``, ``beside`` other payers and ``balance``; None
+    where there is none."""
     adjusted = [a for a in adjustments if a["line_number"] == line["line_number"]]
     priced, shared = price(line, lines), share(line)
-    told: dict[str, Any] = {"price": None, "share": None, "balance": None}
+    told: dict[str, Any] = {"price": None, "share": None, "beside": None, "balance": None}
     if priced:
         told["price"] = {
             "basis": f"by contract {line['contract_id']}"
@@ -430,10 +456,43 @@ def _money(
             "illustrative": line["benefit_inputs"].get("illustrative", False),
             "deductible_waived": waived,
             **_limits(terms, line),
+            "uncollectable": any(a["reason"] == UNCOLLECTABLE for a in adjusted),
             "cites": _share_sources(terms, line),
         }
+        if told["share"]["uncollectable"] and program:
+            told["share"]["cites"] += _sources(program.uncollectable_citation)
+    if line["coordination_inputs"]:
+        told["beside"] = _beside(line, adjusted, program)
     if line["line_disposition"] != "pended":
         told["balance"] = asdict(balance(line, adjusted))
+    return told
+
+
+def _beside(
+    line: Mapping[str, Any], adjusted: Sequence[Mapping[str, Any]], program: Program | None
+) -> dict[str, Any]:
+    """What payers before us left of a line, and what comes of it; of a denied line the first."""
+    inputs = line["coordination_inputs"]
+    taken = {a["reason"]: a["adjustment_amount"] for a in adjusted}
+    told: dict[str, Any] = {
+        "by_line": inputs["by_line"],
+        "other_payer_amount": taken.get(OTHER_PAYER, 0),
+        "owed_amount": sum(taken.get(reason, 0) for reason in OWED),
+        "effect": None, "payment": None, "owed": None, "given_back": 0, "judgement": True,
+        "cites": [],
+    }  # fmt: skip
+    if "group_left_amount" in inputs:
+        payment, owed = payment_beside(inputs), owed_beside(inputs)
+        told |= {
+            "effect": asdict(effect_beside(inputs)),
+            "payment": {**asdict(payment), "agrees": payment.agrees},
+            "owed": {**asdict(owed), "agrees": owed.agrees},
+            "given_back": (inputs["group_share_amount"] - inputs["group_owed_amount"])
+            * inputs["counts_owed"],
+        }
+        if inputs["cost_share_only"] and program and program.coordination:
+            told["judgement"] = False
+            told["cites"] = _sources(program.coordination.cost_share_citation)
     return told
 
 

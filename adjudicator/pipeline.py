@@ -71,6 +71,7 @@ class Batch:
     open_pends: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.OpenPends))
     overrides: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Overrides))
     # what tonight decides
+    coordinated: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CoordinatedLines))
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
     )

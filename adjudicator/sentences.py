@@ -327,16 +327,65 @@ def _inpatient_notification(f: Facts) -> str:
     return f"{told}; it was due by {due}" if due and f["reason"] == "none" else told
 
 
+UNBILLED = {
+    "undecided": "{payer} comes before us, and its decision is not on the claim",
+    "nobody_named": "the claim makes us second and names nobody before us",
+    "member_file": "on {decision_date} {payer} paid before us by the member's file, and its "
+    "decision is not on the claim",
+}
+FILE_KINDS = {
+    "group_health": "a group health plan",
+    "medicare": "Medicare",
+    "working_aged": "the employer's plan of a Working Aged member",
+}
+
+
+def _other_payer_unbilled(f: Facts) -> str:
+    kind = FILE_KINDS.get(f["kind_code"] or "", _plain(f["kind_code"]) or "another payer")
+    name = f["payer_name"]
+    payer = f"{kind} ({name})" if name and f["kind_code"] else name or kind
+    return UNBILLED[f["because"]].format_map({**f, "payer": payer})
+
+
+def _accident_primary(f: Facts) -> str:
+    named = _in_brackets(f["payer_name"])
+    if f["insurer"] == "work":
+        return (
+            f"what was treated is of work: workers' compensation{named} pays first"
+            if f["carc"]
+            else "what was treated is of work, and nobody knows who insures that"
+        )
+    asks = ", and the bill asks for payment on condition" * f["conditional"]
+    return (
+        "what was treated is of a motor accident, and no dated notice tells that the auto "
+        f"insurer{named} has paid, denied or used up its benefits{asks}"
+    )
+
+
 POSITIONS = {"P": "first", "S": "second", "T": "third"}
+UNTOLD = {
+    "position": "who pays first is not told: the claim makes us {place}",
+    "later_payer_paid": "a payer after us has paid already",
+    "document_alone": "another payer's explanation came as a document; its figures are not on the "
+    "claim",
+    "unbilled": "a payer before us has not decided",
+    "no_terms": "the program has no terms for what another payer decided",
+    "unknown_payer": "a line is decided by a payer that is not on the claim, or there twice",
+    "undecided": "a payer before us has not decided: it wants something first, or says that "
+    "another pays first",
+    "no_figures": "a payer before us tells what it paid, and not what became of the rest",
+    "unbalanced": "what a payer before us paid and adjusted is not what was charged",
+    "earlier_missing": "the first payer tells of one before it that is not on the claim",
+    "contradictory": "what the payers before us paid and wrote off is more than was charged",
+}
 
 
 def _coordination(f: Facts) -> str:
-    place = POSITIONS.get(f["responsibility_code"], "one of several")
-    count = f["other_payer_count"]
+    count, place = f["other_payer_count"], POSITIONS.get(f["responsibility_code"], "no certain one")
     others = "no other payer" if not count else (
         "one other payer" if count == 1 else f"{count} other payers"
     )  # fmt: skip
-    return f"the claim makes us the {place} payer and names {others}"
+    return f"{UNTOLD[f['because']].format(place=place)}; the claim names {others}"
 
 
 # ---- what stages find ------------------------------------------------------------------------
@@ -482,8 +531,15 @@ TELLS: Mapping[str, Words] = {
     "urgent_out_of_network": Words(_by("area", URGENT), AREA),
     "prior_authorization": Words(_prior_authorization, AREA),
     "inpatient_notification": Words(_inpatient_notification),
+    "other_payer_unbilled": Words(_other_payer_unbilled),
+    "accident_primary": Words(
+        _accident_primary,
+        "coverage of workers' compensation (table other_coverage), its decision on the claim, or "
+        "a person who says that it is not of work",
+    ),
     "coordination": Words(
-        _coordination, "nothing yet: claims with another payer wait until both are coordinated"
+        _coordination,
+        "a claim whose other payers add up to the cent, or a person who says that we pay first",
     ),
     # stages
     "missing_reference": Words(_missing_reference, _missing_end),

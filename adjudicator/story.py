@@ -177,14 +177,17 @@ def _line(told: Explanation, row: Part, quoted: Told) -> list[str]:
         out += _wrapped(2, f"price, {priced['basis']}{so_far}: {priced['says']}")
         out += _cited(priced["cites"], quoted)
         out += [*_steps(priced), *_end(priced, "allowed")]
+    beside = row["beside"]
     if shared := row["share"]:
-        out += _share(shared, quoted)
+        out += _share(shared, quoted, alone=beside is not None)
+    if beside:
+        out += _beside(beside, row, quoted)
     if row["balance"]:
         out += _balance(told, row)
     return out
 
 
-def _share(shared: Part, quoted: Told) -> list[str]:
+def _share(shared: Part, quoted: Told, *, alone: bool) -> list[str]:
     mark = " (illustrative figures: the source gives none)" * shared["illustrative"]
     out = _wrapped(2, f"share, {shared['basis']}{mark}")
     out += _cited(shared["cites"], quoted)
@@ -195,7 +198,9 @@ def _share(shared: Part, quoted: Told) -> list[str]:
         )
     out += _steps(shared)
     if shared["steps"] or shared["amount"]:
-        out += _end(shared, "the member owes")
+        out += _end(shared, "alone the member would owe" if alone else "the member owes")
+    if shared["uncollectable"]:
+        out += _wrapped(4, "by the member's status it may not be asked of the member")
     for step in shared["counters"]:
         name, limits = COUNTERS[step["result"]["name"]]
         amounts = ", ".join(
@@ -205,6 +210,31 @@ def _share(shared: Part, quoted: Told) -> list[str]:
         )
         out += _wrapped(
             4, f"{name}{f' ({amounts} a year)' if amounts else ''}: {step['says']} left"
+        )
+    return out
+
+
+def _beside(beside: Part, row: Part, quoted: Told) -> list[str]:
+    """What payers before us left, our payment and the member's share beside them."""
+    told = "told line by line" if beside["by_line"] else "told of the claim as a whole"
+    out = _wrapped(2, f"beside the payers before us, {told}:")
+    if beside["effect"] is None:
+        taken = money(beside["other_payer_amount"])
+        return out + _wrapped(4, f"they took {taken} of the charge; the denial takes the rest")
+    basis = "by our judgement, as 42 CFR 411.33(a) has it" * beside["judgement"]
+    out += _wrapped(4, basis) if basis else []
+    out += _cited(beside["cites"], quoted)
+    out += _wrapped(4, f"they took: {beside['effect']['says']}")
+    for part, end in ((beside["payment"], "we pay"), (beside["owed"], "the member owes")):
+        out += _wrapped(4, part["says"]) if part["says"] else []
+        out += [*_steps(part), *_end(part, end)]
+    if beside["given_back"]:
+        out += _wrapped(4, f"the counters above get back {money(beside['given_back'])}")
+    if not beside["by_line"]:
+        out += _wrapped(
+            4,
+            f"of which this line has {money(beside['other_payer_amount'])} taken, "
+            f"{money(row['paid_amount'])} paid and {money(beside['owed_amount'])} owed",
         )
     return out
 

@@ -563,6 +563,23 @@ class SharedLines(PricedLines):
     benefit_inputs = text("the cost-share terms and counters used, as JSON")
 
 
+class CoordinatedLines(dy.Schema):
+    """One row a line that payers before us decided: *coordinate*'s answer for *settle*."""
+
+    claim_id = key(CLAIM)
+    line_number = key(LINE)
+    other_payer_amount = amount("OA-23: what they paid or wrote off of the charge", required=True)
+    deductible_amount = amount("PR-1 beside them", required=True)
+    coinsurance_amount = amount("PR-2 beside them", required=True)
+    copay_amount = amount("PR-3 beside them", required=True)
+    paid_amount = amount("what we pay beside them", required=True)
+    counts_owed = dy.Bool(
+        description="whether accumulators count the shares here, not those of a line paid alone"
+    )
+    share_stands = dy.Bool(description="whether the member owes all that we would share alone")
+    coordination_inputs = text("the figures it was coordinated from, as JSON")
+
+
 class AccumulatorEntries(dy.Schema):
     """One row what one claim version added to a member's counters of one benefit year."""
 
@@ -659,6 +676,9 @@ class DecidedLines(SharedLines):
 
     paid_amount = amount("charge − Σ adjustments", required=True)
     line_disposition = dy.String(regex="^(paid|denied|pended)$", description="the line's fate")
+    coordination_inputs = text(
+        "what payers before us left of the line and what we pay beside them, as JSON"
+    )
 
 
 # ---- remittance: what the 835 writer reads ---------------------------------------------------

@@ -365,6 +365,77 @@ class ReferralTerms(Strict):
     transition_citation: Citation | None = None
 
 
+class CoordinationTerms(Strict):
+    """How we pay beside another payer. No source says: all of it is judgement, but what is cited.
+
+    ``before_…``: what of a member's file pays before us. Other codes are those of claims.
+    """
+
+    before_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage (table other_coverage) that pay before us"
+    )
+    before_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses that tell of a group health plan that pays before us, where "
+        "the file names none",
+    )
+    auto_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage that pay before us for a motor accident"
+    )
+    work_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage that pay before us for what is of work"
+    )
+    auto_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of auto insurers: personal injury protection, MedPay"
+    )
+    work_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of workers' compensation"
+    )
+    medicare_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of Original Medicare"
+    )
+    auto_codes: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="related causes (CLM11), occurrences (BH) and conditions (BG) by which an auto "
+        "insurer pays first",
+    )
+    work_codes: dict[str, tuple[str, ...]] = Field(
+        default={}, description="likewise, those that are of work"
+    )
+    work_related_disposition: Literal["deny", "pend"] = Field(
+        default="pend",
+        description="what is of work, where no coverage of workers' compensation is known",
+    )
+    conditional_value_codes: tuple[str, ...] = Field(
+        default=(),
+        description="value codes (BE) that with an amount of nothing ask for payment on condition",
+    )
+    cost_share_carcs: tuple[str, ...] = Field(
+        default=(), description="with PR: the patient's share of what the other payer allows"
+    )
+    not_covered_carcs: tuple[str, ...] = Field(
+        default=(),
+        description="the other payer covers neither service nor patient, or no more: what it "
+        "adjusts so is left to us whatever its group",
+    )
+    undecided_carcs: tuple[str, ...] = Field(
+        default=(),
+        description="the other payer wants something first, or says that another pays first: it "
+        "has not decided",
+    )
+    cost_share_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses in which Original Medicare pays first and we pay the cost "
+        "share it left, whatever our own terms (to the end of the month in which one ends)",
+    )
+    cost_share_citation: Citation | None = None
+    accumulators_count: Literal["owed", "alone"] = Field(
+        default="owed",
+        description="what the member's counters count of a coordinated line: owed, what the "
+        "member owes after all payers; alone, what would be owed were we the only one",
+    )
+
+
 class Program(Strict):
     program_code: str
     name: str
@@ -404,6 +475,14 @@ class Program(Strict):
     )
     hospice: HospiceTerms | None = None
     referrals: ReferralTerms = ReferralTerms()
+    coordination: CoordinationTerms | None = Field(
+        default=None, description="none: a claim that another payer decided waits"
+    )
+    uncollectable_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses whose members owe no cost share: it is another programme's",
+    )
+    uncollectable_citation: Citation | None = None
     prior_authorization: AuthorizationTerms = AuthorizationTerms()
     pends: tuple[PendTerms, ...] = Field(
         default=(), description="of a pend code without any: nobody's, and without a last day"

@@ -176,13 +176,18 @@ def _line_by_line(path: Path) -> str:
 
 
 def _decided(told: dict[str, Any]) -> Fate:
-    claim, lines = told["claim"], told["lines"]
+    claim = told["claim"]
     return {
         "disposition": claim["disposition"],
         **{name: claim[f"{name}_amount"] or 0 for name in ("charge", "allowed", "member", "paid")},
+        # what the member owes of each, beside other payers, too
         **{
-            name: sum(line[f"{name}_amount"] or 0 for line in lines)
-            for name in ("deductible", "coinsurance", "copay")
+            name: sum(
+                a["adjustment_amount"]
+                for a in told["adjustments"]
+                if (a["group_code"], a["carc"]) == ("PR", carc)
+            )
+            for name, carc in (("deductible", "1"), ("coinsurance", "2"), ("copay", "3"))
         },
         "findings": list(dict.fromkeys(f["edit"] for f in told["findings"])),
         "pends": (claim["pend_codes"] or "").split(",") if claim["pend_codes"] else [],

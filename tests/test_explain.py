@@ -23,6 +23,7 @@ from adjudicator import store
 from adjudicator.arithmetic import price, share
 from adjudicator.edits import EDITS, Edit
 from adjudicator.explain import (
+    CONDITIONAL,
     EXCLUDED,
     RESUBMIT,
     Explanation,
@@ -390,6 +391,8 @@ def again(step: Mapping[str, Any]) -> int:
         value = sum(terms, Fraction(0))
     elif step["operation"] == "least":
         value = min(terms)
+    elif step["operation"] == "greatest":
+        value = max(terms)
     elif step["operation"] == "proportion":
         of, part, whole = terms
         value = of * part / whole
@@ -481,8 +484,18 @@ def test_what_decided_a_line_is_told_as_deciding_it(everything: list[Explanation
                     what = f["pend_code"] if e["effect"] == "pends" else f["edit"]
                     stands[e["effect"]].add((e["line_number"], what))
         denied = {r["line_number"] for r in each.lines if r["line_disposition"] == "denied"}
-        assert stands["denies"] == {
-            (a["line_number"], a["reason"]) for a in each.adjustments if a["line_number"] in denied
+        # of what payers before us took whole nothing is left for a denial
+        wholly = {
+            a["line_number"]
+            for a in each.adjustments
+            for r in each.lines
+            if a["reason"] == "other_payer"
+            and (a["line_number"], a["adjustment_amount"]) == (r["line_number"], r["charge_amount"])
+        }
+        assert {d for d in stands["denies"] if d[0] not in wholly} == {
+            (a["line_number"], a["reason"])
+            for a in each.adjustments
+            if a["line_number"] in denied and a["reason"] != "other_payer"
         }
         codes = {code for _, code in stands["pends"]}
         assert codes == set((each.claim["pend_codes"] or "").split(",")) - {""}
@@ -551,7 +564,7 @@ def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     assert list(line["share"]) == [
         "basis", "says", "amount", "steps", "counters", "agrees", "illustrative",
         "deductible_waived", "deductible_individual_amount", "deductible_family_amount",
-        "out_of_pocket_individual_amount", "out_of_pocket_family_amount", "cites",
+        "out_of_pocket_individual_amount", "out_of_pocket_family_amount", "uncollectable", "cites",
     ]  # fmt: skip
     assert line["share"]["cites"] == [
         {"document": "000", "lines": [116, 116], "phrase": "deductible plus 40% coinsurance"}
@@ -564,7 +577,9 @@ def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     assert found["effects"] == [{"line_number": 1, "effect": "denies", "because": None}]
 
 
-@pytest.mark.parametrize("citation", [EXCLUDED, RESUBMIT], ids=["excluded", "resubmit"])
+@pytest.mark.parametrize(
+    "citation", [CONDITIONAL, EXCLUDED, RESUBMIT], ids=["conditional", "excluded", "resubmit"]
+)
 def test_phrase_stands_in_its_lines(citation: Citation) -> None:
     documents = sorted(SEEDS.glob(f"{citation.document}_*.txt"))
     if not documents:

@@ -133,11 +133,22 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     ],
     "special_statuses": [
         {**START, "member_id": "M1", "status_code": status}
-        for status in ("active_treatment", "hospice")
+        for status in ("active_treatment", "working_aged", "qmb", "hospice")
+    ],
+    "other_coverage": [
+        {
+            **START, "member_id": "M1", "position_code": "before", "kind_code": kind,
+            "payer_name": "Elm", "end_date": end,
+        }
+        for kind in ("group_health", "auto", "workers_compensation")
+        for end in (None, date(2025, 1, 10))
     ],
 }  # fmt: skip
 OCCURRENCES = [
     ("CLM11", "AA"),
+    ("CLM11", "EM"),
+    ("BH", "02"),
+    ("BE", "14"),
     ("BG", "41"),
     ("BI", "72"),
     ("BH", "01"),

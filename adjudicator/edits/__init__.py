@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from adjudicator.edits.accident_primary import accident_primary
 from adjudicator.edits.carve_out import carve_out
 from adjudicator.edits.coordination import coordination
 from adjudicator.edits.correction import correction
@@ -15,6 +16,7 @@ from adjudicator.edits.exact_duplicate import exact_duplicate
 from adjudicator.edits.hospice import hospice
 from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
+from adjudicator.edits.other_payer_unbilled import other_payer_unbilled
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.edits.prior_authorization import prior_authorization
 from adjudicator.edits.provider_ineligible import provider_ineligible
@@ -47,6 +49,8 @@ EDITS = (
     urgent_out_of_network,
     prior_authorization,
     inpatient_notification,
+    other_payer_unbilled,
+    accident_primary,
     coordination,
 )
 

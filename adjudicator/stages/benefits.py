@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -11,6 +12,7 @@ import polars as pl
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
+from adjudicator.other_payers import GROUP, Group, of_line, owed_shares, prior_decisions
 from adjudicator.pends import resolved
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
@@ -91,6 +93,24 @@ class Counters(NamedTuple):
     out_of_pocket: Sequence[int]
 
 
+class Counted(NamedTuple):
+    """A line of a group: its place in the count, its counters, and what they counted of it."""
+
+    place: int
+    member: int
+    family: int
+    deductible: int
+    owed: int
+
+
+class Coordinated(NamedTuple):
+    """Which of the counted lines payers before us decided: of each line its group's place in
+    ``groups``, or -1 where we pay alone."""
+
+    number: Sequence[int]
+    groups: Sequence[Group]
+
+
 class Tables(NamedTuple):
     """The programs' plan terms as frames; a share's id is its row in ``shares``."""
 
@@ -115,6 +135,10 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     A capitated line owes its copay and nothing else [j]. A copay that ends with an admission is
     not taken where the member was admitted (``admitted``), a waived deductible only where the
     household is known not to comply (000:613-617).
+
+    The amounts are those of a line that we pay alone. Of one that payers before us decided, the
+    counters count what the member owes beside them all [j], where the program's terms say so:
+    then the lines after it see that.
 
     Adds findings, all of them before any money is counted: no terms, cost share, limits or
     allowed amount pend REFERENCE, a category that the terms exclude denies 96 N130 (CO, or PR
@@ -145,7 +169,9 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     counted = lines.filter(
         stands & pl.col("costs") & ~pl.col("admitted") & (pl.col("allowed_amount") > 0)
     ).sort("receipt_number", "claim_id", "line_number")
-    counted = counted.hstack(_count(counted, batch.accumulators, tables.shares))
+    coordinated = _coordinated(batch, reference, lines, counted, stands)
+    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated)
+    counted = counted.hstack(owed)
     shared = lines.select(
         stands.alias("stands"),
         "row",
@@ -168,7 +194,7 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
                 pl.when("stands").then(_inputs()).alias("benefit_inputs"),
             )
         ),
-        accumulator_entries=_entries(counted),
+        accumulator_entries=_entries(_less(counted, given_back)),
     )
     return batch if uses is None else _with_uses_told(batch, uses)
 
@@ -180,14 +206,18 @@ def count(
     share_ids: Sequence[int],
     visits: Sequence[int],
     shares: Sequence[Share],
-) -> dict[str, list[int]]:
+    coordinated: Coordinated | None = None,
+) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
 
-    A copay is one visit's: what one line is too small for, the visit's next lines owe.
+    A copay is one visit's: what one line is too small for, the visit's next lines owe. After the
+    last line of a group that payers before us decided, the counters get back what its lines
+    don't owe beside them.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
     of the visit's copay (where some was taken), of the deductible and of the member's and the
-    family's out-of-pocket maximum.
+    family's out-of-pocket maximum; and what was given back of a line by its place, of the
+    deductible and of the out-of-pocket maximum.
     """
     member_deductible = list(members.deductible)
     member_out_of_pocket = list(members.out_of_pocket)
@@ -205,8 +235,12 @@ def count(
         add_member_left,
         add_family_left,
     ) = append
-    for member, family, allowed, share_id, visit in zip(
-        members.number, families.number, allowed_amounts, share_ids, visits, strict=True
+    groups = coordinated.groups if coordinated else ()
+    of_groups = coordinated.number if coordinated else repeat(-1, len(visits))
+    grouped: dict[int, list[Counted]] = {}
+    given_back: dict[int, tuple[int, int]] = {}
+    for member, family, allowed, share_id, visit, group in zip(
+        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, strict=True
     ):
         copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
             share_id
@@ -245,7 +279,22 @@ def count(
         add_left(left)
         add_member_left(member_left)
         add_family_left(family_left)
-    return columns
+        if group >= 0:
+            of_group = grouped.setdefault(group, [])
+            place = len(columns["copay_amount"]) - 1
+            of_group.append(Counted(place, member, family, deductible, owed))
+            if len(of_group) == groups[group].size:
+                after = owed_shares(groups[group], [line.owed for line in of_group])
+                for line, still in zip(of_group, after, strict=True):
+                    # of what is still owed the deductible is the first part [j]
+                    less_deductible = line.deductible - min(line.deductible, still)
+                    less = line.owed - still
+                    member_deductible[line.member] -= less_deductible
+                    family_deductible[line.family] -= less_deductible
+                    member_out_of_pocket[line.member] -= less
+                    family_out_of_pocket[line.family] -= less
+                    given_back[line.place] = (less_deductible, less)
+    return columns, given_back
 
 
 def _tables(programs: Mapping[str, Program]) -> Tables:
@@ -578,11 +627,77 @@ def _with_findings(
     return batch, fates(batch)
 
 
+def _coordinated(
+    batch: Batch,
+    reference: Reference,
+    lines: pl.DataFrame,
+    counted: pl.DataFrame,
+    stands: pl.Series,
+) -> Coordinated | None:
+    """Which counted lines payers before us decided; None where none, or none that counts so."""
+    prior = prior_decisions(batch, reference)
+    if prior is None or prior.lines.is_empty():
+        return None
+    standing = (
+        lines.filter(stands)
+        .select(
+            "row",
+            *LINE,
+            "allowed_amount",
+            prepaid=pl.col("pricing_method_code").eq_missing(CAPITATED),
+        )
+        .join(prior.lines.filter("counts_owed"), on=LINE)
+        .with_columns(of_line())
+        .join(counted.select("row", counted=True), on="row", how="left")
+    )
+    sums = (
+        standing.group_by(GROUP)
+        .agg(
+            size=pl.col("counted").sum().cast(pl.Int64),
+            left=pl.col("left_amount").sum(),
+            charge=pl.col("line_charge_amount").sum(),
+            paid=pl.col("prior_paid_amount").sum(),
+            prior_allowed=pl.col("prior_allowed_amount").sum(),
+            allowed=pl.col("allowed_amount").sum(),
+        )
+        .sort(GROUP)
+        .with_columns(number=pl.int_range(pl.len(), dtype=pl.Int64))
+    )
+    numbers = standing.join(sums.select(*GROUP, "number"), on=GROUP).select("row", "number")
+    return Coordinated(
+        counted.select("row")
+        .join(numbers, on="row", how="left", maintain_order="left")["number"]
+        .fill_null(-1)
+        .to_list(),
+        [Group(**row) for row in sums.select(Group._fields).to_dicts()],
+    )
+
+
+def _less(counted: pl.DataFrame, given_back: Mapping[int, tuple[int, int]]) -> pl.DataFrame:
+    """The counted lines with ``counted_deductible_amount`` and ``counted_amount``: what the
+    counters keep of what each owes."""
+    counted = counted.with_columns(
+        counted_deductible_amount="deductible_amount",
+        counted_amount=pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount"),
+    )
+    if not given_back:
+        return counted
+    places = list(given_back)
+    back = zip(*given_back.values(), strict=True)
+    return counted.with_columns(
+        pl.Series(counted[name]).scatter(places, counted[name].gather(places) - pl.Series(amounts))
+        for name, amounts in zip(("counted_deductible_amount", "counted_amount"), back, strict=True)
+    )
+
+
 def _count(
-    counted: pl.DataFrame, accumulators: pl.DataFrame, shares: Sequence[Share]
-) -> pl.DataFrame:
+    counted: pl.DataFrame,
+    accumulators: pl.DataFrame,
+    shares: Sequence[Share],
+    coordinated: Coordinated | None,
+) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
     """``count`` over a frame of lines in receipt order, from the counters before tonight."""
-    owed = count(
+    owed, given_back = count(
         _counters(counted, accumulators, MEMBER_COUNTER),
         _counters(counted, accumulators, FAMILY_COUNTER),
         counted["allowed_amount"].to_list(),
@@ -592,8 +707,9 @@ def _count(
         .to_series()
         .to_list(),
         shares,
+        coordinated,
     )
-    return pl.DataFrame(owed, schema=OWED)
+    return pl.DataFrame(owed, schema=OWED), given_back
 
 
 def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str]) -> Counters:
@@ -681,10 +797,8 @@ def _entries(counted: pl.DataFrame) -> pl.DataFrame:
     return (
         counted.group_by(key)
         .agg(
-            pl.col("deductible_amount").sum(),
-            pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount")
-            .sum()
-            .alias("out_of_pocket_amount"),
+            pl.col("counted_deductible_amount").sum().alias("deductible_amount"),
+            pl.col("counted_amount").sum().alias("out_of_pocket_amount"),
         )
         .filter(pl.col("out_of_pocket_amount") > 0)
         .select(schema.names())
