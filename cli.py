@@ -321,7 +321,9 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import ReferenceDataError, load_reference, read_reference, unread_files
+    from adjudicator.load import (
+        ReferenceDataError, load_reference, read_reference, unread_files, versions,
+    )  # fmt: skip
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_reference
     from adjudicator.store import StoreError, open_store
@@ -332,6 +334,7 @@ def reference_load(
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
             _, tables = read_reference(connection, version)
+            rows = versions(connection)[0].row_count
     except (DataFileError, ReferenceDataError, StoreError) as error:
         _fail(str(error))
     except OSError as error:
@@ -341,7 +344,6 @@ def reference_load(
     categories = {rule.category for rule in load_benefit_categories()}
     for found in check_reference(tables, programs, categories):
         typer.echo(f"{found.severity}: {found.sentence()}", err=True)
-    rows = sum(table.height for table in tables.values())
     typer.echo(f"reference version {version[:12]} is in force: {rows:,} rows")
 
 

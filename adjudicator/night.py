@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from adjudicator.claims_list import claims_list
 from adjudicator.contracts import READ, held, hold
 from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
-from adjudicator.load import read_reference
+from adjudicator.load import read_codes, read_coding_tables, read_reference
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_forms, load_programs
 from adjudicator.reference import Reference
@@ -181,6 +181,7 @@ class _Night:
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
+            self.reference = _with_codes(self.engine, self.reference, batch)
             try:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
@@ -491,6 +492,7 @@ def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
 def _reference(engine: Engine, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
+        coding = read_coding_tables(connection, version)
     programs = load_programs(order.config.programs)
     categories, forms = load_benefit_categories(), load_forms()
     whole = hashlib.sha256(version.encode())
@@ -501,8 +503,19 @@ def _reference(engine: Engine, order: Order) -> Reference:
     for e in EDITS:
         whole.update(repr(e.name).encode())
     return Reference(
-        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date
-    )
+        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date,
+        coding_tables=coding, tables_version=version,
+    )  # fmt: skip
+
+
+def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+    """The reference with the rows of the correct coding tables that the night's codes can meet."""
+    if reference.coding_tables.is_empty():
+        return reference
+    codes = pl.concat([batch.lines["procedure_code"].unique(), batch.history["procedure_code"]])
+    with store.reading(engine) as connection:
+        rows = read_codes(connection, reference.tables_version, codes.drop_nulls().unique())
+    return replace(reference, tables={**reference.tables, **rows})
 
 
 def _reasons(reading: FileReading) -> list[str]:

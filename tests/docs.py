@@ -312,6 +312,7 @@ STORE_MEANINGS = {
     "file.verdict": "read, repeated or refused",
     "file.reason": "why, a line each",
     "part_number": "from 1",
+    "reference_part.part_number": "from 1; 0: what a table holds that is read by code, as JSON",
     "file_part.raw_offset": "first byte of the file that the part holds",
     "file_part.raw_byte_count": "how many bytes of the file it holds",
     "content": "the bytes",
@@ -324,7 +325,8 @@ STORE_MEANINGS = {
     "claim.version_number": "1; a corrected claim counts on",
     "claim.predecessor_claim_id": "the claim it corrects",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
-    "claim.provider_number": "rendering NPI, else billing NPI",
+    "claim.provider_number": "of an institutional claim its billing NPI; else rendering NPI, else "
+    "billing NPI",
     "claim.decided_run_id": "the night that decided it last",
     "claim.payment_id": "the payment it is in",
     "claim.plan_code": "the plan of its lines",
