@@ -45,7 +45,7 @@ def store_coded(connection: Connection, name: str, sha256: str, frame: pl.DataFr
     )
     content = buffer.getvalue()
     told = json.dumps(
-        {"tables": _told(name, frame), "sha256": hashlib.sha256(content).hexdigest()}
+        {"tables": spans_of(name, frame), "sha256": hashlib.sha256(content).hexdigest()}
     ).encode()
     parts = [hashlib.sha256(told).hexdigest().encode() + told]
     parts += [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)]
@@ -55,7 +55,7 @@ def store_coded(connection: Connection, name: str, sha256: str, frame: pl.DataFr
         )
 
 
-def _told(name: str, frame: pl.DataFrame) -> list[dict[str, Any]]:
+def spans_of(name: str, frame: pl.DataFrame) -> list[dict[str, Any]]:
     """CodingTables of a table's rows: each run of days without a gap on which any row holds."""
     if "table_code" not in frame.columns:
         frame = frame.with_columns(table_code=pl.lit(None, pl.String))

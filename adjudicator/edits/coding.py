@@ -173,7 +173,8 @@ def _within_claims(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _across_claims(batch: Batch, lines: pl.DataFrame) -> pl.DataFrame:
-    """Every two lines of different claims of one member and day, one of them of tonight."""
+    """Every two lines of different claims of one member and day, one of them of tonight; claims
+    that correct another are compared with none."""
     members = (
         batch.claims.select("claim_id", "member_id", "frequency_code")
         .filter(

@@ -141,12 +141,6 @@ def _beside(couples: pl.DataFrame, facts: pl.DataFrame, columns: Sequence[str]) 
     )
 
 
-def _comparable() -> pl.Expr:
-    """Whether a couple is of one claim, or of two that correct no other."""
-    same = pl.col("claim_id") == pl.col("claim_id_two")
-    return same | ~(pl.col("corrects") | pl.col("corrects_two"))
-
-
 def _in_force(day: str) -> pl.Expr:
     return (pl.col("start_date") <= pl.col(day)) & (
         pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col(day))
@@ -172,7 +166,7 @@ def _finding(inputs: pl.Expr, disposition: str, carc: str | None, rarc: str | No
 
 
 def _pairs(couples: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
-    looked_at = ["claim_id", "table_code", "provider_number", "separate", "pended", "corrects"]
+    looked_at = ["claim_id", "table_code", "provider_number", "separate", "pended"]
     same_claim = pl.col("claim_id") == pl.col("claim_id_two")
     rows = (
         _beside(couples.rename({"table_code": "table"}), facts, looked_at)
@@ -181,7 +175,6 @@ def _pairs(couples: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
             & (pl.col("table") == pl.col("table_code_two"))
             & (pl.col("provider_number") == pl.col("provider_number_two"))
             & (same_claim | ~pl.col("pended"))
-            & _comparable()
             & (
                 (pl.col("modifier_indicator_code") == "0")
                 | ~(pl.col("separate") | pl.col("separate_two"))
@@ -345,9 +338,9 @@ def _add_ons(
         closed.all().alias("closed"),
         pl.col("primary_code").head(TOLD).str.join(", ").alias("primary_codes"),
     )
-    standing = _beside(
-        few.beside, facts, [*LINE, "denied", "payee_id", "procedure_code", "corrects"]
-    ).filter(~pl.col("denied") & (pl.col("payee_id") == pl.col("payee_id_two")) & _comparable())
+    standing = _beside(few.beside, facts, [*LINE, "denied", "payee_id", "procedure_code"]).filter(
+        ~pl.col("denied") & (pl.col("payee_id") == pl.col("payee_id_two"))
+    )
     two = [f"{c}_two" for c in LINE]
     listed = standing.join(
         asked.select(*LINE, procedure_code="primary_code"),

@@ -10,8 +10,6 @@ from adjudicator.reference import Reference
 from schemas.policy import Observation
 from schemas.program import Citation
 
-INPUTS = ["because", "other_claim", "observed_from", "observed_to", "admission_date"]
-
 
 @edit(
     disposition="deny",
@@ -129,7 +127,8 @@ def _found(batch: Batch, code: str, policy: Observation) -> list[pl.DataFrame]:
 
 
 def _inputs(because: pl.Expr, other_claim: str, facts: dict[str, pl.Expr]) -> pl.Expr:
-    return pl.struct(because.alias("because"), pl.col(other_claim).alias("other_claim"), **facts)
+    told = (each.alias(name) for name, each in facts.items())
+    return pl.struct(because.alias("because"), pl.col(other_claim).alias("other_claim"), *told)
 
 
 def _observation_lines(batch: Batch, policy: Observation) -> pl.DataFrame:

@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from adjudicator.edits.referral import _with_specialties as with_specialties
+from adjudicator.edits.referral import _with_specialties
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas.policy import Policy, Ranges, ServiceRule
 
 LINE = ["claim_id", "line_number"]
+with_specialties = _with_specialties
 NOTHING = pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
 # of what a stay was treated for; not what it was admitted with, and not how an injury came about
 TREATED = ("ABK", "BK", "ABF", "BF")
@@ -119,9 +120,10 @@ def ruled(
 
 def _diagnosed(lines: pl.DataFrame, rule: ServiceRule, batch: Batch) -> pl.DataFrame:
     """LINE of the lines that have a diagnosis, and none outside the rule's ranges."""
-    codes = batch.diagnoses["diagnosis_code"].unique().to_frame()
+    known = batch.diagnoses.filter(pl.col("claim_id").is_in(lines["claim_id"].unique().implode()))
+    codes = known["diagnosis_code"].unique().to_frame()
     of_rule = codes.filter(within(pl.col("diagnosis_code"), rule.diagnosis_ranges))
     inside = pl.col("diagnosis_code").is_in(of_rule["diagnosis_code"].implode())
-    claims = batch.diagnoses.filter(inside)["claim_id"].unique()
+    claims = known.filter(inside)["claim_id"].unique()
     few = lines.filter(pl.col("claim_id").is_in(claims.implode()))
     return line_diagnoses(few, batch).group_by(LINE).agg(inside.all()).filter("diagnosis_code")

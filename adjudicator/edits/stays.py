@@ -12,6 +12,7 @@ from adjudicator.edits.correction import CORRECTIONS
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 
+# revenue codes (NUBC)
 ROOM_AND_BOARD = ("0100", "0219")
 # facility_number: the NPI that billed; standing: paid, pended, or null of tonight
 STAY = ["claim_id", "claim_number", "member_id", "facility_number", "first_date", "last_date",
@@ -27,7 +28,9 @@ def inpatient_stays(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
         standing=pl.lit(None, pl.String),
     )  # fmt: skip
     code = pl.col("procedure_code")
-    room = (code.str.len_bytes() == len(ROOM_AND_BOARD[0])) & code.is_between(*ROOM_AND_BOARD)
+    room = (code.str.len_bytes() == len(ROOM_AND_BOARD[0])) & code.is_between(
+        *map(pl.lit, ROOM_AND_BOARD)
+    )
     return pl.concat([tonight, _of_history(batch.history.filter(room))])
 
 
