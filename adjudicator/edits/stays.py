@@ -29,7 +29,7 @@ def inpatient_stays(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
     )  # fmt: skip
     code = pl.col("procedure_code")
     room = (code.str.len_bytes() == len(ROOM_AND_BOARD[0])) & code.is_between(
-        *map(pl.lit, ROOM_AND_BOARD)
+        pl.lit(ROOM_AND_BOARD[0]), pl.lit(ROOM_AND_BOARD[1])
     )
     return pl.concat([tonight, _of_history(batch.history.filter(room))])
 
