@@ -245,6 +245,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
         typer.echo(_wrapped(f"{plan} has illustrative figures: the source gives none", "  note"))
+    for table in summary.coding_tables:
+        typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
 
 
@@ -355,17 +357,24 @@ def reference_list(
     as_json: AsJson = False,
 ) -> None:
     """Show the tables of the version in force: rows, first and last day, digest."""
-    from adjudicator.load import ReferenceDataError, table_facts, versions
+    from adjudicator.coded import coding_ages
+    from adjudicator.load import ReferenceDataError, read_coding_tables, table_facts, versions
     from adjudicator.store import StoreError, open_store, reading
 
+    settings = _config(config, db)
+    day = settings.business_date or date.today()
     try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
+        with reading(open_store(settings.db, create=False)) as connection:
             version, tables = table_facts(connection)
             known = versions(connection) if every else []
+            coding = read_coding_tables(connection, version)
     except (ReferenceDataError, StoreError) as error:
         _fail(str(error))
+    ages = coding_ages(coding, day)
     if as_json:
-        told: dict[str, Any] = {"version": version, "tables": [t._asdict() for t in tables]}
+        told: dict[str, Any] = {
+            "version": version, "tables": [t._asdict() for t in tables], "coding_tables": ages,
+        }  # fmt: skip
         if every:
             told["versions"] = [v._asdict() for v in known]
         typer.echo(json.dumps(told, indent=2))
@@ -378,6 +387,10 @@ def reference_list(
             f"  {t.table:<24}{t.row_count:>10,}  {t.first_date or '-':<10}  {last:<10}  "
             f"{t.sha256[:12]}"
         )
+    if ages:
+        typer.echo(f"\n  correct coding tables on {day}")
+    for each in ages:
+        typer.echo(_wrapped(each, "", indent=4))
     if every:
         typer.echo(f"\n  {'version':<12}{'tables':>8}{'rows':>12}  changed by the load")
     for v in known:

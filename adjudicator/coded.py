@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -101,6 +101,26 @@ def coding_tables(facts: list[Facts]) -> pl.DataFrame:
         pl.col(n).str.to_date("%Y-%m-%d") if kind == pl.Date else pl.col(n)
         for n, kind in columns.items()
     ).sort(pl.col("table").replace_strict(order, return_dtype=pl.Int64), "table_code", "start_date")
+
+
+def coding_ages(tables: pl.DataFrame, day: date) -> list[str]:
+    """Of each correct coding table how old it is on that day, a sentence each."""
+    told = []
+    for (name, code), spans in tables.group_by("table", "table_code", maintain_order=True):
+        what = " ".join(filter(None, (code, str(name).replace("_", " "))))
+        last = None if spans["end_date"].null_count() else spans["end_date"].max()
+        holds = spans.filter(
+            (pl.col("start_date") <= day)
+            & (pl.col("end_date").is_null() | (pl.col("end_date") >= day))
+        )
+        if holds.height:
+            until = f"holds to {last}" if last else "holds without end"
+        elif isinstance(last, date) and last < day:
+            until = f"ended {last}, {(day - last).days} days ago: load the next edition"
+        else:
+            until = f"holds from {spans['start_date'].min()}, and not on {day}"
+        told.append(f"{what}: {until}")
+    return told
 
 
 def read_coded(

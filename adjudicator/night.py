@@ -29,6 +29,7 @@ from sqlalchemy import Connection, Engine
 from adjudicator import store
 from adjudicator.again import read_again, renumbered
 from adjudicator.claims_list import claims_list
+from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ, held, hold
 from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
@@ -102,6 +103,7 @@ class Summary:
     paid_amount: int = 0
     priced_count: int = 0
     illustrative: list[str] = field(default_factory=list)
+    coding_tables: list[str] = field(default_factory=list)  # how old each is
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -111,6 +113,7 @@ class Summary:
             "paid_amount": self.paid_amount,
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
+            "coding_tables": self.coding_tables,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
             "written": self.written,
@@ -398,7 +401,7 @@ class _Night:
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
             int(batch.decisions["paid_amount"].sum()), priced,
-            illustrative,
+            illustrative, coding_ages(self.reference.coding_tables, self.order.business_date),
         )  # fmt: skip
 
     # ---- publish -----------------------------------------------------------------------------
@@ -428,7 +431,7 @@ class _Night:
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
-            told["priced_count"], told["illustrative_plans"],
+            told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
         )  # fmt: skip
 
 
