@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test check golden docs bench fuzz format wheel-demo clean
+.PHONY: help demo test check golden docs bench memory fuzz neighbours format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -21,7 +21,8 @@ $(STAMP): requirements-dev.txt pyproject.toml
 demo: $(STAMP) ## Adjudicate the sample night into build/demo
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)/inbox
 	@for case in fixtures/claims/*/; do \
-		cp $${case}claim.837 $(DEMO)/inbox/$$(basename $$case).837 || exit 1; done
+		for claim in $${case}claim.*; do \
+			cp $$claim $(DEMO)/inbox/$$(basename $$case).$${claim##*.} || exit 1; done; done
 	@$(BIN)/adjudicate reference load fixtures/reference --db sqlite:///$(DEMO)/adjudicator.db
 	@$(BIN)/adjudicate run $(DEMO)/inbox --db sqlite:///$(DEMO)/adjudicator.db --out $(DEMO)/out \
 		--business-date 2025-11-15
@@ -37,6 +38,7 @@ golden: $(STAMP) ## Write the cases' expected files anew; read the difference
 
 docs: $(STAMP) ## Write the generated pages of docs/ anew
 	$(BIN)/python -m tests.docs
+	@$(BIN)/python -m tests.corpus || true
 
 check: $(STAMP) ## Lint, types, format
 	$(BIN)/ruff check .
@@ -50,8 +52,16 @@ bench: $(STAMP) ## Measure against pyx12 in the same run; writes build/bench.jso
 	@mkdir -p build
 	$(BIN)/python -m tests.bench --out build/bench.json
 
-fuzz: $(STAMP) ## Mutated segments against pyx12, more of them than the tests take
-	FUZZ_SEGMENTS=20000 $(BIN)/python -m pytest tests/test_syntax.py -n 2
+memory: $(STAMP) ## Measure check's and run's memory against the size of a night
+	@mkdir -p build
+	$(BIN)/python -m tests.memory --out build/memory.json
+
+fuzz: $(STAMP) ## Damaged segments and files against pyx12, ten times what the tests take
+	FUZZ_SEGMENTS=200000 FUZZ_FILES=4000 FUZZ_BYTES=1 $(BIN)/python -m pytest \
+		tests/test_syntax.py tests/test_fuzz.py tests/test_envelope.py tests/test_acks.py -n 2 --dist worksteal
+
+neighbours: $(STAMP) ## One bad claim beside 9,999 good ones: the same decisions and 835s
+	NEIGHBOURS=9999 $(BIN)/python -m pytest tests/test_neighbours.py -n 2 --dist worksteal
 
 wheel-demo: $(STAMP) ## Run the demo from the built wheel, outside the checkout
 	@rm -rf build/wheel && mkdir -p build/wheel

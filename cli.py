@@ -1,4 +1,4 @@
-"""The command line: adjudicate run, check, explain, report, reference, db."""
+"""The command line: adjudicate run, check, explain, report, pends, reference, db."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FAILED, USAGE, LOCKED = 1, 2, 75
 TRACE = "ADJUDICATE_TRACE"
 SMALL_NIGHT_BYTES = 32_000_000
+# they close what they open: taking their frames apart at the end takes as long as a thousand claims
+ENDS_AT_ONCE = ("run", "check")
 
 app = typer.Typer(
     name="adjudicate",
@@ -31,9 +33,12 @@ reference_app = typer.Typer(help="Reference data: members, providers, contracts,
                             no_args_is_help=True)  # fmt: skip
 report_app = typer.Typer(help="Reports to providers, and the payment register.",
                          no_args_is_help=True)  # fmt: skip
+pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a person decides.",
+                        no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
+app.add_typer(pends_app, name="pends")
 app.add_typer(db_app, name="db")
 
 Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
@@ -44,19 +49,21 @@ From = Annotated[str | None, typer.Option("--from", help="With --to: of the nigh
 To = Annotated[str | None, typer.Option("--to", help="Last day, which dates the report")]
 Payee = Annotated[str | None, typer.Option("--payee", help="Of one payee; default all")]
 ReportOut = Annotated[Path | None, typer.Option("--out", help="Where the report's folder goes")]
+ClaimNumber = Annotated[str, typer.Argument(metavar="CLAIM", help="Claim number")]
+Note = Annotated[str, typer.Option("--note", help="Why, in one line; kept for good")]
+Who = Annotated[str, typer.Option("--who", help="Who decides it")]
+Today = Annotated[str | None, typer.Option("--business-date", help="The day it is, YYYY-MM-DD")]
 Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; default all")]
 
 
 def main() -> NoReturn:
-    """Run the command line; every failure is one line on standard error.
-
-    The process ends at once: all that must last is on disk by then, and taking a night's frames
-    apart piece by piece takes as long as a thousand claims.
-    """
+    """Run the command line; every failure is one line on standard error."""
     gc.disable()  # a night makes millions of values and no cycles to look for among them
     code = _code()
-    sys.stderr.flush()
-    os._exit(code)
+    if sys.argv[1:2] and sys.argv[1] in ENDS_AT_ONCE:
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def _code() -> int:
@@ -65,6 +72,7 @@ def _code() -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
         return 130
@@ -269,20 +277,22 @@ def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 files")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 or paper")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the acknowledgements (TA1, 999, 277CA) here")
     ] = None,
     business_date: Annotated[
         str | None, typer.Option("--business-date", help="Their date; default today")
     ] = None,
+    config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
     from adjudicator.check import check_files
 
     try:
-        findings = check_files(files, out, _day(business_date, "--business-date") or date.today())
+        day = _day(business_date, "--business-date") or date.today()
+        findings = check_files(files, out, day, _config(config, None))
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:
@@ -324,7 +334,11 @@ def reference_load(
 ) -> None:
     """Load reference data: all of the folder or nothing."""
     from adjudicator.load import (
-        ReferenceDataError, load_reference, read_reference, unread_files, versions,
+        ReferenceDataError,
+        load_reference,
+        read_reference,
+        unread_files,
+        versions,
     )  # fmt: skip
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_reference
@@ -524,6 +538,102 @@ def _report(
         place = Path(str(error.filename)).name if error.filename else "the file system"
         _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else as_text(done))
+
+
+@pends_app.command("list")
+def pends_list(
+    code: Annotated[str | None, typer.Option("--code", help="Of one pend code")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Of one work queue")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Past their last day")] = False,
+    business_date: Today = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List what waits: claim, pend, age in days, since when, last day, work queue."""
+    from adjudicator import pend_desk as desk
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
+    except (StoreError, desk.PendError) as error:
+        _fail(str(error))
+    typer.echo(
+        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
+    )
+
+
+@pends_app.command("show")
+def pends_show(
+    claim: ClaimNumber, business_date: Today = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show what one claim waits for, what may be decided of it, and what each night saw."""
+    from adjudicator import pend_desk as desk
+    from adjudicator.explain import UnknownClaimError
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    try:
+        programs = load_programs(settings.programs)
+        with reading(open_store(settings.db, create=False)) as connection:
+            shown = desk.pends_show(connection, claim, programs, day)
+    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+
+
+@pends_app.command("release")
+def pends_release(
+    claim: ClaimNumber,
+    finding: Annotated[str, typer.Option("--finding", help="The edit whose pend is passed")],
+    note: Note, who: Who, business_date: Today = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Pass one edit's pend of a claim from the next night on; all others are asked again."""
+    _act("release", claim, finding, note, who, business_date, db, config, as_json)
+
+
+@pends_app.command("deny")
+def pends_deny(
+    claim: ClaimNumber,
+    carc: Annotated[str, typer.Option("--carc", help="One that `pends show` lists")],
+    note: Note, who: Who, business_date: Today = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Deny what waits of a claim from the next night on."""
+    _act("deny", claim, carc, note, who, business_date, db, config, as_json)
+
+
+def _act(
+    name: str, claim: str, what: str, note: str, who: str, business_date: str | None,
+    db: str | None, config: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    from datetime import UTC, datetime
+
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator import pend_desk as desk
+    from adjudicator.explain import UnknownClaimError
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store
+
+    settings = _config(config, db)
+    day = _day(business_date, "--business-date") or settings.business_date or date.today()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    act = desk.release if name == "release" else desk.deny
+    try:
+        programs = load_programs(settings.programs)
+        with open_store(settings.db, create=False).begin() as connection:
+            done = act(
+                connection, claim, what, note=note, who=who, made=day, programs=programs,
+                recorded_at=now,
+            )  # fmt: skip
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
 
 @db_app.command("upgrade")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
 from edi.read_file import reread
 from schemas import frames
+from schemas.form import FORMATS
 
 
 def renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
@@ -27,39 +28,33 @@ def renumbered(frame: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[str, pl.DataFrame]]:
-    """The frames of claims read again, a group of each interchange at a time.
+PIECES = ("header", "provider", "subscriber", "patient", "claim")
 
-    ``waiting``: one row a claim with its ClaimSources, ``claim_number``, ``receipt_number`` and
-    ``received_date``.
+
+def read_again(
+    connection: Connection, waiting: pl.DataFrame, own_names: Collection[str] = ()
+) -> Iterator[dict[str, pl.DataFrame]]:
+    """The frames of claims read again, a group of each interchange, or a file of paper, at a time.
+
+    ``waiting``: one row a claim with its ClaimSources, ``claim_number``, ``receipt_number``,
+    ``source_format_code`` and ``received_date``. ``own_names``: see ``read_paper``.
     """
-    pieces = ("header", "provider", "subscriber", "patient", "claim")
     for (file_id, isa_offset, gs_offset), group in waiting.sort("claim_id").group_by(
         "file_id", "isa_offset", "gs_offset", maintain_order=True
     ):
         assert isinstance(file_id, int)
-        delimiters, code = _envelope_of(
-            connection, file_id, int(str(isa_offset)), int(str(gs_offset))
-        )
-        guide = guide_for(code)
-        assert guide is not None  # it was read before
-        ranges = [
-            (row[f"{p}_start"], row[f"{p}_end"])
-            for row in group.iter_rows(named=True)
-            for p in pieces
-        ]
-        texts = store.read_file_ranges(connection, file_id, ranges)
-        spans, at = [], 0
-        for text in texts:
-            spans.append((at, at + len(text)))
-            at += len(text)
-        read = reread(b"".join(texts), delimiters, guide, spans)
-        guide.remember()  # a set's header after a claim is met here alone
+        if group["source_format_code"][0] in FORMATS.values():
+            from edi.read_paper import reread_paper  # only paper needs the forms' models
+
+            records = store.read_file_ranges(connection, file_id, _ranges(group, ("claim",)))
+            read = reread_paper(records, own_names)
+        else:
+            read = _reread(connection, file_id, int(str(isa_offset)), int(str(gs_offset)), group)
         numbers = group.select(
             pl.int_range(pl.len(), dtype=pl.Int64).alias("claim_id"),
             pl.col("claim_id").alias("_new"),
         )
-        out = {n: renumbered(f, numbers) for n, f in read.frames.items() if n != "sources"}
+        out = {n: renumbered(f, numbers) for n, f in read.items() if n != "sources"}
         stored = group.select(
             "claim_id", "claim_number", "receipt_number", _received="received_date"
         )
@@ -71,6 +66,30 @@ def read_again(connection: Connection, waiting: pl.DataFrame) -> Iterator[dict[s
         )
         out["findings"] = frames.empty(frames.Findings)
         yield out
+
+
+def _ranges(group: pl.DataFrame, pieces: Sequence[str]) -> list[tuple[int, int]]:
+    """The bytes of each claim, in the order of the pieces."""
+    return [
+        (row[f"{p}_start"], row[f"{p}_end"]) for row in group.iter_rows(named=True) for p in pieces
+    ]
+
+
+def _reread(
+    connection: Connection, file_id: int, isa_offset: int, gs_offset: int, group: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Claims of one group of an interchange."""
+    delimiters, code = _envelope_of(connection, file_id, isa_offset, gs_offset)
+    guide = guide_for(code)
+    assert guide is not None  # it was read before
+    texts = store.read_file_ranges(connection, file_id, _ranges(group, PIECES))
+    spans, at = [], 0
+    for text in texts:
+        spans.append((at, at + len(text)))
+        at += len(text)
+    read = reread(b"".join(texts), delimiters, guide, spans)
+    guide.remember()  # a set's header after a claim is met here alone
+    return read.frames
 
 
 def _envelope_of(

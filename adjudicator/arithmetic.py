@@ -52,6 +52,16 @@ WORDS = {
     "deductible_amount": "deductible {}",
     "coinsurance_amount": "coinsurance {}",
     "copay_amount": "copay {}",
+    "prior_paid_amount": "paid before us {}",
+    "prior_allowed_amount": "allowed by a payer before us {}",
+    "prior_share_amount": "the cost share that Medicare left {}",
+    "left_amount": "what the provider may still collect {}",
+    "unpaid_amount": "the charge less what was paid {}",
+    "alone_amount": "our payment alone {}",
+    "share_amount": "our cost share {}",
+    "above_amount": "the higher allowed amount less what was paid {}",
+    "payment_amount": "our payment {}",
+    "remaining_amount": "what then remains {}",
 }
 
 
@@ -78,10 +88,10 @@ class Step:
     """One operation on terms, its result rounded half up to the result's unit, and as written.
 
     ``sum`` adds (a term may be negative), ``product`` multiplies, ``least`` takes the least,
-    ``proportion`` is the first times the second over the third.
+    ``greatest`` the greatest, ``proportion`` is the first times the second over the third.
     """
 
-    operation: Literal["sum", "product", "least", "proportion"]
+    operation: Literal["sum", "product", "least", "greatest", "proportion"]
     terms: tuple[Term, ...]
     result: Term
     says: str
@@ -170,6 +180,12 @@ def _least(name: str, *terms: Term) -> Step:
     word = "lesser" if len(terms) == 2 else "least"
     says = f"the {word} of {listed(terms)} = {money(result.value)}"
     return Step("least", terms, result, says)
+
+
+def _greatest(name: str, *terms: Term) -> Step:
+    result = Term(name, max(term.value for term in terms))
+    says = f"the higher of {listed(terms)} = {money(result.value)}"
+    return Step("greatest", terms, result, says)
 
 
 def _rounded(name: str, exact: Fraction, unit: Unit) -> Term:
@@ -448,6 +464,60 @@ def _counters(inputs: Row, deductible: int, owed: int) -> list[Step]:
         for name, amount in taken.items()
         if name in inputs and amount
     ]
+
+
+# ---- beside payers before us -------------------------------------------------------------------
+
+
+def effect_beside(inputs: Row) -> Step:
+    """What payers before us took of a group's charge: all that may no longer be collected."""
+    return _difference("other_payer_amount", _group(inputs, "charge"), _group(inputs, "left"))
+
+
+def payment_beside(inputs: Row) -> Told:
+    """How our payment of a group of lines came about beside payers before us."""
+    charge, paid, left, allowed = (
+        _group(inputs, name) for name in ("charge", "paid", "left", "allowed")
+    )
+    payment = inputs["group_payment_amount"]
+    if inputs["prepaid"]:
+        return Told("prepaid: nothing is paid beside them either", payment)
+    if inputs["cost_share_only"]:
+        share = _group(inputs, "prior_share")
+        return Told("", payment, (_least("payment_amount", left, share),))
+    higher = _greatest("higher_amount", allowed, _group(inputs, "prior_allowed"))
+    steps = [
+        _difference("unpaid_amount", charge, paid),
+        _difference("alone_amount", allowed, _group(inputs, "share")),
+        higher,
+        _difference("above_amount", higher.result, paid),
+    ]
+    least = _least("payment_amount", left, *(steps[n].result for n in (0, 1, 3)))
+    steps.append(least)
+    if least.result.value < 0:
+        steps.append(_greatest("payment_amount", least.result, Term("nothing_amount", 0)))
+    return Told("", payment, tuple(steps))
+
+
+def owed_beside(inputs: Row) -> Told:
+    """What the member then owes of a group of lines."""
+    owed = inputs["group_owed_amount"]
+    if inputs["cost_share_only"]:
+        return Told("nothing: we pay the cost share", owed)
+    left, payment = _group(inputs, "left"), _group(inputs, "payment")
+    rest = _difference("remaining_amount", left, payment)
+    return Told("", owed, (rest, _least("owed_amount", rest.result, _group(inputs, "share"))))
+
+
+def _group(inputs: Row, name: str) -> Term:
+    said = f"prior_{name}_amount" if name == "paid" else f"{name}_amount"
+    return _amount(inputs, f"group_{name}_amount", said_as=said)
+
+
+def _difference(name: str, whole: Term, part: Term) -> Step:
+    result = Term(name, whole.value - part.value)
+    says = f"{whole} - {part} = {money(result.value)}"
+    return Step("sum", (whole, Term(part.name, -part.value)), result, says)
 
 
 # ---- balance ---------------------------------------------------------------------------------

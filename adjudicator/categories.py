@@ -19,11 +19,12 @@ def benefit_category(rules: Sequence[BenefitCategoryRule]) -> pl.Expr:
     """
     category: pl.Expr = pl.lit(None, dtype=pl.String)
     for rule in reversed(rules):
-        category = pl.when(_holds(rule)).then(pl.lit(rule.category)).otherwise(category)
+        category = pl.when(holds(rule)).then(pl.lit(rule.category)).otherwise(category)
     return category
 
 
-def _holds(rule: BenefitCategoryRule) -> pl.Expr:
+def holds(rule: BenefitCategoryRule) -> pl.Expr:
+    """Whether every condition of the rule holds of a line; reads what ``benefit_category`` does."""
     claim_type = pl.col("claim_type_code")
     conditions = [pl.lit(True)]
     if rule.claim_type_code is not None:

@@ -1,25 +1,43 @@
-"""Syntax and mandatory fields of files, with no store and no decision: findings, and the
-acknowledgements that their senders would get (without claim numbers, which only a store gives)."""
+"""Syntax, SNIP levels and mandatory fields of files, with no store and no decision: findings, and
+the acknowledgements that their senders would get (without claim numbers, which only a store gives).
+"""
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_forms
+from adjudicator.programs import load_forms, load_programs, own_names
+from adjudicator.received import bytes_of, too_large
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
-from edi.acks import Issue, acknowledge
-from edi.read_file import FileReading, read_file
+from edi.acks import READ, Issue, acknowledge, codes_told
+from edi.envelope import Envelope, Problem
+from edi.read_claims import is_paper, read_claims_file
+from edi.read_file import FileReading, Frames, Limits, addenda, problems_to_objections
+from edi.syntax import snip_level
 from schemas import frames
+from schemas.config import Config
+
+WIDTH = 80
+LEVELS = {
+    1: "X12's syntax", 2: "the guide", 3: "balancing", 4: "situations", 5: "code sets",
+    7: "the payer's own",
+}  # fmt: skip
+HEADING = f"  {'SNIP':<4}  {'code':<13}  place: finding"
+INDENT = " " * HEADING.index("place")
 
 
 @dataclass
@@ -30,34 +48,71 @@ class Checked:
     files: list[dict[str, Any]] = field(default_factory=list)
     acknowledgement_count: int = 0
 
+    @property
+    def levels(self) -> dict[int, int]:
+        """How many findings each level has."""
+        counted = Counter(row["level"] for row in self.rows)
+        return {level: counted[level] for level in LEVELS if counted[level]}
+
     def as_json(self) -> dict[str, Any]:
-        return {"files": self.files, "findings": self.rows}
+        return {
+            "files": self.files,
+            "findings": self.rows,
+            "levels": {str(level): count for level, count in self.levels.items()},
+        }
 
     def as_text(self) -> str:
         out = []
         for told in self.files:
-            out.append(f"{told['file']}: {told['claims']:,} claims, {told['findings']:,} findings")
+            counts = f"{_counted(told['claims'], 'claim')}, {_counted(told['findings'], 'finding')}"
+            out.append(f"{told['file']}: {counts}")
             out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
-            out += [
-                f"  {r['level']:<11} {r['place']:<30} {r['code']:<9} {r['text']}"
-                for r in self.rows
-                if r["file"] == told["file"]
-            ]
+            out += [f"  note        {text}" for text in told["notes"]]
+            rows = [row for row in self.rows if row["file"] == told["file"]]
+            if rows:
+                out += [HEADING, *(_line(row) for row in rows)]
+        if self.rows:
+            out += ["", *_totals(self.levels)]
         return "\n".join(out)
 
 
-def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None = None) -> Checked:
+def _line(row: Mapping[str, Any]) -> str:
+    """A row of the table; what is too long goes on below."""
+    code = f"{row['element']} {row['code']}".strip()
+    opening = f"  {row['level']:<4}  {code:<13}  "
+    noted = "noted: " if row["disposition"] == "inform" else ""
+    return textwrap.fill(
+        f"{row['place']}: {noted}{row['text']}", WIDTH, initial_indent=opening,
+        subsequent_indent=INDENT, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _totals(levels: Mapping[int, int]) -> Iterator[str]:
+    for level, count in levels.items():
+        yield f"SNIP {level}, {LEVELS[level]}: {_counted(count, 'finding')}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def check_files(
+    paths: Sequence[Path],
+    out: Path | None = None,
+    day: date | None = None,
+    config: Config | None = None,
+) -> Checked:
     """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
     acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
     written."""
     checked = Checked()
+    config = config or Config()
     files = [p for path in paths for p in (sorted(path.iterdir()) if path.is_dir() else [path])]
     for position, path in enumerate(files, start=1):
-        reading = read_file(path.read_bytes())
-        findings = _findings(reading)
-        found = _faults(reading, findings, path.name)
+        reading, findings, paper = read_checked(path, config, answered=out is not None)
+        found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
-        if out is not None and day is not None:
+        if out is not None and day is not None and not paper:  # paper is answered by letters
             issue = Issue(checked.acknowledgement_count + 1, day, day)
             rejections = findings.filter(pl.col("disposition") == "reject")
             for one in acknowledge(reading, issue, rejections=rejections):
@@ -67,9 +122,14 @@ def check_files(paths: Sequence[Path], out: Path | None = None, day: date | None
         checked.rows += found
         checked.files.append({
             "file": path.name, "claims": reading.claim_count, "findings": len(found),
-            "acknowledgements": written,
+            "acknowledgements": written, "notes": addenda(reading),
         })  # fmt: skip
     return checked
+
+
+@cache
+def _own_names() -> frozenset[str]:
+    return own_names(load_programs())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -82,51 +142,122 @@ def _write(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _findings(reading: FileReading) -> pl.DataFrame:
-    """Why claims are rejected: the reader's objections to them, then what else is missing."""
-    if not reading.claim_count:
-        return frames.empty(frames.Findings)
-    batch = Batch(**{n: reading.frames[n] for n in AS_READ})
-    batch = batch.with_(findings=objections_to_findings(reading.objections))
-    return validate(batch, Reference("", {}, {}, forms=load_forms())).findings
+def read_checked(
+    path: Path, config: Config, *, answered: bool
+) -> tuple[FileReading, pl.DataFrame, bool]:
+    """A file, its findings, and whether it is paper. Nothing is kept of it but what is told of it,
+    and where it is to be ``answered`` what acknowledgements are made of."""
+    if above := too_large(path, config.file_bytes_limit):
+        told = Envelope(problems=[Problem("file", "", 0, above)])
+        reading = FileReading(told, objections=problems_to_objections(told.problems))
+        return reading, frames.empty(frames.Findings), False
+    with bytes_of(path) as data:
+        paper = is_paper(data)
+        return *bytes_checked(data, config, answered=answered or paper), paper
+
+
+def bytes_checked(
+    data: bytes | mmap.mmap, config: Config, *, answered: bool
+) -> tuple[FileReading, pl.DataFrame]:
+    """The same of a file's bytes, whatever their number. Paper is kept whole."""
+    found: list[pl.DataFrame] = []
+    reference = Reference("", {}, {}, forms=load_forms())
+    limits = Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+    def keep(read: Frames, objections: pl.DataFrame) -> Frames:
+        """Why claims are rejected: the reader's objections to them, then what else is missing."""
+        batch = Batch(**{n: read[n] for n in AS_READ}, findings=objections_to_findings(objections))
+        findings = validate(batch, reference).findings
+        if findings.height:
+            found.append(findings)
+        if answered:
+            return {n: read[n].select(columns) for n, columns in READ.items()}
+        return {"sources": read["sources"].select("claim_id", "set_index")}
+
+    own = _own_names() if is_paper(data) else ()
+    reading = read_claims_file(data, config.chunk_bytes, own, limits, keep)
+    if is_paper(data) and reading.claim_count:
+        keep(reading.frames, reading.objections)
+    findings = pl.concat(found) if found else frames.empty(frames.Findings)
+    if findings.height:  # those of refused sets leave
+        read = reading.frames["sources"]["claim_id"]
+        findings = findings.filter(pl.col("claim_id").is_in(read.implode()))
+    return reading, findings
 
 
 def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
+    """A row a finding: its SNIP ``level``, ``scope`` (file, interchange, group, set or claim),
+    ``place``, the ``claim``'s and ``line``'s position, and the ``code`` that stands in ``element``
+    of its acknowledgement (STC of a 277CA; empty: of none)."""
     numbers = {r["set_index"]: r["set_number"] for r in reading.sets.iter_rows(named=True)}
-    found = [
+    empty = {"file": name, "claim": None, "line": None, "disposition": "reject"}
+    found: list[dict[str, Any]] = [
         {
-            "file": name,
-            "level": o["level"],
-            "place": _place(o, numbers),
-            "code": o["code"],
-            "text": o["text"],
+            **empty, "level": snip_level(o["segment_code"], o["code"], o["text"]),
+            "scope": o["level"], "place": _place(o, numbers),
+            "claim": None if o["claim_id"] is None else o["claim_id"] + 1,
+            "element": element, "code": code, "text": o["text"],
         }
-        for o in reading.objections.iter_rows(named=True)
-    ]
-    told = {
-        o["set_index"]
-        for o in reading.objections.filter(pl.col("level") == "set").iter_rows(named=True)
-    }
+        for o, (element, code) in zip(
+            reading.objections.iter_rows(named=True), codes_told(reading), strict=True
+        )
+    ]  # fmt: skip
+    # the guide and the reader may object to the same
+    once: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for f in found:
+        once.setdefault((f["place"], f["claim"], f["element"], f["code"]), f)
+    found = list(once.values())
+    told = set(reading.objections.filter(pl.col("level") == "set")["set_index"])
     found += [
         {
-            "file": name, "level": "set", "place": f"set {s['set_number']}", "code": "",
-            "text": s["reason"],
+            **empty, "level": 1, "scope": "set", "place": f"set {s['set_number']}",
+            "element": "", "code": "", "text": s["reason"],
         }
         for s in reading.sets.filter(pl.col("verdict") == "refused").iter_rows(named=True)
         if s["set_index"] not in told
     ]  # fmt: skip
     if reading.claim_count:
-        sets = dict(reading.frames["sources"].select("claim_id", "set_number").iter_rows())
+        of_set = reading.frames["sources"].filter(
+            pl.col("claim_id").is_in(findings["claim_id"].implode())
+        )
+        sets = dict(of_set.select("claim_id", "set_index").iter_rows())
         # objections are told above, at their place in the file
         for f in findings.filter(pl.col("edit") != "syntax").iter_rows(named=True):
             inputs = json.loads(f["inputs"])
             where = f" line {f['line_number']}" if f["line_number"] else ""
             found.append({
-                "file": name, "level": "claim",
-                "place": f"set {sets[f['claim_id']]} claim {f['claim_id'] + 1}{where}",
-                "code": f["status_code"],
-                "text": inputs.get("cause")
-                or f"box {inputs['box']} ({inputs['field']}) is missing: {inputs['element']}",
+                **empty, "level": inputs["level"], "scope": "claim",
+                "place": f"set {numbers[sets[f['claim_id']]]} claim {f['claim_id'] + 1}{where} "
+                f"{inputs['element']}",
+                "claim": f["claim_id"] + 1, "line": f["line_number"],
+                "disposition": f["disposition"],
+                "element": "STC" if f["status_code"] else "", "code": f["status_code"] or "",
+                "text": inputs["cause"],
+            })  # fmt: skip
+    return found
+
+
+def _paper_faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:
+    """As ``_faults``, of paper: lines that are no record (scope ``record``), then the findings of
+    each claim, by line of the file and box. Paper is answered by letters: no code is sent."""
+    empty = {"file": name, "claim": None, "line": None, "disposition": "reject", "element": ""}
+    refused = reading.objections.filter(pl.col("level") == "record")
+    found: list[dict[str, Any]] = [
+        {**empty, "level": 1, "scope": "record", "place": f"line {line}", "code": "", "text": text}
+        for line, text in refused.select("segment_position", "text").iter_rows()
+    ]
+    if reading.claim_count:
+        lines = dict(reading.frames["sources"].select("claim_id", "set_index").iter_rows())
+        for f in findings.iter_rows(named=True):
+            inputs = json.loads(f["inputs"])
+            what = f"box {inputs['box']}" if "box" in inputs else inputs["element"]
+            where = f" row {f['line_number']}" if f["line_number"] else ""
+            found.append({
+                **empty, "level": inputs["level"], "scope": "claim",
+                "place": f"line {lines[f['claim_id']]} {what}{where}",
+                "claim": f["claim_id"] + 1, "line": f["line_number"],
+                "disposition": f["disposition"], "code": f["status_code"] or "",
+                "text": inputs["cause"],
             })  # fmt: skip
     return found
 

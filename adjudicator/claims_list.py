@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 from sqlalchemy import Connection
 
@@ -10,13 +12,14 @@ from adjudicator.reports.text import dollars, inert
 from adjudicator.store.books import rejected_claims
 
 COLUMNS = (
-    "claim_number", "submission", "patient_control_number", "received_date", "program_code",
-    "payee_id", "disposition", "charge", "allowed", "member_share", "paid", "reasons",
+    "claim_number", "submission", "patient_control_number", "received_date", "age_days",
+    "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
+    "reasons",
 )  # fmt: skip
 
 
-def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
-    """CSV, UTF-8, amounts in dollars and cents, in order of receipt."""
+def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) -> bytes:
+    """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``."""
     reasons = (
         batch.findings.filter(pl.col("disposition").is_in(["deny", "pend"]))
         .sort("claim_id", "edit_rank", maintain_order=True)
@@ -48,6 +51,7 @@ def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
             submission="claim_id",
             patient_control_number=inert(pl.col("patient_control_number")),
             received_date="received_date",
+            age_days=(pl.lit(day) - pl.col("received_date")).dt.total_days(),
             program_code="program_code",
             payee_id=inert(pl.col("payee_id").cast(pl.String)),
             disposition="disposition",
@@ -64,14 +68,11 @@ def claims_list(connection: Connection, run_id: int, batch: Batch) -> bytes:
 
 
 def _rejection() -> pl.Expr:
-    """The edit, the box or element and the cause, from the finding's inputs."""
+    """The edit, the element and the cause, from the finding's inputs; a cause of a box names it."""
     told = pl.col("inputs").str.json_decode(
-        pl.Struct(dict.fromkeys(("box", "field", "element", "cause"), pl.String))
+        pl.Struct(dict.fromkeys(("box", "element", "cause"), pl.String))
     )
-    parts = [told.struct.field(k) for k in ("element", "box", "field", "cause")]
-    place = pl.when(parts[1].is_not_null()).then(
-        pl.concat_str(pl.lit("box "), parts[1], pl.lit(" missing: "), parts[2])
-    )
+    box, element, cause = (told.struct.field(k) for k in ("box", "element", "cause"))
     return pl.concat_str(
-        "edit", pl.coalesce(place, parts[0]), parts[3], separator=" ", ignore_nulls=True
+        "edit", pl.when(box.is_null()).then(element), cause, separator=" ", ignore_nulls=True
     )

@@ -107,18 +107,19 @@ def coding_ages(tables: pl.DataFrame, day: date) -> list[str]:
     """Of each correct coding table how old it is on that day, a sentence each."""
     told = []
     for (name, code), spans in tables.group_by("table", "table_code", maintain_order=True):
-        what = " ".join(filter(None, (code, str(name).replace("_", " "))))
-        last = None if spans["end_date"].null_count() else spans["end_date"].max()
+        what = " ".join(str(n).replace("_", " ") for n in (code, name) if n)
+        ends: list[date | None] = spans["end_date"].to_list()
+        last = None if None in ends else max(filter(None, ends))
         holds = spans.filter(
             (pl.col("start_date") <= day)
             & (pl.col("end_date").is_null() | (pl.col("end_date") >= day))
         )
         if holds.height:
             until = f"holds to {last}" if last else "holds without end"
-        elif isinstance(last, date) and last < day:
+        elif last and last < day:
             until = f"ended {last}, {(day - last).days} days ago: load the next edition"
         else:
-            until = f"holds from {spans['start_date'].min()}, and not on {day}"
+            until = f"holds from {min(spans['start_date'])}, and not on {day}"
         told.append(f"{what}: {until}")
     return told
 

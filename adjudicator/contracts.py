@@ -45,8 +45,10 @@ AFTER: Mapping[str, Contract] = {
         "findings": frames.Findings,
         "accumulator_entries": frames.AccumulatorEntries,
         "referral_visit_entries": frames.ReferralVisitEntries,
+        "authorization_unit_entries": frames.AuthorizationUnitEntries,
+        "benefit_use_entries": frames.BenefitUseEntries,
     },
-    "coordinate": {},
+    "coordinate": {"coordinated": frames.CoordinatedLines},
     "settle": {
         "lines": frames.DecidedLines,
         "adjustments": frames.Adjustments,

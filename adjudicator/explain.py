@@ -12,10 +12,22 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection
 
-from adjudicator.arithmetic import balance, money, price, share, total_paid
+from adjudicator.arithmetic import (
+    balance,
+    effect_beside,
+    money,
+    owed_beside,
+    payment_beside,
+    price,
+    quantity,
+    share,
+    total_paid,
+)
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
+from adjudicator.pends import RESOLUTION, codes_of, lapse_denial, pend_terms
+from adjudicator.plan_limits import EDIT as PLAN_LIMIT
 from adjudicator.programs import (
     load_adjustment_codes,
     load_forms,
@@ -24,11 +36,11 @@ from adjudicator.programs import (
 )
 from adjudicator.sentences import ended_by, says
 from adjudicator.stages.price import CAPITATED
-from adjudicator.store import decided, read_frame
+from adjudicator.store import decided, pend_history, read_frame
 from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
-from schemas.program import Citation, CostShare, PlanTerms, Program
+from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
@@ -42,6 +54,13 @@ RESUBMIT = Citation(
     lines=(2073, 2075),
     phrase="a clean electronic claim must be resubmitted no later than 60 days from the date of "
     "service",
+)
+
+# why a bill on condition is not paid
+CONDITIONAL = Citation(
+    document="001",
+    lines=(2386, 2386),
+    phrase="does not routinely compensate conditional bills",
 )
 
 # why a plan excludes what it excludes, where the plan's own terms name no source
@@ -65,8 +84,13 @@ LINE = (
     "decision_date", "coverage_code", "plan_code", "contract_id", "network_code",
     "share_network_code", "benefit_category", "pricing_method_code", "maximum_met",
     "charge_amount", "allowed_amount", "deductible_amount", "coinsurance_amount", "copay_amount",
-    "paid_amount", "line_disposition", "pricing_inputs", "benefit_inputs",
+    "paid_amount", "line_disposition", "pricing_inputs", "benefit_inputs", "coordination_inputs",
 )  # fmt: skip
+
+
+# reasons of adjustments: what payers before us took, what the member owes, and may not be asked for
+OTHER_PAYER, UNCOLLECTABLE = "other_payer", "uncollectable"
+OWED = ("deductible", "coinsurance", "copay", UNCOLLECTABLE)
 
 
 class UnknownClaimError(Exception):
@@ -80,7 +104,8 @@ class Explanation:
 
     ``findings``: each with its sentence (``says``), its source (``cites``) and, for each line it
     concerns, its effect and why it has none. ``found_nothing``: the program's other edits.
-    ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``) and ``balance``.
+    ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
+    us decided ``beside`` (likewise) and ``balance``.
     ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
     in which it waited.
     """
@@ -131,6 +156,10 @@ def explain(
     for each in every:
         each["inputs"] = json.loads(each["inputs"] or "{}")
     findings = [f for f in every if f["run_id"] == run_id]
+    pends = {
+        row["pend_code"]: row
+        for row in pend_history(connection, claim_id).filter(run_id=run_id).to_dicts()
+    } if run_id is not None and row["disposition"] == "pended" else {}  # fmt: skip
     of_findings = effects(findings, numbers)
     told = [
         {
@@ -164,7 +193,7 @@ def explain(
         adjustments=[
             _with_words(a) for a in adjustments if line_number in (None, a["line_number"])
         ],
-        waits_for=_waits_for(row, told),
+        waits_for=_waits_for(row, told, pends, program),
         to_mend=_to_mend(row, told),
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
@@ -232,7 +261,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name in LINE
     }
-    for column in ("pricing_inputs", "benefit_inputs"):
+    for column in ("pricing_inputs", "benefit_inputs", "coordination_inputs"):
         told[column] = json.loads(told[column] or "{}")
     return told
 
@@ -352,7 +381,12 @@ def _cites(
         terms = _terms(program, inputs.get("plan_code"), inputs.get("decision_date"))
         excluded = _cost_share(terms, inputs.get("benefit_category"), inputs.get("network_code"))
         return _sources((excluded.citation if excluded else None) or EXCLUDED)
-    cites = [e.cites for e in EDITS if e.name == f["edit"]]
+    if f["edit"] == PLAN_LIMIT:
+        terms = _terms(program, inputs.get("plan_code"), inputs.get("decision_date"))
+        limit = _limit(terms, inputs.get("limit_code"))
+        return _sources(limit.citation if limit else None)
+    cites: list[Citation | None] = [e.cites for e in EDITS if e.name == f["edit"]]
+    cites.append(_ended(f, program))
     if f["edit"] == "timely_filing" and program:
         # the edit cites the limit of those with a contract
         cites += [
@@ -360,7 +394,33 @@ def _cites(
             for limit in program.filing_limits
             if not limit.contracted and limit.days == inputs.get("limit_days")
         ]
+    if f["edit"] == "carve_out" and program:
+        # the edit cites one of those there are
+        carved = [c.citation for c in program.carve_outs if c.services == inputs.get("services")]
+        cites = [*carved] or cites
+    if f["edit"] == "prior_authorization" and program:
+        asked = program.prior_authorization
+        if f["group_code"] == "PR" and asked.citation:
+            cites = [asked.citation]
+        elif str(inputs.get("because")).startswith("exempt") and asked.exempt_citation:
+            cites = [asked.exempt_citation]
+    if inputs.get("conditional"):
+        cites.append(CONDITIONAL)
     return _sources(*cites)
+
+
+def _ended(f: Mapping[str, Any], program: Program | None) -> Citation | None:
+    """The sentence on which the denial rests that a pend ended in, of itself or by a person."""
+    if RESOLUTION not in f["inputs"] or program is None:
+        return None
+    found = (
+        denial.citation
+        for terms in program.pends
+        if terms.pend_code == f["pend_code"]
+        for denial in terms.denials
+        if (denial.group_code, denial.carc) == (f["group_code"], f["carc"])
+    )
+    return next(found, None)
 
 
 # ---- price, share, balance -------------------------------------------------------------------
@@ -372,10 +432,11 @@ def _money(
     adjustments: Sequence[Mapping[str, Any]],
     program: Program | None,
 ) -> dict[str, Any]:
-    """What is told of a line's ``price``, ``share`` and ``balance``; None where there is none."""
+    """What is told of a line's ``price``, ``share``, ``beside`` other payers and ``balance``; None
+    where there is none."""
     adjusted = [a for a in adjustments if a["line_number"] == line["line_number"]]
     priced, shared = price(line, lines), share(line)
-    told: dict[str, Any] = {"price": None, "share": None, "balance": None}
+    told: dict[str, Any] = {"price": None, "share": None, "beside": None, "balance": None}
     if priced:
         told["price"] = {
             "basis": f"by contract {line['contract_id']}"
@@ -395,10 +456,43 @@ def _money(
             "illustrative": line["benefit_inputs"].get("illustrative", False),
             "deductible_waived": waived,
             **_limits(terms, line),
+            "uncollectable": any(a["reason"] == UNCOLLECTABLE for a in adjusted),
             "cites": _share_sources(terms, line),
         }
+        if told["share"]["uncollectable"] and program:
+            told["share"]["cites"] += _sources(program.uncollectable_citation)
+    if line["coordination_inputs"]:
+        told["beside"] = _beside(line, adjusted, program)
     if line["line_disposition"] != "pended":
         told["balance"] = asdict(balance(line, adjusted))
+    return told
+
+
+def _beside(
+    line: Mapping[str, Any], adjusted: Sequence[Mapping[str, Any]], program: Program | None
+) -> dict[str, Any]:
+    """What payers before us left of a line, and what comes of it; of a denied line the first."""
+    inputs = line["coordination_inputs"]
+    taken = {a["reason"]: a["adjustment_amount"] for a in adjusted}
+    told: dict[str, Any] = {
+        "by_line": inputs["by_line"],
+        "other_payer_amount": taken.get(OTHER_PAYER, 0),
+        "owed_amount": sum(taken.get(reason, 0) for reason in OWED),
+        "effect": None, "payment": None, "owed": None, "given_back": 0, "judgement": True,
+        "cites": [],
+    }  # fmt: skip
+    if "group_left_amount" in inputs:
+        payment, owed = payment_beside(inputs), owed_beside(inputs)
+        told |= {
+            "effect": asdict(effect_beside(inputs)),
+            "payment": {**asdict(payment), "agrees": payment.agrees},
+            "owed": {**asdict(owed), "agrees": owed.agrees},
+            "given_back": (inputs["group_share_amount"] - inputs["group_owed_amount"])
+            * inputs["counts_owed"],
+        }
+        if inputs["cost_share_only"] and program and program.coordination:
+            told["judgement"] = False
+            told["cites"] = _sources(program.coordination.cost_share_citation)
     return told
 
 
@@ -439,6 +533,11 @@ def _cost_share(
     return found.get((category, network), found.get(("other", network)))
 
 
+def _limit(terms: PlanTerms | None, limit_code: str | None) -> BenefitLimit | None:
+    limits = terms.limits if terms else ()
+    return next((limit for limit in limits if limit.limit_code == limit_code), None)
+
+
 def _counted_network(line: Mapping[str, Any]) -> str:
     return str(line["share_network_code"] or line["network_code"])
 
@@ -454,9 +553,21 @@ def _share_basis(line: Mapping[str, Any]) -> str:
         if referral
         else ""
     )
+    authorization = inputs.get("authorization_number")
+    units = (
+        f"; {quantity(inputs['used_quantity'])} of {inputs['unit_limit']} units used under "
+        f"authorization {authorization}"
+        if authorization
+        else ""
+    )
+    if limited := inputs.get("limit_code"):
+        visit += (
+            f"; {inputs['limit_unit']} {inputs['limit_use']} of {inputs['limit_maximum']} of "
+            f"{limited.replace('_', ' ')} in {line['decision_date'][:4]}"
+        )
     return (
         f"{category} {where} the network{as_if}, {line['plan_code']}, "
-        f"terms from {inputs['terms_start_date']}{visit}"
+        f"terms from {inputs['terms_start_date']}{visit}{units}"
     )
 
 
@@ -485,9 +596,11 @@ def _waives(terms: PlanTerms | None, line: Mapping[str, Any]) -> bool:
 
 def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dict[str, Any]]:
     shared = _cost_share(terms, line["benefit_inputs"]["category"], _counted_network(line))
+    limit = _limit(terms, line["benefit_inputs"].get("limit_code"))
     return _sources(
         shared.citation if shared else None,
         terms.deductible_waiver_citation if terms and _waives(terms, line) else None,
+        limit.citation if limit else None,
     )
 
 
@@ -507,9 +620,13 @@ def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _waits_for(
-    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+    row: Mapping[str, Any],
+    findings: Sequence[Mapping[str, Any]],
+    pends: Mapping[str, Mapping[str, Any]],
+    program: Program | None,
 ) -> list[dict[str, Any]]:
-    """The pends that stand: code, our words for it, which edit found it and what releases it."""
+    """The pends that stand: code, our words for it, which edit found it, what releases it, since
+    when it waits, whose it is, what that queue does next, and its last day."""
     messages = _messages()
     return [
         {
@@ -518,10 +635,32 @@ def _waits_for(
             "edit": f["edit"],
             "line_number": f["line_number"],
             "released_by": ended_by(f),
+            **pend_life(pends.get(f["pend_code"]), program, f),
         }
         for f in findings
         if row["disposition"] == "pended" and any(e["effect"] == "pends" for e in f["effects"])
     ]
+
+
+def pend_life(
+    pend: Mapping[str, Any] | None, program: Program | None, finding: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Since when a pend waits, whose it is, what is done next, and its last day.
+
+    ``lapses_into``: the denial of that day; null where it stays and is overdue.
+    """
+    began = pend["began_date"] if pend else None
+    terms = pend_terms(program, finding["pend_code"], began) if began else None
+    denial = lapse_denial(terms, finding["inputs"].get("because"))
+    last = pend["lapse_date"] if pend else None
+    return {
+        "began_date": began and began.isoformat(),
+        "owner": pend["owner"] if pend else None,
+        "next_action": terms.next_action if terms else None,
+        "lapse_date": last and last.isoformat(),
+        "lapses_into": codes_of(denial) if denial else None,
+        "overdue": bool(pend and pend["overdue"]),
+    }
 
 
 def _to_mend(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

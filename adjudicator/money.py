@@ -1,4 +1,4 @@
-"""The only place that rounds: half up, away from zero, in integers.
+"""The only place that rounds: half up, away from zero, in integers; and that apportions.
 
 A reversal is the exact negation of what it reverses, so rounding is symmetric about zero.
 ``wide`` lets a product run past 64 bits, where Int64 would wrap without a word; ``cents`` brings
@@ -6,6 +6,8 @@ the rounded result back. Each function on expressions has a twin on plain ints f
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -55,3 +57,46 @@ def wide(expression: pl.Expr) -> pl.Expr:
 def cents(expression: pl.Expr) -> pl.Expr:
     """A wide result as Int64 cents; null beyond what a claim may carry (``CENTS_LIMIT``)."""
     return pl.when(expression.abs() <= CENTS_LIMIT).then(expression).cast(pl.Int64)
+
+
+def apportion(
+    frame: pl.DataFrame, total: str, weight: str, over: Sequence[str], name: str
+) -> pl.DataFrame:
+    """``frame`` with each row's part of its group's ``total`` as the column ``name``.
+
+    By the largest remainder: a row gets its weight's share rounded down; the cents that are left
+    go one each to the rows with the largest remainders, of equal ones to the first in the frame's
+    order. The parts of a group sum to its total, and none is above its weight where the total is
+    not above the weights' sum. Total and weights are nothing or more; where all weights are
+    nothing, so are the parts. Exact for any amounts a claim may carry.
+    """
+    group = list(over)
+    product = wide(pl.col(total)) * pl.col("_weight")
+    parts = (
+        frame.with_columns(_weight=wide(pl.col(weight)))
+        .with_columns(_whole=pl.col("_weight").sum().over(group))
+        .with_columns(_whole=pl.when(pl.col("_whole") > 0).then("_whole"))
+        .with_columns(
+            _part=(product // pl.col("_whole")).cast(pl.Int64).fill_null(0),
+            _rest=(product % pl.col("_whole")).cast(pl.Int64).fill_null(0),
+        )
+        .with_columns(
+            _left=pl.col(total) - pl.col("_part").sum().over(group),
+            _rank=(-pl.col("_rest")).rank("ordinal").over(group),
+        )
+    )
+    one_more = (pl.col("_rank") <= pl.col("_left")) & (pl.col("_rest") > 0)
+    return frame.with_columns(parts.select((pl.col("_part") + one_more).alias(name)))
+
+
+def apportion_int(total: int, weights: Sequence[int]) -> list[int]:
+    """``apportion`` of one group of ints."""
+    whole = sum(weights)
+    if not whole:
+        return [0] * len(weights)
+    parts = [total * weight // whole for weight in weights]
+    rests = [total * weight % whole for weight in weights]
+    first = sorted(range(len(weights)), key=lambda place: -rests[place])
+    for place in first[: total - sum(parts)]:
+        parts[place] += 1
+    return parts

@@ -14,7 +14,6 @@ import json
 import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,22 +27,46 @@ from sqlalchemy import Connection, Engine
 
 from adjudicator import store
 from adjudicator.again import read_again, renumbered
+from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list
 from adjudicator.coded import coding_ages
-from adjudicator.contracts import READ, held, hold
+from adjudicator.contracts import READ as READ_CONTRACT
+from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide
 from adjudicator.edits import EDITS
+from adjudicator.interchanges import (
+    READ,
+    REPEATED,
+    TEST,
+    another_payers,
+    claims_of,
+    digests,
+    file_verdict,
+    judge,
+    reasons,
+)
 from adjudicator.load import read_codes, read_coding_tables, read_reference
+from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
-from adjudicator.programs import load_benefit_categories, load_forms, load_programs
+from adjudicator.plan_limits import limited_plans
+from adjudicator.programs import (
+    load_benefit_categories,
+    load_code_lists,
+    load_forms,
+    load_programs,
+    own_names,
+)
+from adjudicator.received import bytes_of, sha256, too_large
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
+from edi.acks import Issue, acknowledgement_count
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
-from edi.read_file import FileReading, read_file
+from edi.read_claims import is_paper, read_claims_file
+from edi.read_file import FileReading, Limits
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -84,10 +107,23 @@ class FileVerdict:
     """What became of one input file."""
 
     name: str
-    verdict: str  # read, repeated or refused
+    verdict: str  # read, repeated, test or refused
     claim_count: int = 0
     rejected_count: int = 0
     reasons: list[str] = field(default_factory=list)
+    # what its senders are answered: by name in the night's folder TA104, AK901, or WQ and U
+    acknowledgements: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A file as it is received now."""
+
+    file_id: int
+    position: int
+    digest: str
+    byte_count: int
+    verdict: FileVerdict
 
 
 @dataclass
@@ -164,12 +200,15 @@ class _Night:
         inputs = _inputs(self.order.inputs)
         self.step("reference")
         self.reference = _reference(self.engine, self.order)
+        self.own_names = own_names(self.reference.programs)
         manifest = hashlib.sha256(
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
-        settings = hashlib.sha256(
-            repr((self.order.received_date, self.order.accept_test)).encode()
-        ).hexdigest()
+        asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
+        limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
+        if limits != _limits_unset():  # with other limits it is another night
+            asked = (*asked, limits)
+        settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
@@ -179,6 +218,7 @@ class _Night:
         if run.state in ("decided", "published"):
             return self._finish()
         self.step("intake")
+        self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
         self.step("decide")
@@ -189,6 +229,7 @@ class _Night:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
                 raise NightError(str(error)) from error
+            batch = batch.with_(pends=waits(batch, self.reference))
             batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
         self.step("commit")
         summary = self._commit(batch)
@@ -201,86 +242,147 @@ class _Night:
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
         verdict = FileVerdict(name, "read")
         self.verdicts.append(verdict)
+        if above := too_large(path, self.order.config.file_bytes_limit):
+            # not kept, so that it can be taken in once the limit is raised
+            verdict.verdict, verdict.reasons = "refused", [above]
+            return
         with self.engine.begin() as connection:
-            known = store.find_file(connection, digest)
-            if known is not None:
-                if known.run_id != self.run_id:
-                    verdict.verdict = "repeated"
-                    verdict.reasons.append("the same bytes were taken in before; nothing is done")
-                else:
-                    verdict.verdict, verdict.reasons = known.verdict, known.reasons
-                    verdict.claim_count = known.claim_count
-                    verdict.rejected_count = known.rejected_count
+            taken = store.find_arrival(connection, self.run_id, position)
+            if taken is not None:  # before this run was interrupted
+                verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
+                counts = store.claim_counts(connection, taken.file_id)
+                verdict.claim_count, verdict.rejected_count = counts
                 return
-            with (
-                _bytes_of(path, self.order.config.file_bytes_limit) as data,
-                ThreadPoolExecutor(1) as beside,
-            ):
-                parts = beside.submit(store.compressed, data)
-                reading = read_file(data, self.order.config.chunk_bytes)
-                refused = _not_for_us(reading, self.reference, self.order.accept_test)
-                if refused:
-                    reading.frames = {}
-                verdict.reasons = refused or _reasons(reading)
-                if not reading.claim_count and verdict.reasons:
-                    verdict.verdict = "refused"
-                file_id = store.take_numbers(connection, "file")
-                store.insert_file(
-                    connection, file_id, self.run_id, position, name, digest, len(data),
-                    self.order.received_date, verdict.verdict, "\n".join(verdict.reasons),
-                )  # fmt: skip
-                store.store_parts(connection, file_id, parts.result())
-            if reading.claim_count:
-                self.taken_in.append(self._accept(connection, file_id, reading, verdict))
+            known = store.find_file(connection, digest)
+            with bytes_of(path) as data:
+                number = store.take_numbers(connection, "file")
+                arrival = _Arrival(number, position, digest, len(data), verdict)
+                if known is not None and known.is_settled:
+                    self._repeat(connection, arrival, known)
+                else:
+                    self._read(connection, arrival, data, is_kept=known is not None)
 
-    def _accept(
-        self, connection: Connection, file_id: int, reading: FileReading, verdict: FileVerdict
-    ) -> dict[str, pl.DataFrame]:
-        """Number the file's claims, reject those that can't be adjudicated, store all."""
-        count = reading.claim_count
-        first = store.take_numbers(connection, "submission", count)
-        as_read = reading.frames["claims"]["claim_id"]
-        numbers = pl.DataFrame(
-            {"claim_id": as_read, "_new": pl.int_range(count, dtype=pl.Int64, eager=True) + first}
-        )
-        read = {n: renumbered(f, numbers) for n, f in reading.frames.items()}
-        read["claims"] = read["claims"].with_columns(received_date=pl.lit(self.order.received_date))
-        read["sources"] = read["sources"].with_columns(file_id=pl.lit(file_id, dtype=pl.Int64))
-        batch = Batch(**{n: read[n] for n in AS_READ})
+    def _insert_file(self, connection: Connection, arrival: _Arrival) -> None:
+        verdict = arrival.verdict
+        store.insert_file(
+            connection, arrival.file_id, self.run_id, arrival.position, verdict.name,
+            arrival.digest, arrival.byte_count, self.order.received_date, verdict.verdict,
+            "\n".join(verdict.reasons),
+        )  # fmt: skip
+
+    def _repeat(self, connection: Connection, arrival: _Arrival, known: store.KnownFile) -> None:
+        """The same file again: its first answers again, no other effect."""
+        told = f"the same bytes came in run {known.run_id}: answered as they were then, not read"
+        arrival.verdict.verdict = REPEATED
+        arrival.verdict.reasons = [told, *(known.reasons if known.verdict != READ else [])]
+        self._insert_file(connection, arrival)
+        answers = store.answers_to(connection, known.file_id)
+        store.insert_answers(connection, arrival.file_id, answers)
+
+    def _read(
+        self, connection: Connection, arrival: _Arrival, data: bytes | mmap.mmap, *, is_kept: bool
+    ) -> None:
+        """Judge each interchange of a file, take in what is to be adjudicated, answer all.
+
+        ``is_kept``: the store has these bytes already.
+        """
+        verdict, order = arrival.verdict, self.order
+        with ThreadPoolExecutor(1) as beside:
+            parts = beside.submit(store.compressed, data)
+            reading = read_claims_file(
+                data, order.config.chunk_bytes, self.own_names, _limits(order.config)
+            )
+            sums = beside.submit(digests, data, reading.envelope)
+            ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
+            received = judge(
+                reading, lambda at: sums.result()[at],
+                lambda *key: store.find_interchanges(connection, *key),
+                arrival.file_id, ours, order.accept_test,
+            )  # fmt: skip
+            tests = claims_of(reading, received, TEST)
+            taken_count = reading.claim_count - len(tests)
+            verdict.verdict = file_verdict(received, taken_count)
+            verdict.reasons = reasons(reading, received, taken_count)
+            self._insert_file(connection, arrival)
+            foreign = another_payers(reading, set() if order.accept_test else ours)
+            batch = self._validated(reading, foreign.findings)
+            claim_numbers = _claim_numbers(connection, batch, tests)
+            repeated = [r.position for r in received if r.verdict == REPEATED]
+            count = acknowledgement_count(reading, without=repeated)
+            first = store.take_numbers(connection, "acknowledgement", count)
+            # beside the inserts: most of it is not Python's work
+            answers = beside.submit(
+                answer, reading, Issue(first, order.business_date, order.received_date),
+                batch.findings, claim_numbers, foreign.refused_sets, repeated,
+            )  # fmt: skip
+            if taken_count:
+                self.taken_in.append(
+                    self._accept(connection, arrival, _without(batch, tests), claim_numbers)
+                )
+            if not is_kept or verdict.verdict != REPEATED:
+                store.store_parts(connection, arrival.file_id, parts.result())
+            store.insert_interchanges(
+                connection, arrival.file_id,
+                [(r.position, *r.key, sums.result()[r.position], r.verdict) for r in received],
+            )  # fmt: skip
+            try:
+                store.insert_answers(connection, arrival.file_id, answers.result())
+            except AnswerError as error:
+                raise NightError(f"{verdict.name}: {error}") from error
+            store.insert_answers(
+                connection, arrival.file_id, repeated_answers(connection, received)
+            )
+
+    def _validated(self, reading: FileReading, findings: pl.DataFrame) -> Batch:
+        """What was read, by ``claim_id`` as read, with a finding for all that rejects a claim."""
+        if not reading.claim_count:
+            return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
+        batch = Batch(**{n: reading.frames[n] for n in AS_READ})
+        # paper may be stamped with an earlier day
+        stamped = pl.min_horizontal("received_date", pl.lit(self.order.received_date))
+        claims = batch.claims.with_columns(received_date=stamped)
         objections = objections_to_findings(reading.objections).join(
-            numbers, on="claim_id", maintain_order="left"
+            claims, on="claim_id", how="semi", maintain_order="left"
         )
         batch = batch.with_(
-            findings=objections.with_columns(claim_id="_new").select(frames.Findings.column_names())
+            claims=claims,
+            findings=pl.concat([objections, findings]).select(frames.Findings.column_names()),
         )
-        hold(batch, READ, "reading", whole=True)
-        batch = held(STAGES[0](batch, self.reference), STAGES[0].__name__)
-        rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
-        is_rejected = pl.col("claim_id").is_in(rejected.implode())
-        accepted_ids = batch.claims.filter(~is_rejected)["claim_id"]
-        number = store.take_numbers(connection, "claim", len(accepted_ids))
-        given = pl.DataFrame(
-            {"claim_id": accepted_ids, "_n": pl.int_range(len(accepted_ids), eager=True) + number}
-        ).select(
-            "claim_id",
-            claim_number=pl.col("_n").cast(pl.String).str.zfill(CLAIM_NUMBER_DIGITS),
+        hold(batch, READ_CONTRACT, "reading", whole=True)
+        return held(STAGES[0](batch, self.reference), STAGES[0].__name__)
+
+    def _accept(
+        self, connection: Connection, arrival: _Arrival, batch: Batch, claim_numbers: pl.DataFrame
+    ) -> dict[str, pl.DataFrame]:
+        """Number the claims of a file and store all, rejected ones too; the accepted ones are
+        returned, ready to be decided."""
+        count = batch.claims.height
+        first = store.take_numbers(connection, "submission", count)
+        numbers = batch.claims.select(
+            "claim_id", _new=pl.int_range(pl.len(), dtype=pl.Int64) + first
         )
-        claims = batch.claims.join(given, on="claim_id", how="left", maintain_order="left")
-        claims = claims.with_columns(receipt_number="claim_id")
+        read = {n: renumbered(getattr(batch, n), numbers) for n in (*AS_READ, "findings")}
+        given = batch.claims.select("claim_id").join(
+            claim_numbers, on="claim_id", how="left", maintain_order="left"
+        )
+        claims = read["claims"].with_columns(given["claim_number"], receipt_number="claim_id")
+        is_rejected = pl.col("claim_number").is_null()
         store.insert_claims(
             connection,
             claims.with_columns(
                 disposition=pl.when(is_rejected).then(pl.lit("rejected")),
                 decided_run_id=pl.when(is_rejected).then(pl.lit(self.run_id, dtype=pl.Int64)),
             ),
-            read["sources"],
+            read["sources"].with_columns(file_id=pl.lit(arrival.file_id, dtype=pl.Int64)),
         )
-        store.insert_findings(connection, self.run_id, batch.findings)
-        verdict.claim_count, verdict.rejected_count = count, len(rejected)
-        accepted = {n: getattr(batch, n).filter(~is_rejected) for n in AS_READ}
-        accepted["claims"] = claims.filter(~is_rejected)
-        accepted["findings"] = batch.findings.filter(~is_rejected)
-        return accepted
+        store.insert_findings(connection, self.run_id, read["findings"])
+        rejected = claims.filter(is_rejected)["claim_id"]
+        arrival.verdict.claim_count, arrival.verdict.rejected_count = count, len(rejected)
+        read["claims"] = claims
+        if len(rejected):
+            accepted = ~pl.col("claim_id").is_in(rejected.implode())
+            read = {n: frame.filter(accepted) for n, frame in read.items()}
+        return read
 
     # ---- decide ------------------------------------------------------------------------------
 
@@ -297,7 +399,7 @@ class _Night:
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
             # so these are in receipt order as they stand
-            known = [*read_again(connection, waiting), *just_now]
+            known = [*read_again(connection, waiting, self.own_names), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
             names = [n for n in (*AS_READ, "findings") if n != "sources"]
@@ -319,15 +421,33 @@ class _Night:
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
-                referral_visits=store.referral_visits(connection, self._limited_referrals(members)),
+                referral_visits=store.referral_visits(
+                    connection,
+                    self._limited("referrals", "referral_number", "visit_limit", members),
+                ),
+                authorization_units=store.authorization_units(
+                    connection,
+                    self._limited("authorizations", "authorization_number", "unit_limit", members),
+                ),
+                benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
+                open_pends=store.open_pends(connection, waiting["claim_id"]),
+                overrides=store.overrides(connection, waiting["claim_id"]),
             )
 
-    def _limited_referrals(self, members: pl.Series) -> pl.Series:
-        """The numbers of the members' referrals that have a limit of visits."""
-        referrals = self.reference.tables["referrals"].filter(
-            pl.col("visit_limit").is_not_null() & pl.col("member_id").is_in(members.implode())
+    def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
+        """The numbers of the members' rows of a table that have a limit."""
+        rows = self.reference.tables[table].filter(
+            pl.col(limit).is_not_null() & pl.col("member_id").is_in(members.implode())
         )
-        return referrals["referral_number"].unique().sort()
+        return rows[number].unique().sort()
+
+    def _limited_members(self, members: pl.Series) -> pl.Series:
+        """Those of the members who had a plan with a limit of visits or days."""
+        covered = self.reference.tables["coverage"].filter(
+            pl.col("plan_code").is_in(limited_plans(self.reference.programs))
+            & pl.col("member_id").is_in(members.implode())
+        )
+        return covered["member_id"].unique().sort()
 
     # ---- commit ------------------------------------------------------------------------------
 
@@ -336,9 +456,11 @@ class _Night:
         if partial.exists():
             shutil.rmtree(partial)
         partial.mkdir()
-        with self.engine.begin() as connection:
+        self._write_letters(partial)
+        with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
+            answered = answering.submit(_write_answers, partial, self._answers(connection))
             decided = batch.decisions.height > 0
             if decided:
                 due = payees_to_pay(batch)
@@ -353,8 +475,12 @@ class _Night:
                         connection, self.run_id, batch, payments, names, self.open["claim_id"]
                     )
                     _refuse_unbalanced(wrong.result())
+            answered.result()
             summary = self._summary(connection, batch)
-            _write(partial / "claims.csv", claims_list(connection, self.run_id, batch))
+            _write(
+                partial / "claims.csv",
+                claims_list(connection, self.run_id, batch, self.order.business_date),
+            )
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
@@ -374,6 +500,29 @@ class _Night:
             store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
             store.set_run_state(connection, self.run_id, "decided")
         return summary
+
+    def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
+        """By their names in the night's folder, the answers to every file of it, and to those of
+        an earlier night that never came to its end."""
+        due = {}
+        for one in store.due_answers(connection):
+            earlier = "" if one.run_id == self.run_id else f"run-{one.run_id:06d}-"
+            name = f"acks/{earlier}{one.receipt_position + 1:04d}-{one.name}"
+            due[name] = one
+            if not earlier:
+                self.verdicts[one.receipt_position].acknowledgements[name] = one.code
+        store.set_answered(connection, self.run_id)
+        return due
+
+    def _write_letters(self, partial: Path) -> None:
+        """A letter for each paper claim that goes back; nothing where no paper came."""
+        if not self.paper:
+            return
+        from adjudicator.reports.letters import return_letters  # only paper needs its models
+
+        with store.reading(self.engine) as connection:
+            for name, content in return_letters(connection, self.run_id, self.reference):
+                _write(partial / name, content)
 
     def _summary(self, connection: Connection, batch: Batch) -> Summary:
         """The equation of the night, asserted: every claim exactly once, in counts and cents."""
@@ -454,11 +603,20 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     out = []
     for path in files:
         try:
-            with _bytes_of(path, None) as data:
-                out.append((_shown(path), path, hashlib.sha256(data).hexdigest()))
+            with bytes_of(path) as data:
+                out.append((_shown(path), path, sha256(data)))
         except OSError as error:
             raise NightError(f"{_shown(path)}: can't be read: {error.strerror}") from error
     return out
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+
+def _limits_unset() -> tuple[int, ...]:
+    unset = Config()
+    return (unset.file_bytes_limit, *_limits(unset))
 
 
 def _shown(path: Path) -> str:
@@ -467,29 +625,9 @@ def _shown(path: Path) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
-_STDIN: list[bytes] = []
-
-
-@contextmanager
-def _bytes_of(path: Path, limit: int | None) -> Iterator[bytes | mmap.mmap]:
-    """A file's bytes, mapped and not copied; standard input is read once."""
-    if str(path) == "-":
-        if not _STDIN:
-            _STDIN.append(sys.stdin.buffer.read())
-        yield _STDIN[0]
-        return
-    with path.open("rb") as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if limit is not None and size > limit:
-            raise NightError(
-                f"{_shown(path)}: {size} bytes, above file_bytes_limit {limit}; split the file or "
-                "raise the limit in the configuration"
-            )
-        if size == 0:
-            yield b""
-            return
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+def _holds_paper(path: Path) -> bool:
+    with bytes_of(path) as data:
+        return is_paper(data)
 
 
 def _reference(engine: Engine, order: Order) -> Reference:
@@ -501,7 +639,7 @@ def _reference(engine: Engine, order: Order) -> Reference:
     whole = hashlib.sha256(version.encode())
     for program in programs.values():
         whole.update(program.model_dump_json().encode())
-    for rule in (*categories, *forms):
+    for rule in (*categories, *forms, load_code_lists()):
         whole.update(rule.model_dump_json().encode())
     for e in EDITS:
         whole.update(repr(e.name).encode())
@@ -521,43 +659,24 @@ def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference
     return replace(reference, tables={**reference.tables, **rows})
 
 
-def _reasons(reading: FileReading) -> list[str]:
-    """Why something of a file was not read: each cause once, in order."""
-    told = [
-        f"byte {r['offset']}: {r['text']}"
-        for r in reading.objections.filter(pl.col("level") != "claim").iter_rows(named=True)
-        if r["level"] in ("file", "interchange", "group")
-    ]
-    told += [
-        f"set {number}: {reason}"
-        for number, verdict, reason in reading.sets.select(
-            "set_number", "verdict", "reason"
-        ).iter_rows()
-        if verdict == "refused"
-    ]
-    if not told and not reading.claim_count:
-        told.append("it holds no claim")
-    return list(dict.fromkeys(told))
+def _claim_numbers(connection: Connection, batch: Batch, tests: pl.Series) -> pl.DataFrame:
+    """A number for each claim that is taken in and not rejected, by ``claim_id`` as read."""
+    rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
+    claims = batch.claims.select("claim_id")
+    for out in (rejected, tests):
+        if len(out):
+            claims = claims.filter(~pl.col("claim_id").is_in(out.implode()))
+    first = store.take_numbers(connection, "claim", claims.height)
+    numbers = pl.int_range(pl.len(), dtype=pl.Int64) + first
+    return claims.with_columns(claim_number=numbers.cast(pl.String).str.zfill(CLAIM_NUMBER_DIGITS))
 
 
-def _not_for_us(reading: FileReading, reference: Reference, accept_test: bool) -> list[str]:
-    """Why a readable file is not adjudicated: a test, or addressed to another payer."""
-    if accept_test:
-        return []
-    ours = {n.upper() for p in reference.programs.values() for n in p.receiver_numbers}
-    reasons = []
-    for interchange in reading.envelope.interchanges:
-        if interchange.is_test:
-            reasons.append("ISA15 is T: a test file is checked, not adjudicated (--accept-test)")
-        addressed = {interchange.header[8].upper()} | {
-            g.header[3].upper() for g in interchange.groups
-        }
-        if not addressed & ours:
-            reasons.append(
-                "ISA08 and GS03 name another receiver; files for us carry a number of "
-                "receiver_numbers in program.yaml"
-            )
-    return list(dict.fromkeys(reasons))
+def _without(batch: Batch, tests: pl.Series) -> Batch:
+    """The batch without the claims that are only checked."""
+    if not len(tests):
+        return batch
+    claims = batch.claims["claim_id"]
+    return batch.only(claims.filter(~claims.is_in(tests.implode())))
 
 
 def _file_names(payments: pl.DataFrame) -> dict[str, int]:
@@ -586,6 +705,11 @@ def _render(
             return apart.result()
         except ApartError:
             return check_files(files)
+
+
+def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:
+    for name, one in answers.items():
+        _write(folder / name, one.document())
 
 
 def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:

@@ -64,15 +64,29 @@ class Batch:
     referral_visits: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.ReferralVisits)
     )
+    authorization_units: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AuthorizationUnits)
+    )
+    benefit_uses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.BenefitUses))
+    open_pends: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.OpenPends))
+    overrides: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Overrides))
     # what tonight decides
+    coordinated: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CoordinatedLines))
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
     )
     referral_visit_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.ReferralVisitEntries)
     )
+    authorization_unit_entries: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AuthorizationUnitEntries)
+    )
+    benefit_use_entries: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.BenefitUseEntries)
+    )
     adjustments: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Adjustments))
     decisions: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DecidedClaims))
+    pends: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Pends))
 
     def with_(self, **changed: Any) -> Batch:
         return replace(self, **changed)
@@ -89,7 +103,10 @@ class Batch:
 
 
 # the frames that hold tonight's claims; the others are what the store knows
-FROM_STORE = ("history", "accumulators", "referral_visits")
+FROM_STORE = (
+    "history", "accumulators", "referral_visits", "authorization_units", "benefit_uses",
+    "open_pends", "overrides",
+)  # fmt: skip
 OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 # those that reading fills
 AS_READ = ("claims", "lines", "people", "claim_providers", "diagnoses", "procedures", "occurrences",

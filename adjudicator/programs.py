@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from schemas.code_list import CodeLists
 from schemas.form import Form
 from schemas.policy import Policies
 from schemas.program import (
@@ -53,6 +54,16 @@ def load_programs(folder: Path | None = None) -> dict[str, Program]:
     return programs
 
 
+def own_names(programs: Mapping[str, Program]) -> frozenset[str]:
+    """What a form may call the payers that we are: names and numbers."""
+    return frozenset(
+        name
+        for program in programs.values()
+        for name in (program.name, program.payer.name, program.payer.number,
+                     *program.receiver_numbers)
+    )  # fmt: skip
+
+
 def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     """The rules that name a line's benefit category, in order; the last one takes the rest.
 
@@ -66,6 +77,7 @@ def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     return rules
 
 
+@cache
 def load_adjustment_codes() -> dict[str, AdjustmentCode]:
     """The CARCs and RARCs that we emit, by code."""
     file = files("schemas") / "codes" / "adjustment_codes.yaml"
@@ -74,12 +86,19 @@ def load_adjustment_codes() -> dict[str, AdjustmentCode]:
     return {code.code: code for code in codes}
 
 
+@cache
 def load_message_codes() -> dict[str, MessageCode]:
     """What our reports say of adjustment groups, of claims and of what a claim waits for."""
     file = files("schemas") / "codes" / "message_codes.yaml"
     codes = _read(file, tuple[MessageCode, ...])
     _refuse(file, "code", _twice(code.code for code in codes), "stands twice", "keep one")
     return {code.code: code for code in codes}
+
+
+@cache
+def load_code_lists() -> CodeLists:
+    """The small code sets that we keep: states, bill types, revenue categories, places."""
+    return _read(files("schemas") / "codes" / "code_lists.yaml", CodeLists)
 
 
 @cache
@@ -117,6 +136,13 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
                     "use one of schemas/codes/benefit_categories.yaml",
                 )
                 _refuse(entry, of_terms, _twice(shares), "two cost shares", "keep one")
+                _refuse(
+                    entry,
+                    f"{of_terms}, limits",
+                    {s.category for limit in terms.limits for s in limit.services} - categories,
+                    "no such category",
+                    "use one of schemas/codes/benefit_categories.yaml",
+                )
             plans[plan.plan_code] = plan
     policies = _policies(folder / "policies", known := [edit.name for edit in EDITS])
     program = _checked(file, Program, facts | {"plans": plans, "policies": policies})
@@ -134,9 +160,19 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         file, "referrals", named - categories, "no such category",
         "use one of schemas/codes/benefit_categories.yaml",
     )  # fmt: skip
+    told = [carved.told_by for carved in program.carve_outs]
+    told.append(program.prior_authorization.exempt)
+    if program.hospice:
+        told += [program.hospice.unrelated, program.hospice.related, program.hospice.supplemental]
+    named = {category for codes in told for category in codes.benefit_categories}
+    _refuse(
+        file, "carve_outs, hospice, prior_authorization", named - categories, "no such category",
+        "use one of schemas/codes/benefit_categories.yaml",
+    )  # fmt: skip
     for contracted in (True, False):
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
+    _check_pends(file, program)
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     return program
@@ -155,6 +191,37 @@ def _policies(folder: Traversable, edits: Collection[str]) -> Policies:
         _refuse(entry, name, _overlaps(getattr(read, name)), "overlap", "end one before the next")
         found[name] = getattr(read, name)
     return Policies(**found)
+
+
+def _check_pends(file: Traversable, program: Program) -> None:
+    """What a pend may end in must be what an 835 may carry."""
+    codes, pends = load_adjustment_codes(), load_message_codes()
+    known = {code for code, message in pends.items() if message.kind == "pend"}
+    named = [terms.pend_code for terms in program.pends]
+    _refuse(file, "pends", set(named) - known, "no such pend", f"use {', '.join(sorted(known))}")
+    for pend_code in dict.fromkeys(named):
+        of_code = [terms for terms in program.pends if terms.pend_code == pend_code]
+        place = f"pends, {pend_code}"
+        _refuse(file, place, _overlaps(of_code), "overlap", "end one before the next")
+        for denial in (denial for terms in of_code for denial in terms.denials):
+            carc, rarc = codes.get(denial.carc), codes.get(denial.rarc or "")
+            told = "-".join(filter(None, (denial.group_code, denial.carc, denial.rarc)))
+            wrong = {
+                "no such CARC": carc is None or carc.kind != "CARC",
+                "no such RARC": bool(denial.rarc) and (rarc is None or rarc.kind != "RARC"),
+                "this CARC needs a RARC that is no alert": carc is not None
+                and carc.needs_remark
+                and (rarc is None or rarc.is_alert),
+                "this CARC stands in another group": carc is not None
+                and carc.only_group is not None
+                and denial.group_code not in carc.only_group.split(" or "),
+            }
+            for cause, holds in wrong.items():
+                mend = "use one of schemas/codes/adjustment_codes.yaml as it says"
+                _refuse(file, place, [told] if holds else [], cause, mend)
+        for terms in of_code:
+            twice = _twice(d.carc for d in terms.denials)
+            _refuse(file, place, twice, "two denials with one CARC", "keep one")
 
 
 # libyaml reads ten times as quick as yaml's own Python; where it wasn't built, that one reads

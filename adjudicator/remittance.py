@@ -7,13 +7,17 @@ from datetime import date
 
 import polars as pl
 
+from adjudicator.edits.accident_primary import accident_primary
+from adjudicator.edits.other_payer_unbilled import other_payer_unbilled
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
 
 FINAL = ("paid", "denied")
 # CLP02 by our position among the payers (X12.md, 835 rule 10); 4 only where nobody is recognised
-POSITION_STATUS = {"P": "1", "S": "2", "T": "3"}
+POSITION_STATUS = {"P": "1", "S": "2", **dict.fromkeys("TABCDEFGH", "3")}
+# edits whose denial says that another pays first, whatever the claim says of our position
+NOT_FIRST = (other_payer_unbilled.name, accident_primary.name)
 UNKNOWN_PATIENT = "4"
 
 
@@ -173,6 +177,13 @@ def _claims(claims: pl.LazyFrame, batch: Batch, reference: Reference) -> pl.Data
     )
     filing = {code: p.payer.claim_filing_code for code, p in reference.programs.items()}
     unknown = pl.col("member_match_code") == "none"
+    not_first = batch.findings.filter(
+        pl.col("edit").is_in(NOT_FIRST) & (pl.col("disposition") == "deny")
+    )["claim_id"].unique()
+    told = pl.col("responsibility_code").replace_strict(
+        POSITION_STATUS, default=POSITION_STATUS["P"], return_dtype=pl.String
+    )
+    second = (told == POSITION_STATUS["P"]) & pl.col("claim_id").is_in(not_first.implode())
     return (
         claims.join(patient, on="claim_id", how="left", maintain_order="left")
         .join(insured, on="claim_id", how="left", maintain_order="left")
@@ -182,11 +193,9 @@ def _claims(claims: pl.LazyFrame, batch: Batch, reference: Reference) -> pl.Data
             reversal_code=pl.lit("N"),
             status_code=pl.when(unknown)
             .then(pl.lit(UNKNOWN_PATIENT))
-            .otherwise(
-                pl.col("responsibility_code").replace_strict(
-                    POSITION_STATUS, default=POSITION_STATUS["P"], return_dtype=pl.String
-                )
-            ),
+            .when(second)
+            .then(pl.lit(POSITION_STATUS["S"]))
+            .otherwise(told),
             claim_filing_code=pl.col("program_code").replace_strict(
                 filing, return_dtype=pl.String
             ),

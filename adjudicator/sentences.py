@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from adjudicator.arithmetic import figure, money, quantity
 from adjudicator.edits import EDITS
+from adjudicator.snip import RULES
 
 Facts = Mapping[str, Any]  # a finding's columns and, beside them, its inputs
 Tell = Callable[[Facts], str]
@@ -209,9 +210,12 @@ def _referral(f: Facts) -> str:
     return REFERRALS.get(f["because"], EXEMPT).format_map(facts)
 
 
+AREA = "the program's service area (table service_area), and a ZIP code of the service"
+
+
 def _referral_end(f: Facts) -> str:
     if f["pend_code"] == "REFERENCE":
-        return "the program's service area (table service_area), and a ZIP code of the service"
+        return AREA
     return (
         "a referral of the member (table referrals) to the provider or its specialty, for that "
         "date and service, with visits left"
@@ -223,6 +227,84 @@ def _a_referral(found: Facts) -> str:
     visits = limit and ("one visit" if limit == 1 else f"{limit} visits")
     return f"{found['referral_number']}{_in_brackets(_span(found), visits)}"
 
+
+AUTHORIZATIONS = {
+    "an authorization covers it": "{what}; authorization {covering} covers it",
+    "units used up": "{what} for {units}; too few are left: {used}",
+    "service area not known": "{what}; outside the service area none is needed, but whether "
+    "{place} lies in it is not known",
+    "no such authorization": "{what}; the claim names authorization {authorization_number}, and "
+    "the member has no such one",
+    "no authorization": "{what}, and the member has none",
+}
+NOT_AUTHORIZED = "{what}, and none covers it: {fails}"
+AUTHORIZED_OTHERWISE = "{what}; none is asked of this line: {because}{details}"
+
+
+def _prior_authorization(f: Facts) -> str:
+    code, zip_code, days = f.get("code"), f.get("zip_code"), f.get("transition_days")
+    permits = f.get("authorizations") or ()
+    facts = {
+        **f,
+        "what": f"{code or 'it'} needs an authorization on {f['decision_date']}",
+        "units": _units(f.get("unit_quantity")),
+        "covering": " or ".join(map(_an_authorization, permits)),
+        "used": "; ".join(
+            f"{_an_authorization(each)}, {quantity(each.get('used_quantity') or 0)} used"
+            for each in permits
+        ),
+        "fails": "; ".join(
+            f"{_an_authorization(c)} fails by {c['fails']}" for c in f.get("candidates") or ()
+        ),
+        "place": f"ZIP code {zip_code}" if zip_code else "a place without ZIP code",
+        "details": _in_brackets(
+            f.get("emergency_date") and f"on {f['emergency_date']}",
+            zip_code and f"ZIP code {zip_code}",
+            days and f"for {days} days from {f['coverage_start_date']}",
+        ),
+    }
+    if f.get("candidates"):
+        return NOT_AUTHORIZED.format_map(facts)
+    return AUTHORIZATIONS.get(f["because"], AUTHORIZED_OTHERWISE).format_map(facts)
+
+
+def _units(thousandths: int | None) -> str:
+    return f"{quantity(thousandths)} units" if thousandths not in (None, 1_000) else "one unit"
+
+
+def _an_authorization(found: Facts) -> str:
+    limit = found.get("unit_limit")
+    units = limit and ("one unit" if limit == 1 else f"{limit} units")
+    return f"{found['authorization_number']}{_in_brackets(_span(found), units)}"
+
+
+HOSPICE: Mapping[str | None, str] = {
+    "related": "{elected}; {related} tells that it is related to the terminal illness, so it is "
+    "the hospice's",
+    "no_explanation": "{elected}; {unrelated} tells that it is unrelated to the terminal illness: "
+    "Original Medicare is to be billed first, and its explanation did not come",
+    "explained": "{elected}; {unrelated} tells that it is unrelated to the terminal illness, and "
+    "Original Medicare has explained what it left",
+    "undecided": "{elected}; whether it is related to the terminal illness the claim tells {how}",
+}
+
+
+def _hospice(f: Facts) -> str:
+    revoked = f["revocation_date"]
+    elected = f"the member elected hospice on {f['election_date']}" + (
+        f" and revoked it on {revoked}, which holds to the end of that month" if revoked else ""
+    )
+    both = f["unrelated"] and f["related"]
+    how = f"both ways, by {f['unrelated']} and by {f['related']}" if both else "neither way"
+    return HOSPICE[f["outcome"]].format_map({**f, "elected": elected, "how": how})
+
+
+URGENT: Mapping[str | None, str] = {
+    "inside": "urgent care by NPI {provider_number}, outside the network, at ZIP code {zip_code} "
+    "in the service area on {decision_date}; {plan_code} pays for it elsewhere only",
+    None: "urgent care by NPI {provider_number}, outside the network; {plan_code} pays for it "
+    "outside the service area only, and whether this was is not known",
+}
 
 NOTICES = {
     "none": "nobody told us of the admission of {admission_date}",
@@ -356,18 +438,65 @@ INDICATORS = {
     "0": "which no modifier sets apart",
     "1": "and no modifier sets the two apart",
 }
+UNBILLED = {
+    "undecided": "{payer} comes before us, and its decision is not on the claim",
+    "nobody_named": "the claim makes us second and names nobody before us",
+    "member_file": "on {decision_date} {payer} paid before us by the member's file, and its "
+    "decision is not on the claim",
+}
+FILE_KINDS = {
+    "group_health": "a group health plan",
+    "medicare": "Medicare",
+    "working_aged": "the employer's plan of a Working Aged member",
+}
+
+
+def _other_payer_unbilled(f: Facts) -> str:
+    kind = FILE_KINDS.get(f["kind_code"] or "", _plain(f["kind_code"]) or "another payer")
+    name = f["payer_name"]
+    payer = f"{kind} ({name})" if name and f["kind_code"] else name or kind
+    return UNBILLED[f["because"]].format_map({**f, "payer": payer})
+
+
+def _accident_primary(f: Facts) -> str:
+    named = _in_brackets(f["payer_name"])
+    if f["insurer"] == "work":
+        return (
+            f"what was treated is of work: workers' compensation{named} pays first"
+            if f["carc"]
+            else "what was treated is of work, and nobody knows who insures that"
+        )
+    asks = ", and the bill asks for payment on condition" * f["conditional"]
+    return (
+        "what was treated is of a motor accident, and no dated notice tells that the auto "
+        f"insurer{named} has paid, denied or used up its benefits{asks}"
+    )
 
 
 POSITIONS = {"P": "first", "S": "second", "T": "third"}
+UNTOLD = {
+    "position": "who pays first is not told: the claim makes us {place}",
+    "later_payer_paid": "a payer after us has paid already",
+    "document_alone": "another payer's explanation came as a document; its figures are not on the "
+    "claim",
+    "unbilled": "a payer before us has not decided",
+    "no_terms": "the program has no terms for what another payer decided",
+    "unknown_payer": "a line is decided by a payer that is not on the claim, or there twice",
+    "undecided": "a payer before us has not decided: it wants something first, or says that "
+    "another pays first",
+    "no_figures": "a payer before us tells what it paid, and not what became of the rest",
+    "unbalanced": "what a payer before us paid and adjusted is not what was charged",
+    "earlier_missing": "the first payer tells of one before it that is not on the claim",
+    "contradictory": "what the payers before us paid and wrote off is more than was charged",
+}
 
 
 def _coordination(f: Facts) -> str:
-    place = POSITIONS.get(f["responsibility_code"], "one of several")
-    count = f["other_payer_count"]
+    count, place = f["other_payer_count"], POSITIONS.get(f["responsibility_code"], "no certain one")
     others = "no other payer" if not count else (
         "one other payer" if count == 1 else f"{count} other payers"
     )  # fmt: skip
-    return f"the claim makes us the {place} payer and names {others}"
+    return f"{UNTOLD[f['because']].format(place=place)}; the claim names {others}"
 
 
 # ---- what stages find ------------------------------------------------------------------------
@@ -412,6 +541,30 @@ def _plan_exclusion(f: Facts) -> str:
     )
 
 
+def _plan_limit(f: Facts) -> str:
+    count, unit = f["limit_maximum"], f["limit_unit"]
+    condition = f.get("condition_code")
+    return (
+        f"{f['plan_code']} pays for {'one' if count == 1 else count} {unit}{'s' * (count != 1)} of "
+        f"{_plain(f['limit_code'])} in {f['benefit_year_start_date'][:4]}"
+        f"{f' for condition {condition}' if condition else ''}; {f['used']} "
+        f"{'was' if f['used'] == 1 else 'were'} counted before {f['decision_date']} came"
+    )
+
+
+def resolution(f: Facts) -> str:
+    """Who or what ended a pend, in one sentence; empty where nothing did."""
+    end = f["inputs"].get("resolution")
+    if not end:
+        return ""
+    if end["act"] == "lapsed":
+        return (
+            f"it waited for {f['pend_code']} since {end['began_date']} and lapsed on "
+            f"{end['date']}, {_days(end['days'])} later"
+        )
+    return f"{end['act']} by {end['by']} on {end['date']}: {end['note']}"
+
+
 def _syntax(f: Facts) -> str:
     loop = f"loop {f['loop']}" if f["loop"] else ""
     element = f["element"] if f["element"] != f["segment"] else ""
@@ -427,6 +580,10 @@ TELLS: Mapping[str, Words] = {
     "syntax": Words(
         _syntax, "write segment {position}, {segment}, as the implementation guide wants it"
     ),
+    "another_payer": Words("{element}: {cause}", "send it to the payer that it names"),
+    "unreadable_box": Words(
+        "line {position} of the file: {cause}", "write it as docs/paper.md shows it"
+    ),
     "mandatory_field": Words(
         "box {box}, {field} ({element}), is empty", "fill in box {box}, {field} ({element})"
     ),
@@ -441,6 +598,7 @@ TELLS: Mapping[str, Words] = {
     "diagnosis_pointer": Words(
         "{element}: {cause}", "point each line to at most four diagnoses of the claim"
     ),
+    **{each.name: Words("{element}: {cause}", each.mend) for each in RULES},
     # edits: ended by what a payer loads or somebody decides
     "correction": Words(
         _correction, "nothing yet: corrected claims wait until they are carried out"
@@ -459,6 +617,15 @@ TELLS: Mapping[str, Words] = {
         "NPI {npi} is under investigation for fraud",
         "an end of the flag under_review of NPI {npi} (table provider_flags)",
     ),
+    "carve_out": Words(
+        "{services} ({told_by}) on {decision_date} belongs to another administrator: bill "
+        "{administrator}"
+    ),
+    "hospice": Words(
+        _hospice,
+        "a claim that tells by modifier GW or condition 07 that it is unrelated, or a person who "
+        "finds out",
+    ),
     "exact_duplicate": Words(
         "it repeats line {duplicate_of_line} of claim {duplicate_of_claim}: same member, "
         "provider, dates, code, modifiers, units and charge"
@@ -472,6 +639,8 @@ TELLS: Mapping[str, Words] = {
         _timely_filing, "a filing limit of the program that holds on {clock_date}"
     ),
     "referral": Words(_referral, _referral_end),
+    "urgent_out_of_network": Words(_by("area", URGENT), AREA),
+    "prior_authorization": Words(_prior_authorization, AREA),
     "inpatient_notification": Words(_inpatient_notification),
     "approved_facility": Words(_approved_facility),
     "serious_event": Words(
@@ -487,12 +656,20 @@ TELLS: Mapping[str, Words] = {
     "nutrition": Words("{service} ({procedure_code}) on {decision_date} is not paid for"),
     "observation": Words(_by("because", OBSERVED), _by("because", OBSERVED_END)),
     "ncci": Words(_ncci, _ncci_end),
+    "other_payer_unbilled": Words(_other_payer_unbilled),
+    "accident_primary": Words(
+        _accident_primary,
+        "coverage of workers' compensation (table other_coverage), its decision on the claim, or "
+        "a person who says that it is not of work",
+    ),
     "coordination": Words(
-        _coordination, "nothing yet: claims with another payer wait until both are coordinated"
+        _coordination,
+        "a claim whose other payers add up to the cent, or a person who says that we pay first",
     ),
     # stages
     "missing_reference": Words(_missing_reference, _missing_end),
     "plan_exclusion": Words(_plan_exclusion),
+    "plan_limit": Words(_plan_limit),
     "allowed_zero": Words(
         "nothing is allowed for what was charged on {decision_date}", "a price above nothing"
     ),

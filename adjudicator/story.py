@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adjudicator.arithmetic import listed, money, quantity
+from adjudicator.sentences import resolution
 
 if TYPE_CHECKING:
     from adjudicator.explain import Explanation
@@ -57,8 +58,7 @@ def as_text(told: Explanation) -> str:
     out += _wrapped(
         2,
         f"{received['received_date']} in {received['name']}, {c['source_format_code']}, charge "
-        f"{money(c['charge_amount'])}: interchange {received['interchange_number']}, group "
-        f"{received['group_number']}, set {received['set_number']}, bytes "
+        f"{money(c['charge_amount'])}: {_envelope(received)}bytes "
         f"{received['claim_start']} to {received['claim_end']}",
     )
     numbers = [r["line_number"] for r in told.lines]
@@ -89,6 +89,16 @@ def _wrapped(indent: int, text: str, hanging: int = 2) -> list[str]:
     return [line.replace(TIED, " ") for line in lines]
 
 
+def _envelope(received: Part) -> str:
+    """Where it stood in X12's envelopes; nothing of paper, which has none."""
+    if received["interchange_number"] is None:
+        return ""
+    return (
+        f"interchange {received['interchange_number']}, group {received['group_number']}, set "
+        f"{received['set_number']}, "
+    )
+
+
 def _night(night: Part) -> str:
     return f"the night of {night['business_date']} (run {night['run_id']})"
 
@@ -117,6 +127,8 @@ def _finding(f: Part, quoted: Told) -> list[str]:
     line = f", line {f['line_number']}" if f["disposition"] == "reject" and f["line_number"] else ""
     asks = f"{VERBS[f['disposition']]} {code or ''}".rstrip()
     out = _wrapped(2, f"{f['edit']}{line}, {asks}: {f['says']}")
+    if ended := resolution(f):
+        out += _wrapped(4, ended)
     without: dict[str, list[str]] = {}
     for e in f["effects"]:
         if e["effect"] == "none":
@@ -165,14 +177,17 @@ def _line(told: Explanation, row: Part, quoted: Told) -> list[str]:
         out += _wrapped(2, f"price, {priced['basis']}{so_far}: {priced['says']}")
         out += _cited(priced["cites"], quoted)
         out += [*_steps(priced), *_end(priced, "allowed")]
+    beside = row["beside"]
     if shared := row["share"]:
-        out += _share(shared, quoted)
+        out += _share(shared, quoted, alone=beside is not None)
+    if beside:
+        out += _beside(beside, row, quoted)
     if row["balance"]:
         out += _balance(told, row)
     return out
 
 
-def _share(shared: Part, quoted: Told) -> list[str]:
+def _share(shared: Part, quoted: Told, *, alone: bool) -> list[str]:
     mark = " (illustrative figures: the source gives none)" * shared["illustrative"]
     out = _wrapped(2, f"share, {shared['basis']}{mark}")
     out += _cited(shared["cites"], quoted)
@@ -183,7 +198,9 @@ def _share(shared: Part, quoted: Told) -> list[str]:
         )
     out += _steps(shared)
     if shared["steps"] or shared["amount"]:
-        out += _end(shared, "the member owes")
+        out += _end(shared, "alone the member would owe" if alone else "the member owes")
+    if shared["uncollectable"]:
+        out += _wrapped(4, "by the member's status it may not be asked of the member")
     for step in shared["counters"]:
         name, limits = COUNTERS[step["result"]["name"]]
         amounts = ", ".join(
@@ -193,6 +210,31 @@ def _share(shared: Part, quoted: Told) -> list[str]:
         )
         out += _wrapped(
             4, f"{name}{f' ({amounts} a year)' if amounts else ''}: {step['says']} left"
+        )
+    return out
+
+
+def _beside(beside: Part, row: Part, quoted: Told) -> list[str]:
+    """What payers before us left, our payment and the member's share beside them."""
+    told = "told line by line" if beside["by_line"] else "told of the claim as a whole"
+    out = _wrapped(2, f"beside the payers before us, {told}:")
+    if beside["effect"] is None:
+        taken = money(beside["other_payer_amount"])
+        return out + _wrapped(4, f"they took {taken} of the charge; the denial takes the rest")
+    basis = "by our judgement, as 42 CFR 411.33(a) has it" * beside["judgement"]
+    out += _wrapped(4, basis) if basis else []
+    out += _cited(beside["cites"], quoted)
+    out += _wrapped(4, f"they took: {beside['effect']['says']}")
+    for part, end in ((beside["payment"], "we pay"), (beside["owed"], "the member owes")):
+        out += _wrapped(4, part["says"]) if part["says"] else []
+        out += [*_steps(part), *_end(part, end)]
+    if beside["given_back"]:
+        out += _wrapped(4, f"the counters above get back {money(beside['given_back'])}")
+    if not beside["by_line"]:
+        out += _wrapped(
+            4,
+            f"of which this line has {money(beside['other_payer_amount'])} taken, "
+            f"{money(row['paid_amount'])} paid and {money(beside['owed_amount'])} owed",
         )
     return out
 
@@ -236,7 +278,24 @@ def _pended(told: Explanation) -> list[str]:
         out += _wrapped(2, f"{each['pend_code']}{where}: {each['words'] or each['edit']}")
         if each["released_by"]:
             out += _wrapped(4, f"released by {each['released_by']}")
+        if each["began_date"]:
+            out += _wrapped(4, _life(each))
     return [*out, *_wrapped(2, "every night decides the claim again")]
+
+
+def _life(each: Part) -> str:
+    """Since when, whose, what next, until when."""
+    words = f"since {each['began_date']}, with {each['owner'] or 'nobody'}"
+    if each["next_action"]:
+        words += f", to {each['next_action']}"
+    if not each["lapse_date"]:
+        return words
+    end = (
+        f"lapses on {each['lapse_date']} into {each['lapses_into']}"
+        if each["lapses_into"]
+        else f"{'overdue since' if each['overdue'] else 'due by'} {each['lapse_date']}"
+    )
+    return f"{words}; {end}"
 
 
 def _rejected(told: Explanation, quoted: Told) -> list[str]:

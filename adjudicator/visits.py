@@ -3,110 +3,93 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Set
 from datetime import date
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from adjudicator.edits.referral import TOLD, referral
+from adjudicator.pends import RESOLUTION, resolved
+from adjudicator.permits import Asked, as_json, asked, finding_of, told_of
 from adjudicator.pipeline import Batch
+from adjudicator.reference import Reference
 from schemas import frames
 
-LINE = ["claim_id", "line_number"]
-USED_UP_RANK = 940  # after what the stage of benefits finds without counting
-COUNTED = {
-    "claim_id": pl.Int64,
-    "line_number": pl.Int64,
-    "referral_number": pl.String,
-    "visit": pl.Int64,
-    "visit_limit": pl.Int64,
-}
+USED_UP = "visits used up"
+ENDED = ("disposition", "group_code", "carc", "rarc")  # what an end of the pend changes
 
 
-class Asked(NamedTuple):
-    """A line that a referral with a limit covers, maybe beside others: the first to end first."""
-
-    claim_id: int
-    line_number: int
-    day: date
-    provider_number: str | None
-    referrals: Sequence[Mapping[str, Any]]
-
-
-class Visits(NamedTuple):
-    """What the count found: ReferralVisitEntries, Findings, and the lines of counted visits.
-
-    ``lines``: COUNTED; ``visit`` is which one it is under the referral.
-    """
-
-    entries: pl.DataFrame
-    findings: pl.DataFrame
-    lines: pl.DataFrame
-
-
-def count_visits(batch: Batch, stands: pl.Series) -> Visits | None:
-    """Counts the visits of the lines that stand; None where no limit is to be kept.
+class VisitCount:
+    """The visits under referrals with a limit, claim by claim in the order asked.
 
     A visit is one claim-day of a provider under a referral's number [j]. A line takes the first
     of its referrals under which its visit is counted already, or that has one left. A claim of
-    which one line finds none pends AUREQ (001:1493-1494), and consumes nothing.
+    which one line finds none pends AUREQ (001:1493-1494), unless a person or its last day has
+    ended that pend (``resolved``); that line counts nothing.
     """
-    asked = _asked(batch, stands)
-    if not asked:
-        return None
-    used: dict[str, int] = dict(
-        batch.referral_visits.select("referral_number", "visit_count").iter_rows()
-    )
-    entries: list[tuple[int, str, date, int]] = []
-    findings: list[dict[str, Any]] = []
-    counted: list[tuple[int, int, str, int, int]] = []
-    for claim_id, of_claim in groupby(asked, key=lambda line: line.claim_id):
-        lines = list(of_claim)
-        visits, lacking = _visits(lines, used)
-        if lacking:
-            findings += [_used_up(line, lines, used) for line in lacking]
-            continue
+
+    def __init__(self, batch: Batch, stands: pl.Series, reference: Reference) -> None:
+        self.lines = asked(batch, stands, referral, "referrals", TOLD)
+        self.used: dict[str, int] = dict(
+            batch.referral_visits.select("referral_number", "visit_count").iter_rows()
+        )
+        self._ended = _ended(self.lines, batch, reference)
+        self._entries: list[tuple[int, str, date, int]] = []
+        self.told: list[tuple[int, int, str]] = []
+
+    def lacking(self, claim_id: int, without: Set[int]) -> list[dict[str, Any]]:
+        """The findings of the claim's lines for which no visit is left; nothing is counted yet."""
+        lines = self._of(claim_id, without)
+        _, lacking = _visits(lines, self.used)
+        found = [_used_up(line, lines, self.used) for line in lacking]
+        if found and (end := self._ended.get(claim_id)):
+            # the same for every line: it goes by the claim and what was found
+            for each in found:
+                inputs = json.loads(each["inputs"]) | {RESOLUTION: end["resolution"]}
+                each |= {name: end[name] for name in ENDED}
+                each["inputs"] = as_json(inputs)
+        return found
+
+    def take(self, claim_id: int, without: Set[int]) -> None:
+        """Counts the visits of the claim's lines, but for those denied or without one."""
+        visits, _ = _visits(self._of(claim_id, without), self.used)
         days: dict[tuple[str, date], int] = {}
         for (number, day, _), under in visits.items():
-            used[number] = used.get(number, 0) + 1
+            self.used[number] = self.used.get(number, 0) + 1
             days[number, day] = days.get((number, day), 0) + 1
-            counted += [(claim_id, n, number, used[number], limit) for n, limit in under]
-        entries += [(claim_id, number, day, count) for (number, day), count in days.items()]
-    entry = frames.empty(frames.ReferralVisitEntries).schema
-    finding = frames.empty(frames.Findings).schema
-    return Visits(
-        pl.DataFrame(sorted(entries), entry, orient="row"),
-        pl.DataFrame(findings, finding),
-        pl.DataFrame(counted, COUNTED, orient="row"),
-    )
+            for line_number, limit in under:
+                told = {"referral_number": number, "visit": self.used[number],
+                        "visit_limit": limit}  # fmt: skip
+                self.told.append((claim_id, line_number, as_json(told)))
+        self._entries += [(claim_id, number, day, count) for (number, day), count in days.items()]
+
+    def entries(self) -> pl.DataFrame:
+        """ReferralVisitEntries of what was counted."""
+        schema = frames.empty(frames.ReferralVisitEntries).schema
+        return pl.DataFrame(sorted(self._entries), schema, orient="row")
+
+    def _of(self, claim_id: int, without: Set[int]) -> list[Asked]:
+        return [line for line in self.lines.get(claim_id, ()) if line.line_number not in without]
 
 
-def _asked(batch: Batch, stands: pl.Series) -> list[Asked]:
-    """The lines that stand under a referral with a limit, in receipt order."""
-    limited = batch.findings.filter(
-        (pl.col("edit") == referral.name)
-        & (pl.col("disposition") == "inform")
-        & pl.col("inputs").str.contains('"visit_limit":[0-9]')
-    )
-    if limited.is_empty():
-        return []
-    told = pl.Struct(
-        {
-            "decision_date": pl.Date,
-            "provider_number": pl.String,
-            "referrals": pl.List(pl.Struct(TOLD)),
-        }
-    )
-    rows = (
-        limited.join(batch.lines.select(LINE).filter(stands), on=LINE, how="semi")
-        .join(batch.claims.select("claim_id", "receipt_number"), on="claim_id")
-        .sort("receipt_number", *LINE)
-        .select(*LINE, pl.col("inputs").str.json_decode(told))
-        .unnest("inputs")
-    )
-    return [Asked(*row) for row in rows.iter_rows()]
+def _ended(
+    claim_ids: Iterable[int], batch: Batch, reference: Reference
+) -> dict[int, dict[str, Any]]:
+    """What becomes of "visits used up" on a claim where a person or its last day ended that."""
+    if batch.open_pends.is_empty() and batch.overrides.is_empty():
+        return {}
+    schema = frames.empty(frames.Findings).schema
+    rows = [
+        {"claim_id": claim_id, "edit": referral.name, "disposition": referral.disposition,
+         "pend_code": referral.pend_code, "inputs": json.dumps({"because": USED_UP})}
+        for claim_id in claim_ids
+    ]  # fmt: skip
+    ends = resolved(pl.DataFrame(rows, schema), batch, reference)
+    return {
+        row["claim_id"]: row | {RESOLUTION: json.loads(row["inputs"])[RESOLUTION]}
+        for row in ends.filter(pl.col("disposition") != referral.disposition).to_dicts()
+    }
 
 
 def _visits(
@@ -117,7 +100,7 @@ def _visits(
     taken: dict[str, int] = {}
     lacking = []
     for line in lines:
-        for each in line.referrals:
+        for each in line.permits:
             number, limit = each["referral_number"], each["visit_limit"]
             if limit is None:
                 break
@@ -137,27 +120,13 @@ def _visits(
 def _used_up(line: Asked, lines: Iterable[Asked], used: Mapping[str, int]) -> dict[str, Any]:
     """The finding of a line for which no visit is left."""
     inputs = {
-        "because": "visits used up",
+        "because": USED_UP,
         "decision_date": line.day.isoformat(),
         "provider_number": line.provider_number,
         "visits_on_claim": len({(each.day, each.provider_number) for each in lines}),
         "referrals": [
-            {
-                "referral_number": each["referral_number"],
-                "start_date": each["start_date"].isoformat(),
-                "end_date": each["end_date"] and each["end_date"].isoformat(),
-                "visit_limit": each["visit_limit"],
-                "visits_used": used.get(each["referral_number"], 0),
-            }
-            for each in line.referrals
+            {**told_of(each), "visits_used": used.get(each["referral_number"], 0)}
+            for each in line.permits
         ],
     }
-    return {
-        "claim_id": line.claim_id,
-        "line_number": line.line_number,
-        "edit": referral.name,
-        "edit_rank": USED_UP_RANK,
-        "disposition": referral.disposition,
-        "pend_code": referral.pend_code,
-        "inputs": json.dumps(inputs, separators=(",", ":")),
-    }
+    return {**finding_of(line, referral, inputs), "pend_code": referral.pend_code}

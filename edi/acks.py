@@ -13,15 +13,18 @@ every code here means and when it is used.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
+import numpy as np
 import polars as pl
 
 from edi.envelope import ISA_CHECKS, Group, Interchange, TransactionSet
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_file import REFUSING, FileReading, group_refusal
+from edi.syntax import SYNTAX_ELEMENT_CODES
 from edi.text import (
     COMPONENT,
     ELEMENT,
@@ -42,8 +45,6 @@ CODES_SHOWN = 5  # IK502 to IK506, AK905 to AK909
 LAST_POSITION = 999_999  # IK302 takes six digits
 REFERENCE_LENGTH = 35  # CTX01-2
 
-# errors of X12's syntax itself (IK502 5); all others are errors against the guide (I5)
-SYNTAX_ELEMENT_CODES = ("2", "3", "4", "5", "6", "8", "9", "10", "13")
 UNPLACED = {"1": "2", "E": ""}  # what fits nowhere: IK304 where its segment is one of the guide's
 
 ACCEPTED = "A2:20"
@@ -60,6 +61,31 @@ STATUSES_A_SEGMENT = 3  # STC01, STC10 and STC11
 TRACE_LENGTH = 50
 
 
+# of the frames as read, what acknowledgements are made of
+READ: Mapping[str, Sequence[str]] = {
+    "claims": (
+        "claim_id", "claim_type_code", "statement_from_date", "statement_through_date",
+        "admission_date", "discharge_date", "submission_date", "patient_control_number",
+        "patient_last_name", "patient_first_name", "subscriber_number", "clearinghouse_number",
+        "facility_code", "frequency_code", "charge_amount",
+    ),
+    "people": ("claim_id", "role", "middle_name", "suffix"),
+    "lines": (
+        "claim_id", "line_number", "service_from_date", "service_through_date", "charge_amount",
+        "unit_quantity", "procedure_qualifier_code", "modifier_codes", "procedure_code",
+        "revenue_code", "line_control_number", "prescription_number",
+    ),
+    "claim_providers": (
+        "claim_id", "role_code", "entity_type_code", "last_name", "first_name", "middle_name",
+        "suffix", "npi", "tax_number", "other_number",
+    ),
+    "sources": (
+        "claim_id", "set_index", "provider_start", "subscriber_start", "patient_start",
+        "patient_end",
+    ),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Issue:
     """What only the caller knows. The first document gets ``first_control_number``, each further
@@ -74,13 +100,15 @@ class Issue:
 @dataclass(frozen=True)
 class Acknowledgement:
     """One interchange of ours. ``code`` is its TA104 or AK901; of a 277CA WQ where any claim was
-    accepted, else U. ``name`` suggests a file name, unique within the file that is answered."""
+    accepted, else U. ``name`` suggests a file name, unique within the file that is answered;
+    ``position`` is the place there, from 0, of the interchange that it answers."""
 
     name: str
     kind: str
     code: str
     control_number: int
     content: bytes
+    position: int
 
 
 @dataclass(frozen=True)
@@ -93,11 +121,35 @@ class _Due:
     sets: range = range(0)
 
 
+def codes_told(reading: FileReading) -> list[tuple[str, str]]:
+    """For each objection the element of its acknowledgement that tells of it, and the code there;
+    empty where no acknowledgement does."""
+    guides = dict(reading.sets.select("set_index", "guide_code").iter_rows())
+    of_envelopes = {"interchange": "TA105", "group": "AK905", "set": "IK502"}
+    told = []
+    for level, index, name, code, segment_code in reading.objections.select(
+        "level", "set_index", "segment", "code", "segment_code"
+    ).iter_rows():
+        guide = guide_for(guides.get(index, ""))
+        if not segment_code:
+            told.append((of_envelopes.get(level, ""), code if level in of_envelopes else ""))
+        elif guide is None or name not in _segment_ids(guide):
+            told.append(("IK502", "5"))  # RFI 1257
+        elif segment_code == "8":
+            told.append(("IK403", code))
+        else:
+            told.append(("IK304", UNPLACED.get(segment_code, segment_code)))
+    return told
+
+
 def acknowledgement_count(
-    reading: FileReading, frames: Mapping[str, pl.DataFrame] | None = None
+    reading: FileReading,
+    frames: Mapping[str, pl.DataFrame] | None = None,
+    *,
+    without: Collection[int] = (),
 ) -> int:
     """How many documents ``acknowledge`` will write: so many control numbers it takes."""
-    return len(_due(reading, reading.frames if frames is None else frames))
+    return len(_due(reading, reading.frames if frames is None else frames, without))
 
 
 def acknowledge(
@@ -108,6 +160,7 @@ def acknowledge(
     rejections: pl.DataFrame | None = None,
     claim_numbers: pl.DataFrame | None = None,
     refused_sets: Mapping[int, str] | None = None,
+    without: Collection[int] = (),
 ) -> list[Acknowledgement]:
     """Every TA1, 999 and 277CA that is due for a file, in file order.
 
@@ -116,12 +169,13 @@ def acknowledge(
     status_code as ``A7:178`` or ``A6:125:QC``); a claim without one is accepted.
     ``claim_numbers`` (claim_id, claim_number): our own numbers of accepted claims.
     ``refused_sets``: by set_index the status of sets that are refused as a whole, though they
-    could be read.
+    could be read. ``without``: places, from 0, of interchanges that are not answered here, since
+    they were answered before.
 
     Raises ValueError where a control number isn't within 1 to 999999999.
     """
     frames = reading.frames if frames is None else frames
-    due = _due(reading, frames)
+    due = _due(reading, frames, without)
     last = issue.first_control_number + len(due) - 1
     if due and not 0 < issue.first_control_number <= last <= 999_999_999:
         raise ValueError(f"control number {last} isn't within 1 to 999999999")
@@ -149,17 +203,19 @@ def acknowledge(
             code = "WQ" if any(accepted for accepted, _ in sets) else "U"
             texts = [text for _, text in sets]
             content = _in_group(one, number, issue, "HN", GUIDE_277CA, texts)
-        out.append(Acknowledgement(_name(one), one.kind, code, number, content))
+        out.append(Acknowledgement(_name(one), one.kind, code, number, content, one.at - 1))
     return out
 
 
-def _due(reading: FileReading, frames: Mapping[str, pl.DataFrame]) -> list[_Due]:
+def _due(
+    reading: FileReading, frames: Mapping[str, pl.DataFrame], without: Collection[int]
+) -> list[_Due]:
     """What must be written, in file order."""
     with_claims = _with_claims(frames)
     due: list[_Due] = []
     first = 0
     for at, interchange in enumerate(reading.envelope.interchanges, start=1):
-        known = _sender_is_known(interchange)
+        known = _sender_is_known(interchange) and at - 1 not in without
         if known and (interchange.problems or interchange.header[14] == "1"):
             due.append(_Due("TA1", interchange, at))
         for group_at, group in enumerate(interchange.groups, start=1):
@@ -377,6 +433,7 @@ def _notes(reading: FileReading) -> dict[int, _Notes]:
     return notes
 
 
+@cache
 def _segment_ids(guide: Guide) -> frozenset[str]:
     return frozenset(node.segment for node in guide.nodes)
 
@@ -462,6 +519,8 @@ LINE_TEXT = {
 }
 LINE_CODES = {"modifier_codes": (r"[0-9A-Za-z]{2}", 4)}
 UNKNOWN = "UNKNOWN"  # what the guide demands and the claim doesn't say
+LINE_DAYS = ("first_date", "last_date")
+NEVER = 2**31 - 1  # no day, in a column of days
 _ORDERS = 4  # places of parts within a claim: provider, claim, lines
 
 
@@ -575,10 +634,7 @@ def _claims(
 ) -> pl.DataFrame:
     """One row a claim in file order: what a 277CA says of it, and where it stands in one."""
     patients = frames["people"].filter(role="patient").select("claim_id", "middle_name", "suffix")
-    dates = frames["lines"].group_by("claim_id").agg(
-        first_date=pl.col("service_from_date").min(),
-        last_date=pl.coalesce("service_through_date", "service_from_date").max(),
-    )  # fmt: skip
+    dates = _line_days(frames["lines"])
     sources = frames["sources"].select(
         "claim_id", "set_index", "provider_start", "subscriber_start",
         patient_start=pl.when(pl.col("patient_end") > pl.col("patient_start"))
@@ -593,6 +649,8 @@ def _claims(
     for other in (sources, patients, dates, claim_numbers):
         if other is None:
             claims = claims.with_columns(claim_number=pl.lit(None, dtype=pl.String))
+        elif other["claim_id"].equals(claims["claim_id"]):
+            claims = claims.hstack(other.drop("claim_id"))
         else:
             claims = claims.join(other, on="claim_id", how="left", maintain_order="left")
     rejected = pl.col("claim_id").is_in(reasons["claim_id"].unique().implode())
@@ -611,6 +669,24 @@ def _claims(
         last_date=last,
     )
     return _levelled(claims)
+
+
+def _line_days(lines: pl.DataFrame) -> pl.DataFrame:
+    """claim_id, first_date and last_date of the lines of each claim that has lines."""
+    if not lines["claim_id"].is_sorted():
+        lines = lines.sort("claim_id", maintain_order=True)
+    if lines.is_empty():
+        return pl.DataFrame(schema={"claim_id": pl.Int64} | dict.fromkeys(LINE_DAYS, pl.Date))
+    runs = lines["claim_id"].rle().struct
+    out = {"claim_id": runs.field("value")}
+    starts = runs.field("len").cum_sum().shift(1, fill_value=0).to_numpy()
+    first = lines["service_from_date"]
+    last = lines.select(pl.coalesce("service_through_date", first)).to_series()
+    extremes = ((first, np.minimum, NEVER), (last, np.maximum, -NEVER))
+    for name, (day, extreme, none) in zip(LINE_DAYS, extremes, strict=True):
+        found = pl.Series(extreme.reduceat(day.to_physical().fill_null(none).to_numpy(), starts))
+        out[name] = found.set(found == none, None).cast(pl.Date)
+    return pl.DataFrame(out)
 
 
 def _levelled(claims: pl.DataFrame) -> pl.DataFrame:

@@ -223,8 +223,9 @@ class Cells(Columns):
     def __init__(self, elements: Elements, rows: Integers, last: int) -> None:
         self.delimiters = elements.delimiters
         self._count = elements.count[rows]
-        place = elements.first[rows][:, None] + np.arange(last + 1)
-        np.minimum(place, len(elements.separators) - 1, out=place)
+        # what a segment lacks stands at its own end, not in the next one, which may be very long
+        place = np.minimum(np.arange(last + 1), self._count[:, None])
+        place += elements.first[rows][:, None]
         self._start, self._stops = elements.start[rows], elements.separators[place]
         each = np.arange(len(rows))
         ends = self._stops[each, np.clip(self._count, 0, last)]

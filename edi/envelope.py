@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-WINDOW = 1 << 25  # bytes looked at together: a file of any size needs only this much beside itself
-ISA_ELEMENTS = 16
+WINDOW = 1 << 25  # bytes looked at together: of a mapped file no more is held in memory
+CONTROL_BYTES = 10_000  # of a control segment that are looked at; a right one is far shorter
+ISA_ELEMENTS, GS_ELEMENTS = 16, 8
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
 # an ISA with elements of the lengths that it must have
@@ -37,6 +38,12 @@ ISA_CHECKS = (
     (13, "[0-9]{9}", "018", "not a control number of nine digits"),
     (14, "[01]", "019", "neither 0 nor 1"),
     (15, "[PT]", "020", "neither P nor T"),
+)
+# the same of a GS, which is told but refuses nothing; its other elements say who is to be answered
+GS_CHECKS = (
+    (4, "(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])", "not a date"),
+    (5, "([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9]([0-9]{1,2})?)?", "not a time"),
+    (7, "X", "not X"),
 )
 # sets that an acknowledgement can name
 SET_TYPES = ("270", "271", "276", "277", "278", "820", "834", "835", "837")
@@ -67,7 +74,7 @@ class Problem:
     text: str
 
 
-@dataclass
+@dataclass(slots=True)
 class TransactionSet:
     """One ST to SE. ``start`` and ``end`` are byte offsets in the file."""
 
@@ -105,6 +112,11 @@ class Group:
         return self.header[6]
 
     @property
+    def identity(self) -> tuple[str, ...]:
+        """What must be unique within an interchange: GS01, GS02, GS03 and GS06 (RFI 362)."""
+        return (*self.header[1:4], self.number)
+
+    @property
     def guide_code(self) -> str:
         return self.header[8]
 
@@ -123,13 +135,15 @@ class Group:
 
 @dataclass
 class Interchange:
-    """One ISA to IEA; ``header`` holds ISA01 to ISA16 at their own positions."""
+    """One ISA to IEA; ``header`` holds ISA01 to ISA16 at their own positions, ``start`` and
+    ``end`` are byte offsets in the file."""
 
     start: int
     header: list[str]
     delimiters: Delimiters
     groups: list[Group] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    end: int = 0  # byte after its last segment
 
     @property
     def number(self) -> str:
@@ -157,7 +171,7 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
     if position >= len(bytes_):
         envelope.problems.append(Problem("file", "", 0, "the file is empty"))
         return envelope
-    heads = [match.start() for match in _WHOLE_ISA.finditer(data)]
+    heads = list(_whole_isas(data))
     first = position
     while position < len(bytes_):
         head = bytes(data[position : position + 400])
@@ -174,9 +188,27 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
         # another ISA ends an interchange, even in the midst of a segment that was torn off
         following = bisect.bisect_right(heads, position)
         limit = heads[following] if following < len(heads) else len(bytes_)
-        end = _read_segments(data, bytes_[:limit], interchange)
-        position = _skip_padding(bytes_, end)
+        interchange.end = _read_segments(data, bytes_[:limit], interchange)
+        position = _skip_padding(bytes_, interchange.end)
     return envelope
+
+
+def release(data: bytes | mmap.mmap, start: int, stop: int) -> None:
+    """Lets go of the pages of a mapped file between two bytes: what is mapped counts as the
+    program's memory until then. They are read again where they are wanted again."""
+    if isinstance(data, mmap.mmap):
+        start -= start % mmap.PAGESIZE
+        if stop > start:
+            data.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+
+def _whole_isas(data: bytes | mmap.mmap) -> Iterator[int]:
+    for start in range(0, len(data), WINDOW):
+        stop = start + WINDOW
+        for match in _WHOLE_ISA.finditer(data, start, min(stop + ISA_LENGTH, len(data))):
+            if match.start() < stop:
+                yield match.start()
+        release(data, start, min(stop, len(data)))
 
 
 def _skip_padding(bytes_: npt.NDArray[np.uint8], position: int) -> int:
@@ -266,25 +298,44 @@ def _control_segments(
     )
     size = len(bytes_)
     counted_to, ordinal = interchange.start, 0
-    for match in pattern.finditer(data, interchange.start, size):
-        start = match.start(1)
-        ordinal += _count(bytes_, terminator[0], counted_to, start)
-        counted_to = start
-        name = match.group(1).decode("ascii")
-        if name == "ISA":
-            yield _Control("", start, start, ordinal, [])
-            return
-        end = data.find(terminator, start, size)
-        if end < 0:
-            break
-        text = data[start:end].decode("latin-1")
-        elements = text.split(interchange.delimiters.element)
-        yield _Control(name, start, end + 1, ordinal, elements)
-        if name == "IEA":
-            return
+    for first, stop in _windows(data, terminator, interchange.start, size):
+        for match in pattern.finditer(data, first, stop):
+            start = match.start(1)
+            ordinal += _count(bytes_, terminator[0], counted_to, start)
+            counted_to = start
+            name = match.group(1).decode("ascii")
+            if name == "ISA":
+                yield _Control("", start, start, ordinal, [])
+                return
+            end = data.find(terminator, start, size)
+            if end < 0:
+                break
+            text = data[start : min(end, start + CONTROL_BYTES)].decode("latin-1")
+            elements = text.split(interchange.delimiters.element)
+            yield _Control(name, start, end + 1, ordinal, elements)
+            if name == "IEA":
+                return
+        ordinal += _count(bytes_, terminator[0], counted_to, stop)
+        counted_to = max(counted_to, stop)
+        release(data, first, stop)
     last = data.rfind(terminator, interchange.start, size) + 1
     tail = _skip_padding(bytes_, last)
     yield _Control("", size, size, ordinal, ["tail"] if tail < size else [])
+
+
+def _windows(
+    data: bytes | mmap.mmap, terminator: bytes, start: int, size: int
+) -> Iterator[tuple[int, int]]:
+    """Ranges of about WINDOW bytes that follow each other, each but the first beginning with a
+    terminator."""
+    while start < size:
+        stop = start + WINDOW
+        if stop < size:
+            cut = data.rfind(terminator, start + 1, stop)
+            stop = cut if cut > 0 else data.find(terminator, stop, size)
+        stop = stop if 0 < stop < size else size
+        yield start, stop
+        start = stop
 
 
 def _count(bytes_: npt.NDArray[np.uint8], value: int, start: int, stop: int) -> int:
@@ -302,6 +353,7 @@ def _read_segments(
     group: Group | None = None
     set_: TransactionSet | None = None
     set_numbers: set[str] = set()
+    identities: set[tuple[str, ...]] = set()
     end = interchange.start
 
     def close_set(at: int) -> None:
@@ -324,7 +376,7 @@ def _read_segments(
         if control.id == "GS":
             close_group(control.start)
             group = Group(control.start, element[:9])
-            if any(g.number == group.number for g in interchange.groups):
+            if group.identity in identities:
                 group.problems.append(
                     Problem("group", "19", control.start, "GS06 is used twice in the interchange")
                 )
@@ -333,7 +385,18 @@ def _read_segments(
                 interchange.problems.append(
                     Problem("interchange", "024", control.start, f"an invalid GS segment: {text}")
                 )
+            elif group.header[1] != "FA":
+                interchange.problems += [
+                    Problem("interchange", "024", control.start, f"GS{at:02d}: {what}")
+                    for at, pattern, what in GS_CHECKS
+                    if not re.fullmatch(pattern, group.header[at])
+                ]
+                if len(control.elements) > GS_ELEMENTS + 1:
+                    interchange.problems.append(
+                        Problem("interchange", "024", control.start, "GS has too many elements")
+                    )
             interchange.groups.append(group)
+            identities.add(group.identity)
             set_numbers = set()
         elif control.id == "ST":
             close_set(control.start)

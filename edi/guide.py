@@ -308,10 +308,10 @@ class Guide:
     def element_number(self, segment: str, position: int, component: int = 0) -> str:
         """The number of a data element in X12's dictionary; empty where it has none of its own."""
         with self.map.alone:
-            for node in self.map.segments:
-                if node.id != segment or position > len(node.children):
+            for node in self.nodes:
+                if node.segment != segment or position > len(node.judge.children):
                     continue
-                element = node.children[position - 1]
+                element = node.judge.children[position - 1]
                 if component and element.is_composite() and component <= len(element.children):
                     element = element.children[component - 1]
                 number = "" if element.is_composite() else str(element.data_ele)

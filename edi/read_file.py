@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain, islice, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,13 +26,15 @@ from edi.envelope import (
     Problem,
     TransactionSet,
     read_envelope,
+    release,
 )
 from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
-from edi.syntax import Segments, read_segments, screen
+from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
 
 CHUNK_BYTES = 18_000_000
 CHUNKS_AT_A_TIME = 2
+KEPT_OF_LONG = 1000  # bytes of a segment above its limit: enough to see whose it is
 FEW_CHUNKS = 3  # so many or fewer are read in turn: threads would wait for each other's Python
 # envelope problems after which nothing inside is read; the others are reported and reading goes on
 REFUSING = {
@@ -50,6 +54,18 @@ OBJECTIONS = {
     "code": pl.String, "text": pl.String, "segment_code": pl.String, "value": pl.String,
 }  # fmt: skip
 SUBMITTERS = {"set_index": pl.Int64, **HEADERS}
+Frames = dict[str, pl.DataFrame]
+
+
+class Limits(NamedTuple):
+    """The most bytes of a segment (without its terminator), and of a claim with its lines. What
+    stands above claims, each loop for itself, is held to the claim's limit too."""
+
+    segment_bytes: int = 10_000
+    claim_bytes: int = 5_000_000
+
+
+LIMITS = Limits()
 
 
 @dataclass
@@ -72,25 +88,41 @@ class FileReading:
 
     @property
     def claim_count(self) -> int:
-        return self.frames["claims"].height if self.frames else 0
+        return self.frames["sources"].height if self.frames else 0
+
+
+class Place(NamedTuple):
+    """A set's place in its file: first byte, ST02, and the interchange and group around it."""
+
+    start: int
+    number: str
+    isa_offset: int
+    interchange_number: str
+    gs_offset: int
+    group_number: str
+
+
+PLACES = {
+    "start": pl.Int64, "set_number": pl.String, "isa_offset": pl.Int64,
+    "interchange_number": pl.String, "gs_offset": pl.Int64, "group_number": pl.String,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Byte ranges of one group read together, and whose they are.
+    """Byte ranges read together: of one guide, written with the same delimiters.
 
-    ``sets`` names the set each range belongs to, by its place in the file; ``starts`` and
-    ``numbers`` give those sets' first byte and ST02.
+    ``sets`` names the set each range belongs to, by its place in the file; ``places`` tells where
+    those sets stand. ``long``: first byte and length of segments above their limit, of which the
+    ranges hold only the beginning.
     """
 
     spans: list[tuple[int, int]]
     sets: list[int]
-    starts: dict[int, int]
-    numbers: dict[int, str]
+    places: dict[int, Place]
     guide_code: str
     delimiters: Delimiters
-    interchange: tuple[int, str]
-    group: tuple[int, str]
+    long: dict[int, int]
 
 
 @dataclass
@@ -104,65 +136,73 @@ class Part:
     submitters: pl.DataFrame
 
 
-def read_file(data: bytes | mmap.mmap, chunk_bytes: int = CHUNK_BYTES) -> FileReading:
-    """Read an X12 file. Never raises for what is in it: every fault is an objection."""
+def read_file(
+    data: bytes | mmap.mmap,
+    chunk_bytes: int = CHUNK_BYTES,
+    limits: Limits = LIMITS,
+    keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
+) -> FileReading:
+    """Read an X12 file. Never raises for what is in it: every fault is an objection.
+
+    ``keep`` is called for each chunk in file order, with its frames and its objections, and says
+    what is kept of the frames: then the memory a file takes does not grow with it. Whatever it
+    returns has ``claim_id``; ``sources`` with ``set_index`` must be among it.
+    """
     envelope = read_envelope(data)
     reading = FileReading(envelope)
-    sets: list[dict[str, object]] = []
+    sets: list[list[Any]] = []
     objections: list[dict[str, Any]] = [_objection(p) for p in envelope.problems]
-    chunks: list[Chunk] = []
+    readable: list[_Readable] = []
     for interchange in envelope.interchanges:
         objections += [_objection(p) for p in interchange.problems]
         for group in interchange.groups:
             objections += [_objection(p) for p in group.problems]
             reason = group_refusal(interchange, group)
-            readable: list[tuple[int, TransactionSet]] = []
             for set_ in group.sets:
                 index = len(sets)
                 objections += [_objection(p, index) for p in set_.problems]
                 why = reason or _set_refusal(group, set_)
-                sets.append(
-                    {
-                        "set_index": index,
-                        "interchange_number": interchange.number,
-                        "group_number": group.number,
-                        "set_number": set_.number,
-                        "guide_code": set_.guide_code,
-                        "offset": set_.start,
-                        "segment_count": set_.segment_count,
-                        "verdict": "refused" if why else "read",
-                        "reason": why or "",
-                    }
-                )
+                sets.append([
+                    index, interchange.number, group.number, set_.number, set_.guide_code,
+                    set_.start, set_.segment_count, "refused" if why else "read", why or "",
+                ])  # fmt: skip
                 if not why:
-                    readable.append((index, set_))
-            if readable:
-                chunks += _chunks(data, readable, interchange, group, chunk_bytes)
-    parts = _read_chunks(data, chunks)
+                    readable.append((index, set_, interchange, group))
+    kept: list[Frames] = []
+    submitters: list[pl.DataFrame] = []
+    told: list[pl.DataFrame] = [pl.DataFrame(objections, schema=OBJECTIONS)]
+    verdict, reason_at = list(SETS).index("verdict"), list(SETS).index("reason")
     claim_count = 0
-    for part in parts:
-        for objection in part.objections:
-            if objection["claim_id"] is not None:
-                objection["claim_id"] += claim_count
-        objections += part.objections
+    for part in _parts(data, _chunks(data, readable, chunk_bytes, limits), limits):
         for index, why in part.refused.items():
-            if sets[index]["verdict"] == "read":
-                sets[index].update(verdict="refused", reason=why)
-        for name, frame in part.frames.items():
-            part.frames[name] = frame.with_columns(pl.col("claim_id") + claim_count)
+            if sets[index][verdict] == "read":
+                sets[index][verdict], sets[index][reason_at] = "refused", why
+        found = told[0].clear()
+        if part.objections:
+            found = pl.DataFrame(part.objections, schema=OBJECTIONS)
+            found = _in_file_order(found.with_columns(pl.col("claim_id") + claim_count))
+            told.append(found)
+        frames = {
+            name: frame.with_columns(pl.col("claim_id") + claim_count)
+            for name, frame in part.frames.items()
+        }
+        kept.append(keep(frames, found) if keep else frames)
+        submitters.append(part.submitters)
         claim_count += part.claim_count
-    reading.sets = pl.DataFrame(sets, schema=SETS)
-    # what stands above claims is read with each chunk of them, and its faults found again
-    found_ = pl.DataFrame(objections, schema=OBJECTIONS).unique(maintain_order=True)
-    reading.objections = found_.sort("offset", "claim_id", maintain_order=True)
-    if parts:
+    reading.sets = pl.DataFrame(sets, schema=SETS, orient="row")
+    reading.objections = _in_file_order(pl.concat(told))
+    if kept:
         # a set in several chunks has its header in each
-        headers = pl.concat([p.submitters for p in parts])
+        headers = pl.concat(submitters)
         reading.submitters = headers.unique("set_index", keep="first", maintain_order=True)
-        names = parts[0].frames.keys()
-        whole = {n: pl.concat([p.frames[n] for p in parts]) for n in names}
+        whole = {n: pl.concat([frames.pop(n) for frames in kept]) for n in list(kept[0])}
         reading.frames = _without_refused_sets(whole, reading.sets)
     return reading
+
+
+def _in_file_order(objections: pl.DataFrame) -> pl.DataFrame:
+    """Each once: what stands above claims is read, and objected to, with each chunk of them."""
+    return objections.unique(maintain_order=True).sort("offset", "claim_id", maintain_order=True)
 
 
 def refuse_interchange(reading: FileReading, position: int, code: str, text: str) -> None:
@@ -171,11 +211,16 @@ def refuse_interchange(reading: FileReading, position: int, code: str, text: str
     interchange = reading.envelope.interchanges[position]
     problem = Problem("interchange", code, interchange.start, text)
     interchange.problems.append(problem)
-    told = pl.DataFrame([_objection(problem)], schema=OBJECTIONS)
+    told = problems_to_objections([problem])
     found = pl.concat([reading.objections, told])
     reading.objections = found.sort("offset", "claim_id", maintain_order=True)
-    offsets = [s.start for g in interchange.groups for s in g.sets]
-    here = pl.col("offset").is_in(offsets) & (pl.col("verdict") == "read")
+    leave_out(reading, position, text)
+
+
+def leave_out(reading: FileReading, position: int, text: str) -> None:
+    """Take the claims of an interchange out of a reading, without anything being wrong with it:
+    its sets were read, and answered, before."""
+    here = pl.col("set_index").is_in(sets_of(reading, [position])) & (pl.col("verdict") == "read")
     reading.sets = reading.sets.with_columns(
         verdict=pl.when(here).then(pl.lit("refused")).otherwise("verdict"),
         reason=pl.when(here).then(pl.lit(text)).otherwise("reason"),
@@ -184,29 +229,77 @@ def refuse_interchange(reading: FileReading, position: int, code: str, text: str
         reading.frames = _without_refused_sets(reading.frames, reading.sets)
 
 
-def read_chunk(data: bytes | mmap.mmap, chunk: Chunk) -> Part:
+def sets_of(reading: FileReading, positions: Collection[int]) -> list[int]:
+    """The set_index of every set of some interchanges, by their places in the file, from 0."""
+    out: list[int] = []
+    first = 0
+    for at, interchange in enumerate(reading.envelope.interchanges):
+        count = sum(len(group.sets) for group in interchange.groups)
+        if at in positions:
+            out += range(first, first + count)
+        first += count
+    return out
+
+
+def addenda(reading: FileReading) -> list[str]:
+    """Which addenda the groups name whose sets are read by another version of their guide."""
+    own = {name: code for code, (name, _, is_own) in GUIDES.items() if is_own}
+    groups = [group for i in reading.envelope.interchanges for group in i.groups]
+    codes = [group.guide_code for group in groups for _ in group.sets]
+    read = (reading.sets["verdict"] == "read").to_list()
+    return [
+        f"GS08 is {code}, which is read by {own[GUIDES[code][0]]} ({GUIDES[code][0]})"
+        for code in dict.fromkeys(
+            code for code, is_read in zip(codes, read, strict=True) if is_read
+        )
+        if not GUIDES[code][2]
+    ]
+
+
+def read_chunk(data: bytes | mmap.mmap, chunk: Chunk, limits: Limits = LIMITS) -> Part:
     """The claims of a chunk, and the guide's objections to it."""
     guide = guide_for(chunk.guide_code)
     assert guide is not None
     segments = read_segments(data, chunk.spans, guide, chunk.delimiters)
     read = read_claims(segments)
-    objections, refused = _pinned(data, segments, read, chunk)
-    owner = {start: index for index, start in chunk.starts.items()}
+    objections, refused = _pinned(data, segments, read, chunk, limits)
+    owner = {place.start: index for index, place in chunk.places.items()}
     at = [owner[start] for start in segments.offset[read.set_rows].tolist()]
     submitters = read.headers.select(pl.Series("set_index", at, dtype=pl.Int64), pl.all())
     placed = _placed(read, chunk, segments)
     return Part(placed, len(read.claim_rows), objections, refused, submitters)
 
 
-def _read_chunks(data: bytes | mmap.mmap, chunks: Sequence[Chunk]) -> list[Part]:
-    """Each chunk's part, in order; several at a time, since most of the work is not Python's."""
-    with ThreadPoolExecutor(CHUNKS_AT_A_TIME if len(chunks) > FEW_CHUNKS else 1) as threads:
-        parts = list(threads.map(lambda chunk: read_chunk(data, chunk), chunks))
-    for code in {chunk.guide_code for chunk in chunks}:
+def _parts(data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits) -> Iterator[Part]:
+    """Each chunk's part, in order; several at a time, since most of the work is not Python's, and
+    never more than that ahead of whoever takes them."""
+    first = list(islice(chunks, FEW_CHUNKS + 1))
+    at_a_time = CHUNKS_AT_A_TIME if len(first) > FEW_CHUNKS else 1
+    codes: set[str] = set()
+    waiting: deque[tuple[Chunk, Future[Part]]] = deque()
+
+    def taken() -> Part:
+        chunk, future = waiting.popleft()
+        part = future.result()
+        release(data, min(a for a, _ in chunk.spans), max(b for _, b in chunk.spans))
+        return part
+
+    with ThreadPoolExecutor(at_a_time) as threads:
+        for chunk in chain(first, chunks):
+            codes.add(chunk.guide_code)
+            waiting.append((chunk, threads.submit(read_chunk, data, chunk, limits)))
+            if len(waiting) > at_a_time:
+                yield taken()
+        while waiting:
+            yield taken()
+    for code in codes:
         guide = guide_for(code)
         assert guide is not None
         guide.remember()
-    return parts
+
+
+def problems_to_objections(problems: Sequence[Problem]) -> pl.DataFrame:
+    return pl.DataFrame([_objection(p) for p in problems], schema=OBJECTIONS)
 
 
 def _objection(problem: Problem, set_index: int | None = None) -> dict[str, Any]:
@@ -224,10 +317,10 @@ def group_refusal(interchange: Interchange, group: Group) -> str | None:
         for p in problems:
             if p.code in REFUSING[level]:
                 return p.text
-    if any(not set_.is_answerable for set_ in group.sets):
-        return "ST01 or ST02 of a set of its group can't be read"
     if group.header[1] != "HC":
         return f"GS01 is {_code(group.header[1])}: not a claims group (HC)"
+    if any(not set_.is_answerable for set_ in group.sets):
+        return "ST01 or ST02 of a set of its group can't be read"
     if not group.is_answerable:
         return "GS02, GS03 or GS06 is not what the guide asks for"
     if guide_for(group.guide_code) is None:
@@ -254,95 +347,170 @@ def _code(text: str) -> str:
     return text if known else "unreadable"
 
 
+_Readable = tuple[int, TransactionSet, Interchange, Group]
+
+
 def _chunks(
-    data: bytes | mmap.mmap,
-    sets: Sequence[tuple[int, TransactionSet]],
-    interchange: Interchange,
-    group: Group,
-    chunk_bytes: int,
+    data: bytes | mmap.mmap, sets: Iterable[_Readable], chunk_bytes: int, limits: Limits
 ) -> Iterator[Chunk]:
-    """Whole sets together up to ``chunk_bytes``; a larger set is cut where an HL 20, else 22,
-    begins, what stands above it repeated before each piece."""
-    starts = {index: set_.start for index, set_ in sets}
-    numbers = {index: set_.number for index, set_ in sets}
-
-    def chunk(spans: list[tuple[int, int]], owners: list[int]) -> Chunk:
-        return Chunk(
-            spans,
-            owners,
-            {i: starts[i] for i in owners},
-            {i: numbers[i] for i in owners},
-            group.guide_code,
-            interchange.delimiters,
-            (interchange.start, interchange.number),
-            (group.start, group.number),
-        )
-
+    """Whole sets together up to ``chunk_bytes``, as long as guide and delimiters are the same; a
+    larger set is cut between claims, what stands above the cut repeated after it."""
     spans: list[tuple[int, int]] = []
     owners: list[int] = []
+    places: dict[int, Place] = {}
     size = 0
-    for index, set_ in sets:
+    last: tuple[str, Delimiters] | None = None
+
+    def chunk(spans: list[tuple[int, int]], owners: list[int], places: dict[int, Place]) -> Chunk:
+        assert last is not None
+        return Chunk(spans, owners, places, *last, {})
+
+    for index, set_, interchange, group in sets:
         length = set_.end - set_.start
-        if spans and size + length > chunk_bytes:
-            yield chunk(spans, owners)
-            spans, owners, size = [], [], 0
+        here = (_usual_code(group.guide_code), interchange.delimiters)
+        if spans and (size + length > chunk_bytes or here != last):
+            yield _within_limits(data, chunk(spans, owners, places), chunk_bytes, limits)
+            spans, owners, places, size = [], [], {}, 0
+        last = here
+        place = Place(
+            set_.start, set_.number, interchange.start, interchange.number, group.start,
+            group.number,
+        )  # fmt: skip
         if length > chunk_bytes:
             for piece in _pieces(data, set_, interchange.delimiters, chunk_bytes):
-                yield chunk(piece, [index] * len(piece))
+                one = chunk(piece, [index] * len(piece), {index: place})
+                yield _within_limits(data, one, chunk_bytes, limits)
             continue
         spans.append((set_.start, set_.end))
         owners.append(index)
+        places[index] = place
         size += length
     if spans:
-        yield chunk(spans, owners)
+        yield _within_limits(data, chunk(spans, owners, places), chunk_bytes, limits)
+
+
+def _usual_code(code: str) -> str:
+    """The code of the guide that this one is read by."""
+    return next(c for c, known in GUIDES.items() if known[:2] == GUIDES[code][:2])
+
+
+def _opening(delimiters: Delimiters, *kinds: bytes) -> re.Pattern[bytes]:
+    """Where one of these begins: a segment id, or an HL of a level (``HL20``), which is then the
+    match's group."""
+    e, t = (re.escape(c.encode("latin-1")) for c in (delimiters.element, delimiters.terminator))
+    element = rb"[^" + e + t + rb"]*"
+    levels = b"|".join(k[2:] for k in kinds if k[:2] == b"HL" and len(k) > 2)
+    level = rb"HL" + e + element + e + element + e + rb"(" + levels + rb")[" + e + t + rb"]"
+    names = b"|".join(k for k in kinds if k[:2] != b"HL" or len(k) == 2)
+    either = rb"|".join([level] * bool(levels) + [rb"(?:" + names + rb")" + e] * bool(names))
+    return re.compile(t + rb"[\r\n]*(?=" + either + rb")")
 
 
 def _pieces(
     data: bytes | mmap.mmap, set_: TransactionSet, delimiters: Delimiters, chunk_bytes: int
 ) -> Iterator[list[tuple[int, int]]]:
-    e, t = (re.escape(c.encode("latin-1")) for c in (delimiters.element, delimiters.terminator))
-    level = re.compile(
-        t
-        + rb"[\r\n]*(?=HL"
-        + e
-        + rb"[^"
-        + e
-        + t
-        + rb"]*"
-        + e
-        + rb"[^"
-        + e
-        + t
-        + rb"]*"
-        + e
-        + rb"(20|22)["
-        + e
-        + t
-        + rb"])"
-    )
-    begins = [(m.end(), m.group(1) == b"20") for m in level.finditer(data, set_.start, set_.end)]
-    if not begins:
+    """A set in pieces of about ``chunk_bytes``: cut where an HL 20, else 22, begins; where those
+    are far apart, between two claims of one patient."""
+
+    def found(*kinds: bytes) -> list[tuple[int, bytes]]:
+        pattern = _opening(delimiters, *kinds)
+        matches = pattern.finditer(data, set_.start, set_.end)
+        return [(m.end(), (m.group(1) if m.re.groups else None) or b"") for m in matches]
+
+    marks = found(b"HL20", b"HL22")
+    ends = [position for position, _ in marks[1:]] + [set_.end]
+    if any(b - a > 2 * chunk_bytes for (a, _), b in zip(marks, ends, strict=False)):
+        marks = found(b"HL20", b"HL22", b"HL23", b"CLM")
+        ends = [position for position, _ in marks[1:]] + [set_.end]
+    if not marks:
         yield [(set_.start, set_.end)]
         return
-    header = (set_.start, begins[0][0])
-    start = begins[0][0]
-    prefix: list[tuple[int, int]] = []
-    provider: tuple[int, int] | None = None  # the billing provider's loop before this level
-    for at, (position, is_provider) in enumerate(begins):
-        if is_provider:
-            end = begins[at + 1][0] if at + 1 < len(begins) else set_.end
-            provider = (position, end)
-        # a provider cut off from its first subscriber would seem to have none
-        whole = is_provider or provider is None or provider[1] < position
+    header = (set_.start, marks[0][0])
+    start = marks[0][0]
+    above: dict[bytes, tuple[int, int]] = {}  # the loops over this place, without their claims
+    repeated: list[tuple[int, int]] = []
+    before = b"20"
+    for (position, kind), end in zip(marks, ends, strict=True):
+        provider = above.get(b"20")
+        # a level cut off from the first that stands below it would seem to have nothing
+        whole = (
+            kind == b"20"
+            or (kind == b"22" and (provider is None or provider[1] < position))
+            or (kind == b"" and before == b"")
+        )
         if position - start >= chunk_bytes and whole:
-            yield [header, *prefix, (start, position)]
+            yield [header, *repeated, (start, position)]
             start = position
-            prefix = [provider] if provider and not is_provider else []
-    yield [header, *prefix, (start, set_.end)]
+            repeated = [span for level, span in above.items() if level < (kind or b"99")]
+        if kind:
+            above = {level: span for level, span in above.items() if level < kind}
+            above[kind] = (position, end)
+        before = kind
+    yield [header, *repeated, (start, set_.end)]
+
+
+def _within_limits(
+    data: bytes | mmap.mmap, chunk: Chunk, chunk_bytes: int, limits: Limits
+) -> Chunk:
+    """The chunk without what is above its limit, but for the beginning that shows it is."""
+    terminator = chunk.delimiters.terminator.encode("latin-1")
+    spans: list[tuple[int, int]] = []
+    owners: list[int] = []
+    for (first, stop), owner in zip(chunk.spans, chunk.sets, strict=True):
+        start = first
+        for begin, end in _long_segments(data, first, stop, terminator, limits.segment_bytes):
+            chunk.long[begin] = end - begin
+            spans.append((start, begin + min(limits.segment_bytes, KEPT_OF_LONG)))
+            owners.append(owner)
+            start = end
+        spans.append((start, stop))
+        owners.append(owner)
+    chunk.spans[:], chunk.sets[:] = spans, owners
+    if sum(b - a for a, b in spans) > 2 * chunk_bytes + limits.claim_bytes:
+        _cut_claims(data, chunk, terminator, limits.claim_bytes)
+    return chunk
+
+
+def _long_segments(
+    data: bytes | mmap.mmap, start: int, stop: int, terminator: bytes, limit: int
+) -> Iterator[tuple[int, int]]:
+    """First byte and terminator of the segments with more bytes than ``limit``: steps of that
+    length, so that hardly a byte is looked at."""
+    while start < stop:
+        last = data.rfind(terminator, start, min(start + limit + 1, stop))
+        if last < 0:
+            while start < stop and data[start : start + 1] in (b"\r", b"\n"):
+                start += 1
+            last = data.find(terminator, start, stop)
+            if last < 0:
+                return
+            if last - start > limit:
+                yield start, last
+        start = last + 1
+
+
+def _cut_claims(data: bytes | mmap.mmap, chunk: Chunk, terminator: bytes, limit: int) -> None:
+    """Claims, and loops above claims, cut after the segment in which they pass their limit."""
+    opening = _opening(chunk.delimiters, b"HL", b"CLM", b"SE")
+    spans: list[tuple[int, int]] = []
+    owners: list[int] = []
+    for (first, stop), owner in zip(chunk.spans, chunk.sets, strict=True):
+        start = first
+        marks = [first, *(m.end() for m in opening.finditer(data, first, stop)), stop]
+        for a, b in pairwise(marks):
+            cut = data.find(terminator, a + limit, b) + 1 if b - a > limit else 0
+            if 0 < cut < b:
+                spans.append((start, cut))
+                owners.append(owner)
+                start = b
+        if start < stop:
+            spans.append((start, stop))
+            owners.append(owner)
+    chunk.spans[:], chunk.sets[:] = spans, owners
 
 
 def _pinned(
-    data: bytes | mmap.mmap, segments: Segments, read: ReadClaims, chunk: Chunk
+    data: bytes | mmap.mmap, segments: Segments, read: ReadClaims, chunk: Chunk, limits: Limits
 ) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """The objections of a chunk, each at its claims or its set; and the sets refused by them."""
     found = screen(segments)
@@ -366,6 +534,22 @@ def _pinned(
         )
         for row, loop, ref, text in read.problems
     ]
+    large = _above_limits(segments, read, chunk, limits)
+    cut = {row for row, *_, code in large if code == "5"}  # what is left of them says nothing
+    rows = [found for found in rows if found[0] not in cut] if cut else rows
+    rows += [
+        (
+            row,
+            nodes[segments.node[row]].segment,
+            nodes[segments.node[row]].loop,
+            nodes[segments.node[row]].segment,
+            code,
+            text,
+            "8" if code == "5" else code,
+            "",
+        )
+        for row, text, code in large
+    ]
     objections: list[dict[str, Any]] = []
     refused: dict[int, str] = {}
     if not rows:
@@ -386,8 +570,8 @@ def _pinned(
         owner = int(owners[np.flatnonzero((starts <= offset) & (offset < stops))[0]])
         above = guide.nodes[segments.node[row]].loops
         claims = _claims_under(read.claim_rows, levels, above, row, len(segments))
-        position = counted.within(chunk.starts[owner], offset)
-        whole_set = segment == "HL" or not len(claims)
+        position = counted.within(chunk.places[owner].start, offset)
+        whole_set = (segment == "HL" and text != CHILD_FLAG) or not len(claims)
         base_row = {
             "set_index": owner, "segment_position": position, "offset": offset, "loop": loop,
             "segment": segment, "reference": reference, "code": code, "text": text,
@@ -400,6 +584,39 @@ def _pinned(
         else:
             objections += [{"level": "claim", "claim_id": int(c), **base_row} for c in claims]
     return objections, refused
+
+
+def _above_limits(
+    segments: Segments, read: ReadClaims, chunk: Chunk, limits: Limits
+) -> list[tuple[int, str, str]]:
+    """Row, text and code of segments, claims and loops above claims that are too large: a segment
+    as one with too long an element (IK403 5), a claim as one with too many loops (IK304 4)."""
+    if not len(segments):
+        return []
+    found: list[tuple[int, str, str]] = []
+    nodes = segments.guide.nodes
+    opening = [n.index for n in nodes if n.segment in ("ST", "HL", "SE")]
+    begins = np.sort(np.concatenate([read.claim_rows, segments.rows_of(opening)]))
+    last = np.append(begins[1:], len(segments)) - 1
+    sizes = segments.stop[last] - segments.offset[begins]
+    cut = np.flatnonzero(np.isin(segments.offset, list(chunk.long))) if chunk.long else ()
+    for row in map(int, cut):
+        size = chunk.long[int(segments.offset[row])]
+        text = (
+            f"the segment has {size} bytes, above segment_bytes_limit {limits.segment_bytes}; "
+            "send one that the guide allows"
+        )
+        found.append((row, text, "5"))
+        # it counts once, not as a part of its claim too
+        sizes[np.searchsorted(begins, row, side="right") - 1] -= size
+    for at in np.flatnonzero(sizes > limits.claim_bytes).tolist():
+        is_claim = nodes[segments.node[begins[at]]].segment == "CLM"
+        text = (
+            f"{'the claim' if is_claim else 'what stands above claims'} has more bytes than "
+            f"claim_bytes_limit {limits.claim_bytes}; send it in several parts"
+        )
+        found.append((int(begins[at]), text, "4"))
+    return found
 
 
 class _Position:
@@ -448,15 +665,16 @@ def _placed(read: ReadClaims, chunk: Chunk, segments: Segments) -> dict[str, pl.
     order = np.argsort(starts, kind="stable")
     at = np.searchsorted(starts[order], segments.offset[read.claim_rows], side="right") - 1
     owner = np.array(chunk.sets, dtype=np.int64)[order][at] if len(at) else at
-    isa_offset, interchange_number = chunk.interchange
-    gs_offset, group_number = chunk.group
+    sets = sorted(chunk.places)
+    of_set = np.searchsorted(sets, owner)
+    places = [chunk.places[index] for index in sets]
+    claims = pl.DataFrame(places, schema=PLACES, orient="row").select(
+        pl.all().gather(pl.Series(of_set, dtype=pl.Int64))
+    )
     out["sources"] = out["sources"].with_columns(
-        isa_offset=pl.lit(isa_offset, dtype=pl.Int64),
-        gs_offset=pl.lit(gs_offset, dtype=pl.Int64),
-        interchange_number=pl.lit(interchange_number),
-        group_number=pl.lit(group_number),
+        claims.select("isa_offset", "gs_offset", "interchange_number", "group_number"),
         set_index=pl.Series(owner, dtype=pl.Int64),
-        set_number=pl.Series([chunk.numbers[i] for i in owner.tolist()], dtype=pl.String),
+        set_number=claims["set_number"],
     )
     return out
 

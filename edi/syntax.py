@@ -36,6 +36,7 @@ ELEMENT_ERRORS = {
     "10": "two elements stand together that exclude each other",
     "13": "the composite has too many components",
     "I10": "an element is used that the guide does not use here",
+    "I13": "an element is used that the guide does not use beside another",
 }
 SEGMENT_ERRORS = {
     "1": "the segment fits nowhere at this point",
@@ -45,6 +46,10 @@ SEGMENT_ERRORS = {
     "8": "the segment has element errors",
     "E": "an empty segment",
 }
+# what X12 asks of segments together (SNIP 4), of which pyx12 judges none
+CHILD_FLAG = "HL04 does not say rightly whether patients stand below"
+SELF_WITH_DEPENDENT = "SBR02 says that the insured is the patient, yet every claim is a dependent's"
+SITUATIONS = (CHILD_FLAG, SELF_WITH_DEPENDENT)
 FINDINGS = {
     "row": pl.Int64,
     "segment": pl.String,
@@ -59,6 +64,20 @@ FINDINGS = {
 PERSONS = ("2000B", "2000C", "2010BA", "2010CA", "2330A")
 TELLING = ("NM1", "N2", "N3", "N4", "DMG", "REF", "PER", "PAT", "NTE", "K3", "PWK")
 Found = tuple[int, str, str, str, str, str, str, str]
+
+
+# errors of X12's syntax itself (IK502 5, SNIP 1); all others are errors against the guide (I5)
+SYNTAX_ELEMENT_CODES = ("2", "3", "4", "5", "6", "8", "9", "10", "13")
+
+
+def snip_level(segment_code: str, code: str, text: str) -> int:
+    """The SNIP level of an objection: 1 X12's own syntax, envelopes included, 2 the guide, 4 a
+    situation that segments tell."""
+    if text in SITUATIONS:
+        return 4
+    if segment_code == "8":
+        return 1 if code in SYNTAX_ELEMENT_CODES else 2
+    return 1 if segment_code in ("", "E") else 2
 
 
 @dataclass(frozen=True)
@@ -115,7 +134,10 @@ def read_segments(
     lengths = np.array([b - a for a, b in spans], dtype=np.int64)
     piece_starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     piece = np.searchsorted(piece_starts, placed.start, side="right") - 1
-    shift = np.array([a for a, _ in spans], dtype=np.int64)[piece] - piece_starts[piece]
+    moved = np.array([a for a, _ in spans], dtype=np.int64) - piece_starts
+    shift = after = moved[piece]
+    if any(data[b - 1] != text[-1] for _, b in spans[:-1]):  # a segment goes on in the next span
+        after = moved[np.searchsorted(piece_starts, placed.stop, side="right") - 1]
     tokens = _tokens(elements, guide).tolist()
     rows = accumulate(tokens, operator.getitem, initial=guide.start)
     next(rows)
@@ -127,7 +149,7 @@ def read_segments(
     order = np.argsort(known, kind="stable").astype(np.int64)
     bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
     return Segments(
-        elements, placed.start + shift, placed.stop + 1 + shift, node, fits, order, bounds, guide,
+        elements, placed.start + shift, placed.stop + 1 + after, node, fits, order, bounds, guide,
         delimiters,
     )  # fmt: skip
 
@@ -241,6 +263,7 @@ def screen(segments: Segments) -> pl.DataFrame:
                 )
     found.extend(_counts(segments))
     found.extend(_numbering(segments))
+    found.extend(_families(segments))
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
 
 
@@ -394,4 +417,54 @@ def _numbering(segments: Segments) -> list[Found]:
             )
             for at in np.flatnonzero(sent != due).tolist()
         )
+    return found
+
+
+def _families(segments: Segments) -> list[Found]:
+    """HL04 of a subscriber is 1 where patients (2000C) stand below it, else 0; and SBR02, which
+    calls the subscriber the patient, wants a claim of the subscriber's own where there are any.
+    """
+    nodes = segments.guide.nodes
+
+    def rows(loop: str, segment: str) -> Integers:
+        return segments.rows_of([n.index for n in nodes if (n.loop, n.segment) == (loop, segment)])
+
+    subscribers, patients = rows("2000B", "HL"), rows("2000C", "HL")
+    if not len(subscribers):
+        return []
+    after = np.append(subscribers[1:], len(segments))
+    child = np.searchsorted(patients, subscribers)  # the first that can be its own
+    own_end = np.append(patients, len(segments))[child]  # where its first patient begins
+    has_child = own_end < after
+    # HL04 is one character, the last: its byte is enough, and quick
+    elements = segments.elements
+    last = elements.stop[subscribers] - 1
+    flag = elements.bytes[last]
+    alone = elements.bytes[last - 1] == ord(segments.delimiters.element)
+    wrong = alone & (elements.count[subscribers] == 4) & ((flag == 48) | (flag == 49))
+    wrong &= (flag == 49) != has_child
+    found: list[Found] = [
+        (row, "HL", "2000B", "HL04", "8", "7", CHILD_FLAG, "")
+        for row in subscribers[wrong].tolist()
+    ]
+    parents = np.flatnonzero(has_child)
+    insured = rows("2000B", "SBR")
+    if not len(parents) or not len(insured):
+        return found
+    claims = rows("2300", "CLM")
+    own = np.searchsorted(claims, own_end[parents]) - np.searchsorted(claims, subscribers[parents])
+    any_below = np.searchsorted(claims, after[parents]) > np.searchsorted(
+        claims, subscribers[parents]
+    )
+    parents = parents[(own == 0) & any_below]
+    at = np.searchsorted(np.append(insured, len(segments)), subscribers[parents])
+    at = at[np.append(insured, len(segments))[at] < own_end[parents]]  # its own, where it has one
+    # SBR01 is one character: SBR02 begins six bytes on
+    begins = elements.start[insured[at]]
+    at = at[(elements.bytes[begins + 6] == 49) & (elements.bytes[begins + 7] == 56)]
+    cells = elements.of(insured[at], 2)
+    found.extend(
+        (row, "SBR", "2000B", "SBR02", "8", "I13", SELF_WITH_DEPENDENT, "")
+        for row in insured[at][cells.is_one_of(cells[2], ["18"])].tolist()
+    )
     return found

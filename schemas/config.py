@@ -20,6 +20,8 @@ class Config(Strict):
     )
     business_date: date | None = None
     file_bytes_limit: PositiveInt = 4_000_000_000
+    segment_bytes_limit: PositiveInt = 10_000
+    claim_bytes_limit: PositiveInt = 5_000_000
     chunk_bytes: PositiveInt = 18_000_000
     system_pends_limit: PositiveInt = Field(
         default=100, description="more claims than this that fail inside stop the night"

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from schemas.program import Citation, Strict
 
+CMS1500, UB04 = "CMS-1500", "UB-04"
+FORMATS = {CMS1500: "CMS1500", UB04: "UB04"}  # the frames' source_format_code of paper
+FORM = "form"  # instead of a loop, where a frame asks for one
 COLUMN = re.compile(r"(?P<frame>[a-z_]+)(\[(?P<row>[A-Za-z0-9_]+)\])?(\.(?P<columns>[a-z_|]+))?")
 
 

@@ -30,8 +30,8 @@ def number(description: str, *, required: bool = False) -> dy.Int64:
     return dy.Int64(nullable=not required, description=description)
 
 
-def quantity(description: str) -> dy.Int64:
-    return dy.Int64(nullable=True, description=f"{description}; thousandths")
+def quantity(description: str, *, required: bool = False) -> dy.Int64:
+    return dy.Int64(nullable=not required, description=f"{description}; thousandths")
 
 
 def date(description: str, *, required: bool = False) -> dy.Date:
@@ -280,13 +280,16 @@ class Notes(dy.Schema):
 
 
 class Attachments(dy.Schema):
-    """One row a PWK, or a paper record's attachment."""
+    """One row a PWK, which announces a document, or a document that came with a paper claim."""
 
     claim_id = number(CLAIM, required=True)
     line_number = number(LINE_OR_CLAIM)
-    report_type_code = text("PWK01", required=True)
+    report_type_code = text("PWK01; null on paper")
     transmission_code = text("PWK02")
     control_number = text("PWK06")
+    kind_code = text("paper: eob, auto_notice, description or notes; null of a PWK")
+    document_date = date("paper: the day on the document")
+    payer_name = text("paper: whose document")
 
 
 class Certifications(dy.Schema):
@@ -351,7 +354,8 @@ class OtherPayerAdjustments(dy.Schema):
 
 
 class ClaimSources(dy.Schema):
-    """Where a claim's bytes stand in its file: what a later night needs to read it again."""
+    """Where a claim's bytes stand in its file: what a later night needs to read it again. Of paper
+    the claim is its line; there is no envelope, and all else is empty."""
 
     claim_id = key(CLAIM)
     file_id = number("the stored file", required=True)
@@ -472,6 +476,54 @@ class ReferralVisits(dy.Schema):
     visit_count = number("visits counted", required=True)
 
 
+class AuthorizationUnits(dy.Schema):
+    """One row how many units of an authorization were used before tonight."""
+
+    authorization_number = dy.String(primary_key=True, description="the authorization")
+    unit_quantity = quantity("units counted", required=True)
+
+
+class BenefitUses(dy.Schema):
+    """One row a visit or day that counted to a limit of a member's plan before tonight."""
+
+    member_id = dy.String(primary_key=True, description="whose counter")
+    plan_code = dy.String(primary_key=True, description="the plan")
+    limit_code = dy.String(primary_key=True, description="the limit")
+    condition_code = dy.String(
+        primary_key=True, description="the condition treated, where it is counted apart; else empty"
+    )
+    benefit_year_start_date = dy.Date(primary_key=True, description="first day of the year")
+    use_date = dy.Date(primary_key=True, description="the day")
+    provider_number = dy.String(
+        primary_key=True, description="rendering NPI of the line, else of the claim, else billing"
+    )
+    use_count = number("by how many claims, those taken back left out", required=True)
+
+
+class OpenPends(dy.Schema):
+    """One row what a claim brought forward waited for on the night before."""
+
+    claim_id = key(CLAIM)
+    pend_code = dy.String(primary_key=True, description="what it waited for")
+    began_date = date("the first of the unbroken nights it waited for that", required=True)
+
+
+class Overrides(dy.Schema):
+    """One row a person's act on a claim that waits: its pend released, or denied."""
+
+    override_number = key("order of the acts, from 1")
+    claim_id = number(CLAIM, required=True)
+    act = dy.String(regex="^(released|denied)$", description="what the person did")
+    edit = text("released: whose pends of this claim are passed")
+    pend_code = text("denied: what the claim waited for")
+    group_code = text("CAS01 of the denial")
+    carc = text("CARC of the denial")
+    rarc = text("its remark")
+    made_date = date("the day of the act", required=True)
+    made_by = text("who did it", required=True)
+    note = text("why", required=True)
+
+
 class Findings(dy.Schema):
     """One row what a validation or an edit reported."""
 
@@ -530,6 +582,23 @@ class SharedLines(PricedLines):
     benefit_inputs = text("the cost-share terms and counters used, as JSON")
 
 
+class CoordinatedLines(dy.Schema):
+    """One row a line that payers before us decided: *coordinate*'s answer for *settle*."""
+
+    claim_id = key(CLAIM)
+    line_number = key(LINE)
+    other_payer_amount = amount("OA-23: what they paid or wrote off of the charge", required=True)
+    deductible_amount = amount("PR-1 beside them", required=True)
+    coinsurance_amount = amount("PR-2 beside them", required=True)
+    copay_amount = amount("PR-3 beside them", required=True)
+    paid_amount = amount("what we pay beside them", required=True)
+    counts_owed = dy.Bool(
+        description="whether accumulators count the shares here, not those of a line paid alone"
+    )
+    share_stands = dy.Bool(description="whether the member owes all that we would share alone")
+    coordination_inputs = text("the figures it was coordinated from, as JSON")
+
+
 class AccumulatorEntries(dy.Schema):
     """One row what one claim version added to a member's counters of one benefit year."""
 
@@ -550,6 +619,48 @@ class ReferralVisitEntries(dy.Schema):
     referral_number = dy.String(primary_key=True, description="the referral")
     visit_date = dy.Date(primary_key=True, description="the day")
     visit_count = number("a visit for each provider of the claim", required=True)
+
+
+class AuthorizationUnitEntries(dy.Schema):
+    """One row the units of one claim version under one authorization."""
+
+    claim_id = key(CLAIM)
+    authorization_number = dy.String(primary_key=True, description="the authorization")
+    unit_quantity = quantity("units of the lines under it", required=True)
+
+
+class BenefitUseEntries(dy.Schema):
+    """One row a visit or day of one claim version that counts to a limit of the member's plan."""
+
+    claim_id = key(CLAIM)
+    member_id = dy.String(primary_key=True, description="whose counter")
+    plan_code = dy.String(primary_key=True, description="the plan")
+    limit_code = dy.String(primary_key=True, description="the limit")
+    condition_code = dy.String(
+        primary_key=True, description="the condition treated, where it is counted apart; else empty"
+    )
+    benefit_year_start_date = dy.Date(primary_key=True, description="first day of the year")
+    use_date = dy.Date(primary_key=True, description="the day")
+    provider_number = dy.String(
+        primary_key=True, description="rendering NPI of the line, else of the claim, else billing"
+    )
+    use_count = number("1; -1 gives it back", required=True)
+
+
+class Pends(dy.Schema):
+    """One row a pend code of a claim on one night, and what became of it."""
+
+    claim_id = key(CLAIM)
+    pend_code = dy.String(primary_key=True, description="what it waits for")
+    state = dy.String(
+        regex="^(waits|released|denied|lapsed|ended)$",
+        description="released and denied by a person's act, lapsed on its last day, ended: no "
+        "longer found",
+    )
+    began_date = date("the first of the unbroken nights it waited for that", required=True)
+    owner = text("the work queue that looks after it")
+    lapse_date = date("its last day, on which it lapses or becomes overdue")
+    overdue = dy.Bool(nullable=False, description="whether it waits on or after that day")
 
 
 class Adjustments(dy.Schema):
@@ -584,6 +695,9 @@ class DecidedLines(SharedLines):
 
     paid_amount = amount("charge − Σ adjustments", required=True)
     line_disposition = dy.String(regex="^(paid|denied|pended)$", description="the line's fate")
+    coordination_inputs = text(
+        "what payers before us left of the line and what we pay beside them, as JSON"
+    )
 
 
 # ---- remittance: what the 835 writer reads ---------------------------------------------------

@@ -45,6 +45,61 @@ class CareCodes(Strict):
     procedure_codes: tuple[str, ...] = ()
 
 
+class ServiceCodes(Strict):
+    """Codes any one of which tells that a line is of a kind; a range includes both ends."""
+
+    benefit_categories: tuple[str, ...] = ()
+    procedure_ranges: tuple[tuple[str, str], ...] = ()
+    revenue_ranges: tuple[tuple[str, str], ...] = ()
+    bill_types: tuple[str, ...] = Field(default=(), description="first two digits")
+    modifiers: tuple[str, ...] = ()
+    condition_codes: tuple[str, ...] = Field(default=(), description="of the line's claim")
+    specialties: tuple[str, ...] = Field(
+        default=(), description="first characters of the provider's taxonomy code"
+    )
+
+
+class CarveOut(Span):
+    """Services that another administrator decides and pays for the program's members."""
+
+    services: str = Field(description="what they are, in a word or two")
+    administrator: str = Field(description="whom to bill for them")
+    told_by: ServiceCodes
+    room_ranges: tuple[tuple[str, str], ...] = Field(
+        default=(), description="revenue codes of rooms by which a whole claim is theirs"
+    )
+    citation: Citation
+
+
+class HospiceTerms(Strict):
+    """Members who elected hospice: what is ours, the hospice's and Original Medicare's."""
+
+    unrelated: ServiceCodes = Field(description="told to be unrelated to the terminal illness")
+    related: ServiceCodes = Field(description="told to be the hospice's")
+    supplemental: ServiceCodes = Field(
+        description="benefits of ours that Medicare doesn't cover; unrelated unless told otherwise"
+    )
+    medicare_filing_codes: tuple[str, ...] = Field(
+        description="SBR09 by which another payer on the claim is Original Medicare"
+    )
+    medicare_payer_numbers: tuple[str, ...] = Field(
+        default=(), description="whose explanations beside a claim are Original Medicare's"
+    )
+
+
+class AuthorizationTerms(Strict):
+    """Who goes without a prior authorization, and who bears that there was none. That care was an
+    emergency or urgent, dialysis outside the area, or an active treatment of a new member, is told
+    as it is for referrals."""
+
+    exempt: ServiceCodes = Field(default=ServiceCodes(), description="services that need none")
+    exempt_citation: Citation | None = None
+    outside_group_code: Literal["CO", "PR"] = Field(
+        default="CO", description="who bears it outside the network that there is none"
+    )
+    citation: Citation | None = None
+
+
 class NotificationTerms(Span):
     """Which facility claims need a notice of the admission, and by when: by day of admission.
 
@@ -103,6 +158,56 @@ class Limits(Strict):
     family_amount: NonNegativeInt | None = None
 
 
+class BenefitCategoryRule(Strict):
+    """The first rule that matches a line names its benefit category; absent conditions match."""
+
+    category: str
+    claim_type_code: Literal["P", "I"] | None = None
+    procedure_ranges: tuple[tuple[str, str], ...] = ()
+    revenue_ranges: tuple[tuple[str, str], ...] = ()
+    bill_types: tuple[str, ...] = ()
+    places_of_service: tuple[str, ...] = ()
+
+
+class PendDenial(Strict):
+    """A denial in which a pend may end: by itself on its last day, or by a person's act."""
+
+    group_code: Literal["CO", "PR", "OA"]
+    carc: str
+    rarc: str | None = None
+    at_lapse: bool = Field(
+        default=False, description="whether the pend lapses into it; else a person chooses it"
+    )
+    because: str | None = Field(
+        default=None, description="only of findings whose inputs say so; none: of any"
+    )
+    citation: Citation | None = None
+
+
+class PendTerms(Span):
+    """Who looks after a pend, and how long it may last: by the day on which it began.
+
+    On the day ``days`` after the one it began it lapses into the first denial ``at_lapse`` that
+    fits what was found; where none does, it stays and is overdue.
+    """
+
+    pend_code: str
+    owner: str = Field(description="the work queue that looks after it")
+    next_action: str = Field(description="what that queue does next")
+    days: PositiveInt | None = Field(default=None, description="calendar days; none: no last day")
+    judgement: bool = Field(default=False, description="no source sets the days")
+    citation: Citation | None = None
+    denials: tuple[PendDenial, ...] = ()
+
+    @model_validator(mode="after")
+    def _founded(self) -> PendTerms:
+        if self.days is not None and not self.judgement and self.citation is None:
+            raise ValueError("days need a citation, or judgement: true")
+        if self.days is None and any(denial.at_lapse for denial in self.denials):
+            raise ValueError("at_lapse without days after which it lapses")
+        return self
+
+
 class CostShare(Strict):
     """What the member pays for one benefit category in or out of network.
 
@@ -115,6 +220,9 @@ class CostShare(Strict):
     coinsurance_basis_points: int = Field(default=0, ge=0, le=10_000)
     deductible_applies: bool = False
     covered: bool = True
+    exclusion_group_code: Literal["CO", "PR"] = Field(
+        default="CO", description="who bears what is not covered: PR the member"
+    )
     waived_if_admitted: bool = Field(
         default=False, description="no copay where the member was admitted that day or the next"
     )
@@ -124,7 +232,36 @@ class CostShare(Strict):
     def _copay_to_waive(self) -> CostShare:
         if self.waived_if_admitted and not self.copay_amount:
             raise ValueError("waived_if_admitted without a copay to waive")
+        if self.covered and self.exclusion_group_code != "CO":
+            raise ValueError("exclusion_group_code of what is covered")
         return self
+
+
+class BenefitLimit(Strict):
+    """How many visits or days of a service a plan pays for a member in a benefit year.
+
+    A visit is a day with one provider, a day a day with whatever provider; however many lines and
+    claims tell of it. A line counts under the first limit of its plan that takes it.
+    """
+
+    limit_code: str = Field(description="the counter's name; limits of one name share a counter")
+    services: tuple[BenefitCategoryRule, ...] = Field(
+        min_length=1, description="benefit categories, and of which lines of them"
+    )
+    network_codes: tuple[NetworkCode, ...] = ("in", "out")
+    unit: Literal["visit", "day"] = "visit"
+    maximum: PositiveInt
+    per_condition: bool = Field(
+        default=False, description="counted apart for each condition the line treats"
+    )
+    condition_characters: PositiveInt = Field(
+        default=3, description="how much of a diagnosis tells a condition"
+    )
+    exempt_diagnoses: tuple[str, ...] = Field(
+        default=(), description="how the diagnoses begin to whose treatment it does not apply"
+    )
+    group_code: Literal["CO", "PR"] = "PR"
+    citation: Citation | None = None
 
 
 class PlanTerms(Span):
@@ -146,6 +283,9 @@ class PlanTerms(Span):
         description="care outside the network that falls under the referral rule: the network "
         "whose cost shares and counters hold for it in categories that have no cost share of "
         "their own outside; none: those of any care outside",
+    )
+    limits: tuple[BenefitLimit, ...] = Field(
+        default=(), description="in order: a line counts under the first that takes it"
     )
 
 
@@ -204,6 +344,77 @@ class ReferralTerms(Strict):
     transition_citation: Citation | None = None
 
 
+class CoordinationTerms(Strict):
+    """How we pay beside another payer. No source says: all of it is judgement, but what is cited.
+
+    ``before_…``: what of a member's file pays before us. Other codes are those of claims.
+    """
+
+    before_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage (table other_coverage) that pay before us"
+    )
+    before_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses that tell of a group health plan that pays before us, where "
+        "the file names none",
+    )
+    auto_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage that pay before us for a motor accident"
+    )
+    work_kinds: tuple[str, ...] = Field(
+        default=(), description="kinds of other coverage that pay before us for what is of work"
+    )
+    auto_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of auto insurers: personal injury protection, MedPay"
+    )
+    work_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of workers' compensation"
+    )
+    medicare_filing_codes: tuple[str, ...] = Field(
+        default=(), description="SBR09 of Original Medicare"
+    )
+    auto_codes: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="related causes (CLM11), occurrences (BH) and conditions (BG) by which an auto "
+        "insurer pays first",
+    )
+    work_codes: dict[str, tuple[str, ...]] = Field(
+        default={}, description="likewise, those that are of work"
+    )
+    work_related_disposition: Literal["deny", "pend"] = Field(
+        default="pend",
+        description="what is of work, where no coverage of workers' compensation is known",
+    )
+    conditional_value_codes: tuple[str, ...] = Field(
+        default=(),
+        description="value codes (BE) that with an amount of nothing ask for payment on condition",
+    )
+    cost_share_carcs: tuple[str, ...] = Field(
+        default=(), description="with PR: the patient's share of what the other payer allows"
+    )
+    not_covered_carcs: tuple[str, ...] = Field(
+        default=(),
+        description="the other payer covers neither service nor patient, or no more: what it "
+        "adjusts so is left to us whatever its group",
+    )
+    undecided_carcs: tuple[str, ...] = Field(
+        default=(),
+        description="the other payer wants something first, or says that another pays first: it "
+        "has not decided",
+    )
+    cost_share_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses in which Original Medicare pays first and we pay the cost "
+        "share it left, whatever our own terms (to the end of the month in which one ends)",
+    )
+    cost_share_citation: Citation | None = None
+    accumulators_count: Literal["owed", "alone"] = Field(
+        default="owed",
+        description="what the member's counters count of a coordinated line: owed, what the "
+        "member owes after all payers; alone, what would be owed were we the only one",
+    )
+
+
 class Program(Strict):
     program_code: str
     name: str
@@ -238,7 +449,23 @@ class Program(Strict):
     inpatient_notification: tuple[NotificationTerms, ...] = Field(
         default=(), description="none in force on the day of admission: no notice is asked for"
     )
+    carve_outs: tuple[CarveOut, ...] = Field(
+        default=(), description="a line of several is the first one's"
+    )
+    hospice: HospiceTerms | None = None
     referrals: ReferralTerms = ReferralTerms()
+    coordination: CoordinationTerms | None = Field(
+        default=None, description="none: a claim that another payer decided waits"
+    )
+    uncollectable_statuses: tuple[str, ...] = Field(
+        default=(),
+        description="special statuses whose members owe no cost share: it is another programme's",
+    )
+    uncollectable_citation: Citation | None = None
+    prior_authorization: AuthorizationTerms = AuthorizationTerms()
+    pends: tuple[PendTerms, ...] = Field(
+        default=(), description="of a pend code without any: nobody's, and without a last day"
+    )
     out_of_network: OutOfNetworkPricing = OutOfNetworkPricing()
     contract_citation: Citation | None = Field(
         default=None, description="that a contract sets how its payee is priced"
@@ -278,14 +505,3 @@ class MessageCode(Strict):
         description="who bears an adjustment (CAS01), what became of a claim, what it waits for"
     )
     words: str
-
-
-class BenefitCategoryRule(Strict):
-    """The first rule that matches a line names its benefit category; absent conditions match."""
-
-    category: str
-    claim_type_code: Literal["P", "I"] | None = None
-    procedure_ranges: tuple[tuple[str, str], ...] = ()
-    revenue_ranges: tuple[tuple[str, str], ...] = ()
-    bill_types: tuple[str, ...] = ()
-    places_of_service: tuple[str, ...] = ()

@@ -364,6 +364,22 @@ class CoverageDeterminations(Dated):
     last_diagnosis_code = text("last ICD-10-CM code, as long as the first", required=True)
 
 
+# ---- outside code sets -----------------------------------------------------------------------
+
+
+class CodeSets(Dated):
+    """One row a code of a release of an outside code set.
+
+    A claim's code is looked up by its day of service: absent from the releases in force on that
+    day it rejects the claim; where no release of that day is loaded it never does. So give the
+    codes of a release its last day, and leave that empty only in a list that is kept up to date.
+    A set stands whole or not at all; CPT, HCPCS (Level II) and CDT are three.
+    """
+
+    code_set = text("whose code", required=True)
+    code = text("without a point", required=True)
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "members": Members,
     "coverage": Coverage,
@@ -395,4 +411,5 @@ TABLES: dict[str, type[dy.Schema]] = {
     "add_on_codes": AddOnCodes,
     "unit_limits": UnitLimits,
     "coverage_determinations": CoverageDeterminations,
+    "code_sets": CodeSets,
 }

@@ -15,6 +15,7 @@ import polars as pl
 
 from adjudicator.coded import CODED, Facts, coding_tables, spans_of
 from adjudicator.edits import EDITS
+from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
 from schemas import frames
 from schemas import reference as tables
@@ -176,7 +177,8 @@ def received_lines(rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def program(**changes: Any) -> Program:
-    """A program under every edit, with a filing limit of 60 days (001:2255-2256)."""
+    """A program under every edit, with a filing limit of 60 days (001:2255-2256) and CarePartners'
+    terms of coordination."""
     facts: dict[str, Any] = {
         "program_code": "test",
         "name": "Test program",
@@ -200,6 +202,7 @@ def program(**changes: Any) -> Program:
                 "citation": {"document": "001", "lines": (2255, 2256), "phrase": "within 60 days"},
             },
         ),
+        "coordination": load_programs()["carepartners"].coordination,
         "discharge_bill_types": ("11", "21"),
         "hospital_stay_bill_types": ("11",),
     }

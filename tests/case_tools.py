@@ -25,6 +25,7 @@ from adjudicator.explain import explain
 from adjudicator.load import load_reference
 from adjudicator.night import Order, Summary, run_night
 from schemas.config import Config
+from tests.pdf_text import pages
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CLAIMS, REFERENCE = FIXTURES / "claims", FIXTURES / "reference"
@@ -53,11 +54,27 @@ class Outcome(NamedTuple):
 
     summary: Summary
     fates: dict[str, Fate]
-    files: dict[str, str]  # golden text by name: the 835s, a segment a line, and claims.csv
+    # golden text by name: the 835s, a segment a line, claims.csv, and the letters' text
+    files: dict[str, str]
 
 
 def cases() -> list[str]:
     return sorted(folder.name for folder in CLAIMS.iterdir() if folder.is_dir())
+
+
+def claims_file(case: str) -> Path:
+    """What comes in on its first night: X12, or paper."""
+    [path] = (CLAIMS / case).glob("claim.*")
+    return path
+
+
+def fill_inbox(folder: Path) -> Path:
+    """All cases' first nights in one inbox, each file named after its case."""
+    inbox = folder / "inbox"
+    inbox.mkdir()
+    for case in cases():
+        shutil.copy(claims_file(case), inbox / f"{case}{claims_file(case).suffix}")
+    return inbox
 
 
 def nights(case: str) -> list[Night]:
@@ -67,7 +84,7 @@ def nights(case: str) -> list[Night]:
     facts = yaml.load((folder / "case.yaml").read_text("utf-8"), yaml.BaseLoader)
     told = [
         Night(
-            (folder / "claim.837",),
+            (claims_file(case),),
             FIRST_NIGHT,
             folder / "expected",
             {number: _fate(case, number, fate) for number, fate in facts.pop("claims").items()},
@@ -143,6 +160,8 @@ def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
     published = config.out / summary.folder
     files = {p.name: _line_by_line(p) for p in sorted((published / "835").glob("*.835"))}
     files["claims.csv"] = (published / "claims.csv").read_text("utf-8")
+    for letter in sorted((published / "letters").glob("*.pdf")):
+        files[f"{letter.stem}.txt"] = "\n".join(pages(letter.read_bytes())) + "\n"
     fates = {}
     with store.reading(store.open_store(config.db, create=False)) as connection:
         for row in csv.DictReader(files["claims.csv"].splitlines()):
@@ -157,13 +176,18 @@ def _line_by_line(path: Path) -> str:
 
 
 def _decided(told: dict[str, Any]) -> Fate:
-    claim, lines = told["claim"], told["lines"]
+    claim = told["claim"]
     return {
         "disposition": claim["disposition"],
         **{name: claim[f"{name}_amount"] or 0 for name in ("charge", "allowed", "member", "paid")},
+        # what the member owes of each, beside other payers, too
         **{
-            name: sum(line[f"{name}_amount"] or 0 for line in lines)
-            for name in ("deductible", "coinsurance", "copay")
+            name: sum(
+                a["adjustment_amount"]
+                for a in told["adjustments"]
+                if (a["group_code"], a["carc"]) == ("PR", carc)
+            )
+            for name, carc in (("deductible", "1"), ("coinsurance", "2"), ("copay", "3"))
         },
         "findings": list(dict.fromkeys(f["edit"] for f in told["findings"])),
         "pends": (claim["pend_codes"] or "").split(",") if claim["pend_codes"] else [],

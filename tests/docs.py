@@ -2,38 +2,55 @@
 
     python -m tests.docs
 
-writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md and docs/forms.md anew;
-tests/test_docs.py fails where one of them no longer says what the program does.
+writes docs/reference-files.md, docs/data-dictionary.md, docs/edits.md, docs/forms.md, docs/snip.md,
+docs/paper.md and docs/paper.schema.json anew; tests/test_docs.py fails where one of them no longer
+says what the program does.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import dataframely as dy
 import polars as pl
+from pydantic import Field, TypeAdapter
 from sqlalchemy import Table
 
 from adjudicator import load
 from adjudicator.cms import CMS_FILES
 from adjudicator.cms_coding import AOC_NAME, MUE_NAME, PTP_NAME
 from adjudicator.edits import EDITS, Edit
+from adjudicator.explain import EXCLUDED
 from adjudicator.fate import STANDING_PENDS
+from adjudicator.pends import codes_of
 from adjudicator.programs import (
     load_adjustment_codes,
     load_forms,
     load_message_codes,
     load_programs,
 )
+from adjudicator.snip import RULES
 from adjudicator.stages.validate import CHECKS, CONDITIONS, PAPER_ONLY
 from adjudicator.store import tables as store_tables
+from edi.acks import UNPLACED
+from edi.read_paper import RECORD_BYTES
+from edi.syntax import (
+    CHILD_FLAG,
+    ELEMENT_ERRORS,
+    SEGMENT_ERRORS,
+    SELF_WITH_DEPENDENT,
+    snip_level,
+)
 from schemas import frames, reference
 from schemas.form import Form, FormField
-from schemas.program import Citation
+from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
+from schemas.program import Citation, Program
 from tests.test_reference_load import CSV, MORE
 
 ROOT = Path(__file__).parents[1]
@@ -313,6 +330,10 @@ STORE_FRAMES: dict[str, tuple[type[dy.Schema], ...]] = {
     "payment": (frames.RemittancePayments,),
     "accumulator_entry": (frames.AccumulatorEntries,),
     "referral_visit": (frames.ReferralVisitEntries,),
+    "authorization_unit": (frames.AuthorizationUnitEntries,),
+    "benefit_use": (frames.BenefitUseEntries,),
+    "pend": (frames.Pends,),
+    "override": (frames.Overrides,),
 }
 STORE_MEANINGS = {
     "sequence.name": "what is numbered",
@@ -332,8 +353,9 @@ STORE_MEANINGS = {
     "sha256": "SHA-256 of the content",
     "byte_count": "how many bytes",
     "file.received_date": "day of receipt",
-    "file.verdict": "read, repeated or refused",
+    "file.verdict": "read, repeated, test or refused",
     "file.reason": "why, a line each",
+    "file.answered_run_id": "the night that published what its senders are answered",
     "part_number": "from 1",
     "reference_part.part_number": "from 1; 0: what a table holds that is read by code, as JSON",
     "file_part.raw_offset": "first byte of the file that the part holds",
@@ -343,7 +365,13 @@ STORE_MEANINGS = {
     "interchange.sender_number": "ISA06",
     "interchange.receiver_number": "ISA08",
     "interchange.control_number": "ISA13",
-    "interchange.verdict": "what became of it",
+    "interchange.verdict": "read, repeated, test, misdirected (to another payer) or refused",
+    "acknowledgement.name": "its file name, unique among the answers to a file",
+    "acknowledgement.position": "the interchange it answers, by its place in the file, from 0",
+    "acknowledgement.kind": "TA1, 999 or 277CA",
+    "acknowledgement.code": "TA104 or AK901; of a 277CA WQ where a claim was accepted, else U",
+    "acknowledgement.control_number": "its own ISA13",
+    "acknowledgement.content": "the document, compressed by zlib",
     "claim_id": "the claim's submission number",
     "claim.version_number": "1; a corrected claim counts on",
     "claim.predecessor_claim_id": "the claim it corrects",
@@ -468,7 +496,77 @@ def edits_catalogue() -> str:
         out += _edit(each, codes, [p.name for p in programs.values() if each.name in p.edits])
     rows = [(f"`{number}`", words) for number, words in sorted(pends.items())]
     out += ["## What a pend waits for", "", *grid(("pend", "the reports say"), rows), ""]
+    out += [*_lives(programs), *_plans(programs)]
     return "\n".join([*out, *_validations()]).rstrip() + "\n"
+
+
+LIVES_INTRO = """### Who looks after it, and until when
+
+As `pends` in a program's `program.yaml` says. A pend's last day is so many days after the first of
+the unbroken nights that found it; then it lapses into the denial shown, the first that fits, or
+stays and is overdue. A person may deny it with any of the codes listed, or pass it
+(`adjudicate pends`).
+"""
+
+
+def _lives(programs: Mapping[str, Program]) -> Iterator[str]:
+    yield LIVES_INTRO
+    rows = []
+    for code, program in programs.items():
+        for each in program.pends:
+            lapses = [
+                f"{codes_of(d)}{f' ({d.because})' if d.because else ''}"
+                for d in each.denials
+                if d.at_lapse
+            ]
+            days = f"{each.days or ''}{' [j]' if each.judgement else ''}"
+            rows.append((
+                f"`{each.pend_code}`", code, each.owner, each.next_action, days,
+                ", ".join(lapses) or "nothing", ", ".join(codes_of(d) for d in each.denials),
+            ))  # fmt: skip
+    headings = ("pend", "program", "queue", "does next", "days", "lapses into", "may be denied")
+    yield from grid(headings, sorted(rows))
+    yield ""
+
+
+PLANS_INTRO = f"""## What a plan excludes and limits
+
+Asked of each line when its price is known, after every edit above; an edit that denies the line
+comes first.
+
+- `plan_exclusion` denies **CO-96 N130** what the plan's terms don't cover, or PR-96 N130 where they
+  say that the member bears it: "{EXCLUDED.phrase}" (001:{EXCLUDED.lines[0]}).
+- `plan_limit` denies **PR-119** what comes after the visits or days that the plan pays for in a
+  benefit year. They are counted in order of receipt, only by lines that nothing denies on claims
+  that don't pend, and given back by a void. A visit is a day with one provider, a day a day,
+  however many lines and claims tell of it [j]; a line counts under the first limit that takes it.
+"""
+
+
+def _plans(programs: Mapping[str, Program]) -> Iterator[str]:
+    yield PLANS_INTRO
+    rows = []
+    for program in programs.values():
+        for plan in program.plans.values():
+            for terms in plan.terms:
+                for limit in terms.limits:
+                    scope = " or ".join(limit.network_codes)
+                    count = f"{limit.maximum} {limit.unit}{'s' * (limit.maximum > 1)}"
+                    rows.append((
+                        plan.name, f"`{limit.limit_code}`", scope,
+                        f"{count}{' a condition' if limit.per_condition else ''}",
+                        str(terms.start_date), _lines(limit.citation) if limit.citation else "",
+                    ))  # fmt: skip
+    yield from grid(("plan", "limit", "network", "a year", "terms from", "source"), rows)
+    yield ""
+    yield PLANS_DIFFER
+
+
+PLANS_DIFFER = """Where the source says otherwise than a summary of it might: the thirty visits of
+speech therapy in the network stand only with therapy "resulting from other causes" (000:148-152,
+000:182-184), so that for autism, stroke, removal of a tumor, injury and congenital anomalies of the
+oropharynx none are counted in the network; outside it all of them are.
+"""
 
 
 def _first(each: Edit) -> str:
@@ -514,8 +612,10 @@ def _lines(cites: Citation) -> str:
 VALIDATIONS_INTRO = """## Validations
 
 What is asked before any edit. A gap rejects the claim: it goes back, is never adjudicated and
-stands on no 835. Box by box: [forms.md](forms.md). What the X12 guides themselves refuse is
-reported as `syntax`, with segment, element and the guide's own error code.
+stands on no 835. Box by box: [forms.md](forms.md); by SNIP level: [snip.md](snip.md). What the X12
+guides themselves refuse is reported as `syntax`, with segment, element and the guide's own error
+code; a claim that names another payer as `another_payer`, with the element that names it; what
+can't be read on paper as `unreadable_box`, with the file's line and the box ([paper.md](paper.md)).
 """
 
 
@@ -603,14 +703,232 @@ def _asked(field: FormField) -> str:
     return f"must be filled {when}".rstrip()
 
 
+# ---- paper -----------------------------------------------------------------------------------
+
+PAPER_INTRO = f"""# Paper claims
+
+{MADE}
+
+UB-04 and CMS-1500 forms that were keyed or read by OCR come in as JSON Lines, a claim a line,
+beside 837 files:
+
+    adjudicate check claims.jsonl
+    adjudicate run inbox
+
+Paper is known by its content, whatever the file is called. The same boxes are asked for as of 837
+claims, and of paper some more: [forms.md](forms.md). [paper.schema.json](paper.schema.json) is the
+same as this page for a program.
+
+```json
+{{"form": "CMS-1500", "received_date": "2025-11-14",
+ "boxes": {{"1a": "CPC20009101", "2": "MARSHWOOD, ODELL, J", "4": "SAME",
+           "3": {{"birth_date": "06 15 1950", "sex": "M"}},
+           "21": {{"A": "I10"}},
+           "24": [{{"24a": {{"from": "110325"}}, "24b": "11", "24d": {{"code": "99213"}},
+                   "24e": "A", "24f": "140 00", "24g": "1"}}],
+           "28": "140 00"}},
+ "attachments": [{{"kind": "eob", "date": "10/02/2025", "payer": "Old Seaport Mutual"}}]}}
+```
+
+It is one line in a file; whole forms stand in
+[paper-professional](../fixtures/claims/paper-professional) and
+[paper-returned](../fixtures/claims/paper-returned).
+
+## A record
+
+- **form** is `CMS-1500` or `UB-04`.
+- **boxes** are keyed as the manual names them. A box of several parts is an object. One that is
+  printed several times (`50a-c`, `31-34`) is a list in the order printed: an empty text keeps a
+  blank one's place. The rows of services are the lists `24` and `42-49`; of UB-04, revenue code
+  0001 is the row of totals.
+- **A value** is text as printed, in quotes. A blank box is left out, null or empty. Blanks around a
+  value don't count.
+- **Dates** are MMDDYY or MMDDCCYY, with or without blanks, slashes or hyphens, or CCYY-MM-DD. A
+  year of two digits is of this century; a birth date has four.
+- **Amounts** are dollars and cents: 120.00 or 120 00. 12000 could be either, and is not read.
+- **Names** are LAST, FIRST, MIDDLE. Without commas the first word is the last name.
+- **received_date** is the day stamped on the paper, and counts for filing deadlines; without it,
+  or where it is later, the night's day of receipt does.
+- **Our row on UB-04** is the one of 50a-c and 51 that has the program's name or payer number, or
+  one of its receiver numbers. Every other name there is another payer's, so that a name written
+  otherwise makes the claim wait for a person instead of being paid as if nobody else did.
+- **CMS-1500.** SAME for the insured's address goes into the street of box 7. YES in 11d says that
+  the other plan pays before us. A blank box 22 means frequency 1. Box 24e has the letters of
+  box 21.
+
+## Attachments
+
+What came with the claim: kind, date, and whose it is.
+
+@attachments@
+
+They count from the night the claim comes in. A document that comes later goes into the table
+[attachments](reference-files.md#attachments), under the claim's number. A PWK of an 837 only
+announces one.
+
+## What a mistake costs
+
+@mistakes@
+
+Neighbours go on. What is told never holds what a box says.
+
+## What comes back
+
+Nothing for a claim that is taken in: no TA1, 999 or 277CA. A claim that goes back does so with a
+letter: `letters/S<submission>.pdf` in the night's folder names every box that is missing or wrong,
+what to do, and by when a new claim must be there. It has no claim number and stands on no 835. The
+record is kept as it came.
+"""
+
+
+PAPER_TABLES = {
+    "@attachments@": grid(
+        ("kind", "what it is", "what it does"),
+        [
+            ("eob", "another payer's explanation", "its date is when that payer decided (box 9 or "
+             "50): the filing deadline counts from it, and box 29 or 54 must say what was paid"),
+            ("auto_notice", "the auto insurer's denial, or notice that its benefits are used up",
+             "after a car accident the filing deadline counts from its date"),
+            ("description", "of an unlisted service", "kept"),
+            ("notes", "operative or medical notes", "kept"),
+        ],
+    ),
+    "@mistakes@": grid(
+        ("mistake", "costs"),
+        [
+            (f"a line that is no JSON object, names no form that is read here, has no `boxes`, or "
+             f"is longer than {RECORD_BYTES:,} bytes", "that line: the summary tells file, line, "
+             "cause and mend; send the line anew in another file"),
+            ("a box or part that the form hasn't, or a value that isn't as printed",
+             "its claim, which goes back; all else that is wrong with it is told at the same time"),
+            ("a box that must be filled and is blank", "its claim"),
+        ],
+    ),
+}  # fmt: skip
+
+
+def paper_page() -> str:
+    intro = PAPER_INTRO
+    for place, table in PAPER_TABLES.items():
+        intro = intro.replace(place, "\n".join(table))
+    out = [intro]
+    for form in RECORDS:
+        asked: dict[str, list[FormField]] = {}
+        for field in next(f for f in load_forms() if FORM_NAMES[f.form] == form).fields:
+            asked.setdefault(field.box, []).append(field)
+        rows = []
+        for place in places(form):
+            usages = list(dict.fromkeys(f.usage for f in asked.get(place.box, ())))
+            written = place.kind.words if place.kind else "its parts follow"
+            written = f"list: {written}" if place.many else written
+            keys = " → ".join(f"`{key}`" for key in place.path)
+            rows.append((keys, place.name, written, ", ".join(usages)))
+        out += [f"## {form}", "", *grid(("box, part", "holds", "written as", "usage"), rows), ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def paper_schema() -> str:
+    """JSON Schema (2020-12) of one line."""
+    record = Annotated[CMS1500Record | UB04Record, Field(discriminator="form")]
+    schema = TypeAdapter(record).json_schema(by_alias=True)
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(whole, indent=1) + "\n"
+
+
+# ---- SNIP levels -----------------------------------------------------------------------------
+
+SNIP_INTRO = f"""# What a claim is checked for
+
+{MADE}
+
+Every check between arrival and adjudication, by WEDI's SNIP types. Type 6 (kinds of service) asks
+nothing of its own here.
+
+    adjudicate check FILE...           # a table of what was found, and how many of each level
+    adjudicate check FILE... --json    # level, place, claim, line, code and text of each
+
+The **code** is what its sender gets: IK304 and IK403 on the 999, STC on the 277CA, TA105, AK905 and
+IK502 where an envelope is at fault ([acknowledgements.md](acknowledgements.md)). A finding that
+**rejects** sends the claim back; one that is **noted** stands on no acknowledgement and stops
+nothing. `check` has no store, so that of the loaded lists (code_sets) it knows none.
+"""
+
+LEVEL_5 = """Three kinds of proof. A code's *form*: one that no release ever had rejects. *Our own
+lists* (schemas/codes/code_lists.yaml, codes and days alone). *Loaded lists*: the reference table
+[code_sets](reference-files.md#code_sets) by the day of service. A code that is absent from the
+release in force on that day rejects; where only other releases are loaded, one that none of them
+has is noted; where no list is loaded nothing is said.
+
+Country and state codes, places of service and remark codes on 837 are also held against pyx12's
+lists, which have no days, at level 2."""
+
+
+def snip_page() -> str:
+    out = [SNIP_INTRO, "## Level 1 and 2: X12's syntax, the guide", ""]
+    codes = [("IK403", "8", c, w) for c, w in ELEMENT_ERRORS.items()]
+    codes += [("IK304", c, c, w) for c, w in SEGMENT_ERRORS.items() if c not in ("8", "E")]
+    rows = [
+        (str(snip_level(segment, number, words)), words, f"{name} {UNPLACED.get(number, number)}"
+         if name == "IK304" else f"{name} {number}", "rejects", "pyx12's map of the guide")
+        for name, segment, number, words in codes
+        if number != "I13"
+    ]  # fmt: skip
+    page = "[acknowledgements.md](acknowledgements.md)"
+    told_by = "TA105, AK905, IK502"
+    rows.append(("1", "an envelope or a count is wrong", told_by, "refuses what it holds", page))
+    out += [*grid(("level", "finds", "code", "", "source"), sorted(rows)), ""]
+    out += ["## Level 3: balancing", "", *_snip_rules(3), ""]
+    out += ["## Level 4: situations", "", *_snip_rules(4), ""]
+    out += ["## Level 5: code sets", "", LEVEL_5, "", *_snip_rules(5), ""]
+    out += ["## Level 7: the payer's own", ""]
+    out += ["Box by box, with conditions and sources: [forms.md](forms.md).", "", *_snip_rules(7)]
+    return "\n".join(out) + "\n"
+
+
+def _snip_rules(level: int) -> list[str]:
+    rows = [
+        (f"`{each.name}`", told(each.find.__doc__ or "").split("\n\n")[0].rstrip("."),
+         each.element, ", ".join([each.status_code, *each.other_codes]),
+         "rejects, or is noted" if each.informs else "rejects", each.source)
+        for each in RULES
+        if each.level == level
+    ]  # fmt: skip
+    if level == 4:
+        rows += [
+            ("`syntax`", CHILD_FLAG, "2000B HL04", "IK403 7, A7:21", "rejects",
+             "005010X222A1 and 005010X223A2, 2000B HL04"),
+            ("`syntax`", SELF_WITH_DEPENDENT, "2000B SBR02", "IK403 I13, A7:21", "rejects",
+             "005010X222A1 and 005010X223A2, 2000B SBR02"),
+        ]  # fmt: skip
+    of_boxes: dict[tuple[str, str], list[FormField]] = {}
+    for form in load_forms():
+        for field in form.fields:
+            check = CHECKS[field.wants]
+            if field.checked and check.level == level:
+                name = "a box" if check.edit == "mandatory_field" and level == 7 else field.name
+                of_boxes.setdefault((check.edit, f"{name} {check.says}"), []).append(field)
+    for (edit, says), fields in of_boxes.items():
+        elements = sorted({field.element for field in fields if field.element})
+        codes = sorted({field.status_code for field in fields})
+        many = len(fields) > 6
+        rows.append((
+            f"`{edit}`", says, "[all](forms.md)" if many else ", ".join(elements),
+            "A6 of the box" if many else ", ".join(codes), "rejects", "[forms.md](forms.md)",
+        ))  # fmt: skip
+    return grid(("check", "finds", "element", "code (STC)", "", "source"), rows)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference-files.md": reference_files,
     "data-dictionary.md": data_dictionary,
     "edits.md": edits_catalogue,
     "forms.md": forms_page,
+    "paper.md": paper_page,
+    "snip.md": snip_page,
 }
+SCHEMAS: dict[str, Callable[[], str]] = {"paper.schema.json": paper_schema}
 
 
 if __name__ == "__main__":
-    for name, page in PAGES.items():
+    for name, page in (PAGES | SCHEMAS).items():
         (DOCS / name).write_text(page(), "utf-8")

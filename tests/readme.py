@@ -83,15 +83,13 @@ def _adjudicate(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    import shutil
     import tempfile
+
+    from tests.case_tools import fill_inbox
 
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        inbox = place / "inbox"
-        inbox.mkdir()
-        for claim in sorted((ROOT / "fixtures" / "claims").glob("*/claim.837")):
-            shutil.copy(claim, inbox / f"{claim.parent.name}.837")
+        inbox = fill_inbox(place)
         README.write_text(
             block("demo", fenced(demo_output("fixtures/reference", str(inbox), place)))
         )

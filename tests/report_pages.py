@@ -8,7 +8,6 @@ writes docs/eop.png and docs/claims-in-process.png anew: look at them before the
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -19,7 +18,7 @@ from adjudicator.reports.figures import period
 from adjudicator.reports.pdf import as_png
 from adjudicator.reports.publish import publish_documents
 from schemas.config import Config
-from tests.case_tools import CLAIMS, FIRST_NIGHT, load_store
+from tests.case_tools import FIRST_NIGHT, fill_inbox, load_store
 
 DOCS = Path(__file__).parents[1] / "docs"
 WEEK_ENDS = date(2025, 11, 21)
@@ -30,12 +29,10 @@ DOTS_AN_INCH = 92
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "inbox").mkdir()
-        for claim in sorted(CLAIMS.glob("*/claim.837")):
-            shutil.copy(claim, folder / "inbox" / f"{claim.parent.name}.837")
+        inbox = fill_inbox(folder)
         load_store(folder / "a.db")
         config = Config(db=f"sqlite:///{folder / 'a.db'}", out=folder)
-        run_night(Order((folder / "inbox",), config, FIRST_NIGHT, FIRST_NIGHT))
+        run_night(Order((inbox,), config, FIRST_NIGHT, FIRST_NIGHT))
         with store.reading(store.open_store(config.db, create=False)) as connection:
             nights = period(connection, None, FIRST_NIGHT, WEEK_ENDS)
             for report, picture in (("eop", "eop"), ("in-process", "claims-in-process")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,9 +45,7 @@ def test_what_surely_holds_holds(rows: list[Any]) -> None:
     frame = counted(rows)
     _, failure = Counted.filter(frame)
     in_order = [(c, n) for c, n, *_ in rows if c is not None]
-    rises = len(in_order) == len(rows) and all(
-        a < b for a, b in zip(in_order, in_order[1:], strict=False)
-    )
+    rises = len(in_order) == len(rows) and all(a < b for a, b in pairwise(in_order))
     # both ways where the rows stand in order: else nothing quick would ever be gained
     assert _surely_holds(frame, Counted) == (rises and len(failure) == 0)
 

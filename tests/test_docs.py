@@ -18,19 +18,19 @@ from cli import app
 from schemas import frames, reference
 from schemas.config import Config
 from tests import docs
-from tests.docs import DOCS, PAGES, ROOT
+from tests.docs import DOCS, PAGES, ROOT, SCHEMAS
 
 OPERATE = DOCS / "operate.md"
-WRITTEN = [*PAGES, OPERATE.name]
+WRITTEN = [*PAGES, OPERATE.name, "programs.md"]
 
 
 def page(name: str) -> str:
     return (DOCS / name).read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PAGES | SCHEMAS)
 def test_a_page_is_what_the_program_would_write_today(name: str) -> None:
-    assert page(name) == PAGES[name](), f"docs/{name} is stale: run `make docs`"
+    assert page(name) == (PAGES | SCHEMAS)[name](), f"docs/{name} is stale: run `make docs`"
 
 
 # ---- what the makers of the pages must not lose ----------------------------------------------
@@ -147,7 +147,10 @@ def test_messages_that_the_guide_explains_are_the_programs() -> None:
     section = OPERATE.read_text("utf-8").split("## Messages, and what to do")[1].split("\n## ")[0]
     told = re.findall(r"^\| `([^`]+)` \|", section, re.M)
     assert len(told) > 15
-    rooms = [ROOT / "cli.py", *(ROOT / "adjudicator").rglob("*.py")]
+    rooms = [
+        ROOT / "cli.py",
+        *(f for d in ("adjudicator", "edi") for f in (ROOT / d).rglob("*.py")),
+    ]
     source = "".join(path.read_text("utf-8") for path in rooms)
     source = re.sub(r'"\s*f?"', "", source)  # strings that go on in the next line
     for message in told:

@@ -36,6 +36,10 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
         frames.OtherPayerLines,
         {"claim_id": 1, "line_number": 1, "adjudication_sequence": 1},
     ),
+    "other_payer_adjustments": (
+        frames.OtherPayerAdjustments,
+        {"claim_id": 1, "group_code": "CO", "reason_code": "45"},
+    ),
     "findings": (
         frames.Findings,
         {"edit": "earlier", "edit_rank": 1, "disposition": "deny"},
@@ -167,7 +171,7 @@ def test_complete(edit: Edit) -> None:
         code = codes[carc]
         assert code.kind == "CARC"
         assert code.end_date is None
-        assert code.start_date <= date(2020, 1, 1)
+        assert code.start_date <= date(2021, 1, 1)  # long before any night
         assert code.only_group is None or group in code.only_group.split(" or ")
     for row in denials:
         assert row["rarc"] or not codes[row["carc"]].needs_remark
@@ -201,10 +205,11 @@ def test_order_is_the_written_one() -> None:
     assert names == [
         "correction", "payee_unknown",  # nobody else judges what they find
         "member_unknown", "coverage", "provider_ineligible", "provider_under_review",
-        "exact_duplicate", "suspected_duplicate", "timely_filing", "referral",
-        "inpatient_notification", "approved_facility", "serious_event", "necessity",
-        "unlisted_code", "ambulance_in_stay", "urgent_care", "nutrition", "observation", "ncci",
-        "coordination",
+        "carve_out", "hospice", "exact_duplicate", "suspected_duplicate", "timely_filing",
+        "referral", "urgent_out_of_network", "prior_authorization", "inpatient_notification",
+        "approved_facility", "serious_event", "necessity", "unlisted_code", "ambulance_in_stay",
+        "urgent_care", "nutrition", "observation", "ncci",
+        "other_payer_unbilled", "accident_primary", "coordination",
     ]  # fmt: skip
 
 
@@ -223,7 +228,7 @@ def test_every_finding_is_kept_with_its_rank_in_order() -> None:
         ("coverage", 1),
         ("timely_filing", 1),
         ("timely_filing", 2),
-        ("coordination", None),
+        ("other_payer_unbilled", None),
     ]
     places = {edit.name: 10 * place for place, edit in enumerate(EDITS, start=1)}
     assert findings["edit_rank"].to_list() == [places[name] for name in findings["edit"]]
@@ -285,6 +290,16 @@ def test_a_late_duplicate_is_denied_as_duplicate_first() -> None:
         (2, "timely_filing", "29"),
     ]
     assert fates(batch).lines["carc"].to_list() == [None, "18"]
+
+
+def test_a_payer_that_was_not_heard_is_found_once() -> None:
+    """By the edit that asks for its decision; it does not wait for a person, too."""
+    other = build.frame(
+        frames.OtherPayers, [{"claim_id": 1, "payer_sequence": 1, "responsibility_code": "P"}]
+    )
+    batch = night([{"responsibility_code": "S"}], [{}], other_payers=other)
+    found = edits(batch, build.reference()).findings
+    assert found.select("edit", "disposition").rows() == [("other_payer_unbilled", "deny")]
 
 
 def test_an_empty_night() -> None:

@@ -35,6 +35,7 @@ SHARED = Path(__file__).parents[1].parent / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the manual is not here (../shared)")
 FORMS = Reference("", {}, {}, forms=load_forms())
 BY_KIND = {form.claim_type_code: form for form in load_forms()}
+OF_BOXES = [check.edit for check in CHECKS.values()]
 FIELDS_OF = [(form, field) for form in load_forms() for field in form.fields]
 IDS = [f"{form.form}-{f.box}-{f.name}-{f.wants}" for form, f in FIELDS_OF]
 
@@ -210,6 +211,7 @@ CLAIMS = {
         N3*200 LANTERN WAY
         N4*NORWALK*CT*068500009
         SBR*S*01*GRP12******CI
+        CAS*CO*45*200
         AMT*D*100
         OI***Y***Y
         NM1*IL*1*TALLOWAY*GERDA****MI*OT123
@@ -239,6 +241,7 @@ CLAIMS = {
         NM1*71*1*BRACKENWELL*TESS****XX*{npi("attending")}
         NM1*72*1*CALDECOT*REX****XX*{npi("operating")}
         SBR*S*18*GRP9******16
+        CAS*CO*45*750
         AMT*D*500
         OI***Y***Y
         NM1*IL*1*TALLOWAY*ORRIN****MI*OI321
@@ -286,7 +289,8 @@ def read(kind: str, body: Sequence[str]) -> Batch:
 
 
 def found(batch: Batch) -> list[dict[str, Any]]:
-    rows = validate(batch, FORMS).findings
+    """What the field tables find; the rules of tests/test_snip.py may find more."""
+    rows = validate(batch, FORMS).findings.filter(pl.col("edit").is_in(OF_BOXES))
     return [
         {
             **json.loads(row["inputs"]),
@@ -438,7 +442,8 @@ HITS = (
 
 @pytest.mark.parametrize("base", ["P", "I", "outpatient", "P child", "I child", "outpatient child"])
 def test_a_whole_claim_misses_every_row(base: str) -> None:
-    assert found(read(base[0].replace("o", "I"), segments(base))) == []
+    whole = read(base[0].replace("o", "I"), segments(base))
+    assert validate(whole, FORMS).findings.is_empty()
 
 
 @pytest.mark.parametrize("hit", HITS, ids=lambda h: f"{h.base}-{h.box}-{h.new or h.old}")

@@ -29,7 +29,9 @@ MEMBER_OWES = {
     ("urgent_out_of_network", "242"),  # 001:4183 [j]
     ("prior_authorization", "197"),  # 000:221-222: CT Partnership, out of network
 }
-OTHERS = {("exact_duplicate", "18"), ("coverage", "109")}  # OA
+OTHERS = {  # OA
+    ("exact_duplicate", "18"), ("coverage", "109"), ("carve_out", "109"), ("hospice", "109"),
+}  # fmt: skip
 
 PROGRAMS = load_programs()
 CODES = load_adjustment_codes()
@@ -71,9 +73,9 @@ LINE: dict[str, list[Any]] = {
     "coverage_code": ["covered", "covered", "covered", "before", "after", "gap", None],
     "network_code": ["in", "out"],
     "contract_id": ["C1", None],
-    "procedure_code": ["99213", "99284", "90935", None],
-    "revenue_code": [None, "0762", "0912", "0450"],
-    "modifier_codes": [None, "25", "59"],
+    "procedure_code": ["99213", "99284", "90935", "90834", "D0120", None],
+    "revenue_code": [None, "0762", "0912", "0450", "0124"],
+    "modifier_codes": [None, "25", "59", "GW", "GV"],
     "place_of_service_code": ["11", "20", "23"],
     "emergency_code": [None, None, "Y"],
     "service_from_date": [date(2025, 1, 10), date(2025, 1, 11), None],
@@ -99,9 +101,20 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     ],
     "authorizations": [
         {
-            **START, "authorization_number": "A1", "member_id": "M1", "status_code": "approved",
-            "first_procedure_code": "99213", "last_procedure_code": "99213",
+            **START, "authorization_number": "A1", "member_id": "M1", "status_code": status,
+            "first_procedure_code": code, "last_procedure_code": code, "npi": npi, "end_date": end,
         }
+        for status in ("approved", "denied")
+        for code in ("99213", "90834")
+        for npi in (None, "2000000028")
+        for end in (None, date(2025, 1, 9))
+    ],
+    "authorization_list": [
+        {
+            **START, "program_code": code, "first_procedure_code": "90000",
+            "last_procedure_code": "99999",
+        }
+        for code in ("carepartners", "ct-partnership")
     ],
     "referrals": [
         {
@@ -118,9 +131,30 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         }
         for kind in ("eob", "auto_notice")
     ],
-    "special_statuses": [{**START, "member_id": "M1", "status_code": "active_treatment"}],
+    "special_statuses": [
+        {**START, "member_id": "M1", "status_code": status}
+        for status in ("active_treatment", "working_aged", "qmb", "hospice")
+    ],
+    "other_coverage": [
+        {
+            **START, "member_id": "M1", "position_code": "before", "kind_code": kind,
+            "payer_name": "Elm", "end_date": end,
+        }
+        for kind in ("group_health", "auto", "workers_compensation")
+        for end in (None, date(2025, 1, 10))
+    ],
 }  # fmt: skip
-OCCURRENCES = [("CLM11", "AA"), ("BG", "41"), ("BI", "72"), ("BH", "01"), ("BG", "DR")]
+OCCURRENCES = [
+    ("CLM11", "AA"),
+    ("CLM11", "EM"),
+    ("BH", "02"),
+    ("BE", "14"),
+    ("BG", "41"),
+    ("BI", "72"),
+    ("BH", "01"),
+    ("BG", "DR"),
+    ("BG", "07"),
+]
 
 
 def row_of(choices: dict[str, list[Any]]) -> Any:
@@ -160,7 +194,7 @@ def test_whatever_the_night_the_member_owes_by_the_list_alone(
             ],
         ),
     )
-    business_date = data.draw(st.sampled_from([date(2020, 1, 1), date(2025, 2, 3)]))
+    business_date = data.draw(st.sampled_from([date(2021, 1, 1), date(2025, 2, 3)]))
     reference = build.reference(
         *PROGRAMS.values(),
         benefit_categories=load_benefit_categories(),

@@ -34,7 +34,25 @@ def test_programs_and_plans() -> None:
             "carepartners-access-ppo",
         ],
         "ct-partnership": ["state-bluecare-pos"],
+        "husky-primary-care": ["husky-a"],
     }
+
+
+def test_who_administers_what_is_carved_out() -> None:
+    """004:17 and 004:35; 000:639-670, where contacts, numbers and names stand in turn."""
+    programs = load_programs()
+    carved = {code: [c.administrator.split(",")[0] for c in p.carve_outs]
+              for code, p in programs.items()}  # fmt: skip
+    assert carved == {
+        "carepartners": [],
+        "ct-partnership": ["Cigna", "CVS Caremark"],
+        "husky-primary-care": [
+            "Connecticut Behavioral Health Partnership",
+            "Connecticut Dental Health Partnership",
+        ],
+    }
+    assert not programs["husky-primary-care"].plans["husky-a"].referral_required
+    assert not any(p.hospice for code, p in programs.items() if code != "carepartners")
 
 
 def test_carepartners_is_who_the_manual_says() -> None:
@@ -83,6 +101,12 @@ def test_ct_partnership_has_the_figures_of_its_source() -> None:
         assert figures(category, "in") == (copay, 0, False)
     # nothing but the deductible of a household that doesn't comply
     assert terms.deductible_waived == ("in",)
+    assert [(li.limit_code, li.network_codes, li.maximum, li.unit) for li in terms.limits] == [
+        ("acupuncture", ("in", "out"), 20, "visit"), ("eye_exam", ("in", "out"), 1, "visit"),
+        ("nutritional_counseling", ("in", "out"), 3, "visit"),
+        ("inpatient_therapy", ("out",), 60, "day"), ("outpatient_therapy", ("out",), 30, "day"),
+        ("speech_therapy_out", ("out",), 30, "visit"), ("speech_therapy_in", ("in",), 30, "visit"),
+    ]  # fmt: skip
     free = ("chiropractic", "laboratory", "imaging", "high_cost_imaging", "inpatient", "other",
             "durable_medical_equipment", "foot_orthotics", "mental_health_facility")  # fmt: skip
     for category in free:
@@ -277,8 +301,41 @@ LIMIT = "filing_limits: [{{start_date: {0}, days: 60, citation: {{document: '001
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
         (PROGRAM, lambda text: text + LIMIT.format(f"2020-01-01, end_date: {DAY}", DAY),
          r"program\.yaml: filing_limits: overlap: from 2021-01-01; end one before the next"),
-        (PROGRAM, lambda text: text + "referrals: {hospital_categories: [hospital]}\n",
+        (PROGRAM, replaced("[inpatient, inpatient_professional]", "[hospital]"),
          r"program\.yaml: referrals: no such category: hospital; use one of"),
+        (PROGRAM, replaced("told_by:", "told_by:\n      benefit_categories: [teeth]"),
+         r"program\.yaml: carve_outs, .*: no such category: teeth; use one of"),
+        (PROGRAM, replaced("pend_code: AUREQ", "pend_code: AUREK"),
+         r"program\.yaml: pends: no such pend: AUREK; use AUREQ, "),
+        (PROGRAM, replaced("pend_code: COB", "pend_code: AUREQ"),
+         r"program\.yaml: pends, AUREQ: overlap: from 2015-01-01; end one before the next"),
+        (PROGRAM, replaced('carc: "288"', 'carc: "28"'),
+         r"program\.yaml: pends, AUREQ: no such CARC: PR-28; use one of"),
+        (PROGRAM, replaced('carc: "288"', "carc: N130"),
+         r"program\.yaml: pends, AUREQ: no such CARC: PR-N130; use one of"),
+        (PROGRAM, replaced('carc: "288"', 'carc: "96"'),
+         r"program\.yaml: pends, AUREQ: this CARC needs a RARC that is no alert: PR-96; use"),
+        (PROGRAM, replaced('carc: "288"', 'carc: "96", rarc: N549'),
+         r"program\.yaml: pends, AUREQ: this CARC needs a RARC that is no alert: PR-96-N549"),
+        (PROGRAM, replaced('carc: "288"', 'carc: "18"'),
+         r"program\.yaml: pends, AUREQ: this CARC stands in another group: PR-18; use"),
+        (PROGRAM, replaced("rarc: MA04", "rarc: MA4"),
+         r"program\.yaml: pends, COB: no such RARC: CO-22-MA4; use one of"),
+        (PROGRAM, replaced("carc: B7", 'carc: "50"'),
+         r"program\.yaml: pends, REVIEW: two denials with one CARC: 50; keep one"),
+        (PROGRAM, replaced("    judgement: true\n", ""),
+         r"program\.yaml: pends\.0: .*days need a citation, or judgement: true; correct it"),
+        (PROGRAM, replaced('    days: 30\n    judgement: true\n    denials:\n      - {group',
+                           '    denials:\n      - {at_lapse: true, group'),
+         r"program\.yaml: pends\.0: .*at_lapse without days after which it lapses; correct it"),
+        (PLAN, replaced("services: [{category: acupuncture}]", "services: [{category: needles}]"),
+         r"pos\.yaml: terms from 2020-01-01, limits: no such category: needles; use one of"),
+        (PLAN, replaced("services: [{category: acupuncture}]", "services: []"),
+         r"pos\.yaml: terms\.0\.limits\.0\.services: .*at least 1 item"),
+        (PLAN, replaced("maximum: 20", "maximum: 0"),
+         r"pos\.yaml: terms\.0\.limits\.0\.maximum: input should be greater than 0"),
+        (PLAN, replaced("copay_amount: 1500", "exclusion_group_code: PR"),
+         r"pos\.yaml: terms\.0\.cost_shares\.0: .*exclusion_group_code of what is covered"),
         (PLAN, replaced("category: chiropractic", "category: chiropractor"),
          r"pos\.yaml: terms from 2020-01-01: no such category: chiropractor; use one of"),
         (PLAN, replaced("category: acupuncture", "category: office_visit"),

@@ -441,6 +441,7 @@ ELSEWHERE = {  # columns whose filling another test here asserts
     "claims": {"insurance_type_code", "received_date"},  # received_date is the caller's
     "people": {"address_line_more", "country_code", "death_date"},
     "claim_providers": {"other_number", "country_code"},
+    "attachments": {"kind_code", "document_date", "payer_name"},  # paper's
 }
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.readme import ROOT, demo_output, explain_output, fenced, shown
+from tests.case_tools import fill_inbox
+from tests.readme import demo_output, explain_output, fenced, shown
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    (folder / "inbox").mkdir()
-    for claim in sorted((ROOT / "fixtures" / "claims").glob("*/claim.837")):
-        shutil.copy(claim, folder / "inbox" / f"{claim.parent.name}.837")
+    fill_inbox(folder)
     return folder
 
 

@@ -593,3 +593,28 @@ def test_a_program_that_is_gone_is_named(connection: Connection) -> None:
     gone = Setting(without.title, nights, {}, without.payees, without.words)
     with pytest.raises(ReportError, match="program carepartners has claims"):
         list(documents(figures, gone))
+
+
+# ---- whom to bill instead --------------------------------------------------------------------
+
+
+def test_what_is_anothers_says_whom_to_bill(tmp_path: Path) -> None:
+    load(tmp_path / "a.db", REFERENCE)
+    night(tmp_path, CLAIMS / "ea-carve-out" / "claim.837", DAY)
+    with store.reading(store.open_store(f"sqlite:///{tmp_path / 'a.db'}", create=False)) as opened:
+        made = told(opened, period(opened, 1, None, None))
+    said = {
+        number: [a["words"] for line in claim["lines"] for a in line["adjustments"]]
+        for document in made.values()
+        for number, claim in claims_of(document).items()
+    }
+    of_others = "another payer covers this; bill it there; "
+    assert said["EA-CO-LENSES"] == [
+        "charged above what is allowed",
+        "the member's copay",
+        f"{of_others}Cigna, 1-800-244-6224",
+    ]
+    assert said["EA-CO-TOOTH"] == [f"{of_others}Connecticut Dental Health Partnership"]
+    assert len(set(said["EA-CO-ROOM"])) == 1
+    assert "www.ctbhp.com" in said["EA-CO-ROOM"][0]
+    assert said["EA-CO-VISIT"] == ["charged above what is allowed"]

@@ -293,6 +293,15 @@ def test_a_reader_keeps_its_snapshot(engine: Engine) -> None:
 def fill_append_only(connection: Connection) -> None:
     store.insert_frame(connection, "claim", claims(1))
     rows: dict[str, dict[str, Any]] = {
+        "acknowledgement": {
+            "file_id": 1,
+            "name": "001-000000001-001-1.999",
+            "position": 0,
+            "kind": "999",
+            "code": "A",
+            "control_number": 1,
+            "content": b"",
+        },
         "payment": {
             "payment_id": 1,
             "run_id": 1,
@@ -332,6 +341,41 @@ def fill_append_only(connection: Connection) -> None:
             "referral_number": "R1",
             "visit_date": "2025-02-01",
             "visit_count": 1,
+        },
+        "authorization_unit": {
+            "run_id": 1,
+            "claim_id": 1,
+            "authorization_number": "A1",
+            "unit_quantity": 1000,
+        },
+        "benefit_use": {
+            "run_id": 1,
+            "claim_id": 1,
+            "member_id": "M1",
+            "plan_code": "pos",
+            "limit_code": "acupuncture",
+            "condition_code": "",
+            "benefit_year_start_date": "2025-01-01",
+            "use_date": "2025-02-01",
+            "provider_number": "2000000010",
+            "use_count": 1,
+        },
+        "pend": {
+            "claim_id": 1,
+            "run_id": 1,
+            "pend_code": "AUREQ",
+            "state": "waits",
+            "began_date": "2025-03-03",
+            "overdue": 0,
+        },
+        "override": {
+            "override_number": 1,
+            "claim_id": 1,
+            "act": "released",
+            "edit": "referral",
+            "made_date": "2025-03-04",
+            "made_by": "examiner",
+            "note": "seen",
         },
         "decided_part": {
             "run_id": 1,
@@ -631,14 +675,24 @@ def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
     store.history_lines(connection, ["M1"], [1], since=date(2025, 1, 1))
     store.accumulators(connection, ["F1"])
     store.referral_visits(connection, ["R1"])
+    store.authorization_units(connection, ["A1"])
+    store.benefit_uses(connection, ["M1"])
+    store.open_pends(connection, [1])
+    store.overrides(connection, [1])
     event.remove(connection, "before_cursor_execute", explain)
     assert [p for p in plans if p.startswith("SEARCH")] == [
         "SEARCH c USING INDEX claim_member_id (member_id=?)",
-        "SEARCH l USING INDEX sqlite_autoindex_line_1 (claim_id=?)",
+        "SEARCH l USING PRIMARY KEY (claim_id=?)",
         "SEARCH a USING INDEX accumulator_entry_family_id (family_id=?)",
         "SEARCH r USING INDEX referral_visit_referral_number (referral_number=?)",
+        "SEARCH u USING INDEX authorization_unit_authorization_number (authorization_number=?)",
+        "SEARCH b USING INDEX benefit_use_member_id (member_id=?)",
+        "SEARCH c USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH p USING INDEX sqlite_autoindex_pend_1 (claim_id=? AND run_id=?)",
+        "SEARCH o USING INDEX override_claim_id (claim_id=?)",
     ]
-    assert not [p for p in plans if p.startswith(("SCAN c", "SCAN l", "SCAN a", "SCAN r"))]
+    scans = ("SCAN c", "SCAN l", "SCAN a", "SCAN r", "SCAN u")
+    assert not [p for p in plans if p.startswith(scans)]
 
 
 def test_accumulators_are_the_sums_of_their_entries(connection: Connection) -> None:
@@ -687,6 +741,47 @@ def test_visits_are_the_sums_of_their_entries(connection: Connection) -> None:
     assert found.rows() == [("R1", 2), ("R2", 5)]  # 1 + 2 + 1 - 2 = 2
     frames.ReferralVisits.validate(found)
     assert store.referral_visits(connection, []).schema == found.schema
+
+
+def test_units_are_the_sums_of_their_entries(connection: Connection) -> None:
+    store.insert_frame(connection, "claim", claims(3))
+    rows = [(1, "A1", 4_000), (2, "A1", 2_500), (1, "A1", -4_000), (3, "A2", 1_000), (3, "A3", 9)]
+    names = ["claim_id", "authorization_number", "unit_quantity"]
+    entries = pl.DataFrame(rows, schema=names, orient="row").with_columns(run_id=pl.lit(1))
+    store.insert_frame(connection, "authorization_unit", entries)
+    found = store.authorization_units(connection, pl.Series(["A2", "A1", "A1", "A9"]))
+    # claim 1 reversed: 4 + 2.5 - 4 = 2.5
+    assert found.rows() == [("A1", 2_500), ("A2", 1_000)]
+    frames.AuthorizationUnits.validate(found)
+    assert store.authorization_units(connection, []).schema == found.schema
+
+
+def test_uses_of_limits_are_the_sums_of_their_entries(connection: Connection) -> None:
+    """What a void gave back is not there; what two claims tell of one visit is one row."""
+    store.insert_frame(connection, "claim", claims(4))
+    rows = [
+        (1, "M1", date(2025, 2, 1), 1),
+        (2, "M1", date(2025, 2, 1), 1),  # the same visit on another claim
+        (2, "M1", date(2025, 2, 8), 1),
+        (2, "M1", date(2025, 2, 8), -1),  # given back
+        (3, "M2", date(2025, 2, 1), 1),
+        (4, "M3", date(2025, 2, 1), 1),
+    ]
+    entries = pl.DataFrame(
+        rows, schema=["claim_id", "member_id", "use_date", "use_count"], orient="row"
+    ).with_columns(
+        run_id=pl.lit(1), plan_code=pl.lit("pos"), limit_code=pl.lit("acupuncture"),
+        condition_code=pl.lit(""), provider_number=pl.lit("2000000010"),
+        benefit_year_start_date=pl.lit(date(2025, 1, 1)),
+    )  # fmt: skip
+    store.insert_frame(connection, "benefit_use", entries)
+    found = store.benefit_uses(connection, pl.Series(["M2", "M1", "M1", "M9"]))
+    assert found.select("member_id", "use_date", "use_count").rows() == [
+        ("M1", date(2025, 2, 1), 2),
+        ("M2", date(2025, 2, 1), 1),
+    ]
+    frames.BenefitUses.validate(found)
+    assert store.benefit_uses(connection, []).schema == found.schema
 
 
 def test_the_ledger_head_is_its_last_entry(connection: Connection) -> None:

@@ -6,20 +6,25 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from adjudicator.edits.accident_primary import accident_primary
 from adjudicator.edits.ambulance_in_stay import ambulance_in_stay
 from adjudicator.edits.approved_facility import approved_facility
+from adjudicator.edits.carve_out import carve_out
 from adjudicator.edits.coordination import coordination
 from adjudicator.edits.correction import correction
 from adjudicator.edits.coverage import coverage
 from adjudicator.edits.edit import Edit, edit
 from adjudicator.edits.exact_duplicate import exact_duplicate
+from adjudicator.edits.hospice import hospice
 from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
 from adjudicator.edits.ncci import ncci
 from adjudicator.edits.necessity import necessity
 from adjudicator.edits.nutrition import nutrition
 from adjudicator.edits.observation import observation
+from adjudicator.edits.other_payer_unbilled import other_payer_unbilled
 from adjudicator.edits.payee_unknown import payee_unknown
+from adjudicator.edits.prior_authorization import prior_authorization
 from adjudicator.edits.provider_ineligible import provider_ineligible
 from adjudicator.edits.provider_under_review import provider_under_review
 from adjudicator.edits.referral import referral
@@ -28,6 +33,8 @@ from adjudicator.edits.suspected_duplicate import suspected_duplicate
 from adjudicator.edits.timely_filing import timely_filing
 from adjudicator.edits.unlisted_code import unlisted_code
 from adjudicator.edits.urgent_care import urgent_care
+from adjudicator.edits.urgent_out_of_network import urgent_out_of_network
+from adjudicator.pends import resolved
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -42,10 +49,14 @@ EDITS = (
     coverage,
     provider_ineligible,
     provider_under_review,
+    carve_out,
+    hospice,
     exact_duplicate,
     suspected_duplicate,
     timely_filing,
     referral,
+    urgent_out_of_network,
+    prior_authorization,
     inpatient_notification,
     approved_facility,
     serious_event,
@@ -56,6 +67,8 @@ EDITS = (
     nutrition,
     observation,
     ncci,
+    other_payer_unbilled,
+    accident_primary,
     coordination,
 )
 
@@ -68,12 +81,13 @@ def edits(batch: Batch, reference: Reference) -> Batch:
 
     A finding's ``edit_rank`` is its edit's place in EDITS times ten. Evaluation order is not
     precedence: first those that look at a line by itself, then one by one those that compare the
-    night's lines, to which ``batch.findings`` then says which lines still stand.
+    night's lines, to which ``batch.findings`` then says which lines still stand. Pends that a
+    person or their last day has ended are no pends any more (``resolved``).
     """
     ranked = [(10 * place, each) for place, each in enumerate(EDITS, start=1)]
     by_itself = [r for r in ranked if not r[1].across_night]
     for asked in (by_itself, *([r] for r in ranked if r[1].across_night)):
-        found = _found(batch, reference, asked)
+        found = resolved(_found(batch, reference, asked), batch, reference)
         batch = batch.with_(findings=pl.concat([batch.findings, found]))
     order = ["claim_id", "edit_rank", "line_number", "edit", "carc", "inputs"]
     return batch.with_(findings=batch.findings.sort(order, nulls_last=False))

@@ -13,6 +13,7 @@ CORRECTIONS = ("5", "7", "8")  # late charges, replacement, void
 @edit(
     disposition="pend",
     pend_code="CORRECTION",
+    must_be_mended=True,
     cites=Citation(document="001", lines=(2225, 2229), phrase="void or cancel a prior claim"),
 )
 def correction(batch: Batch, reference: Reference) -> pl.LazyFrame:

@@ -25,6 +25,7 @@ class Edit:
     ``group_code``, ``carc``, ``rarc``, ``pend_code``, which then stand instead of the facts here.
     ``other_codes`` are the (group, CARC) pairs such outcomes may put.
     ``judgement``: no source decides; the citation is the nearest rule.
+    ``must_be_mended``: what it lacks nothing can be decided without, so that no person may pass it.
     ``across_night``: compares claims of the night, so it runs when the line edits have spoken.
     """
 
@@ -39,6 +40,7 @@ class Edit:
     other_codes: tuple[tuple[str, str], ...] = ()
     judgement: bool = False
     across_night: bool = False
+    must_be_mended: bool = False
 
     def __call__(self, batch: Batch, reference: Reference) -> pl.LazyFrame:
         return self.find(batch, reference)
@@ -55,13 +57,14 @@ def edit(
     other_codes: tuple[tuple[str, str], ...] = (),
     judgement: bool = False,
     across_night: bool = False,
+    must_be_mended: bool = False,
 ) -> Callable[[Find], Edit]:
     """Attaches the facts to the function; the tuple EDITS is what puts an edit to work."""
 
     def attach(find: Find) -> Edit:
         return Edit(
             find.__name__, find, disposition, cites, group_code, carc, rarc, pend_code,
-            other_codes, judgement, across_night,
+            other_codes, judgement, across_night, must_be_mended,
         )  # fmt: skip
 
     return attach

@@ -1,4 +1,4 @@
-"""Care outside the network that may go on without anyone's leave, and why."""
+"""Care that may go on without anyone's leave, and why."""
 
 from __future__ import annotations
 
@@ -26,18 +26,45 @@ OF_CLAIM = [
 
 
 def exempted(lines: pl.DataFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
-    """``lines`` (with OF_LINE, OF_CLAIM and URGENCY_COLUMNS) and why each is exempt, if it is.
+    """``lines`` (with OF_LINE, OF_CLAIM and URGENCY_COLUMNS) in their circumstances, and why each
+    needs no referral, if it doesn't.
 
-    ``because``: in words, null where nothing exempts the line. An emergency, on an institutional
-    claim also any other line of it [j] (001:1258); the program's exempt categories; a stay that
-    an emergency led to (001:4212-4216); urgent care outside the service area, or where claim or
-    line tells that no network is at hand (001:4168-4173); the program's categories outside the
-    area (dialysis, 001:3322-3327); an active treatment in a new member's first days
-    (001:746-750). What it was told by: ``zip_code``, ``emergency_date``,
-    ``coverage_start_date`` and ``transition_days``.
+    ``because``: in words, null where nothing exempts the line. An emergency (001:1258); the
+    program's exempt categories; a stay that an emergency led to (001:4212-4216); urgent care
+    outside the service area, or where claim or line tells that no network is at hand
+    (001:4168-4173); the program's categories outside the area (dialysis, 001:3322-3327); an
+    active treatment in a new member's first days (001:746-750).
 
     ``area_unknown``: the line is exempt outside the service area, and the program has none in
     force on the day, or the claim no ZIP code.
+    """
+    programs = reference.programs
+    lines = in_circumstances(lines, batch, reference)
+    outside = pl.col("area") == "outside"
+    categories = pl.col("benefit_category")
+    words = [
+        (pl.col("emergency"), pl.lit("emergency")),
+        (_listed(programs, lambda terms: terms.exempt_categories), categories),
+        (pl.col("emergency_date").is_not_null(), pl.lit("stay after an emergency")),
+        (pl.col("urgent") & outside, pl.lit("urgent outside the service area")),
+        (pl.col("urgent") & _unreachable(batch, programs), pl.lit("urgent, no network at hand")),
+        (outside, pl.concat_str(categories, pl.lit(" outside the service area"))),
+        (pl.col("transition_days").is_not_null(), pl.lit("active treatment of a new member")),
+    ]
+    because = pl.coalesce(pl.when(holds).then(word) for holds, word in words)
+    return lines.with_columns(because=because).with_columns(
+        area_unknown=pl.col("asks_area") & pl.col("area").is_null() & pl.col("because").is_null()
+    )
+
+
+def in_circumstances(lines: pl.DataFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
+    """``lines`` (as ``exempted`` wants them) with what may free them from asking for leave.
+
+    ``emergency`` and ``urgent``, on an institutional claim also any other line of it [j];
+    ``benefit_category``; ``area``, inside or outside the service area, of lines that
+    ``asks_area``: urgent ones and the program's categories outside it; ``emergency_date``, of the
+    emergency that led to the stay; ``coverage_start_date`` and ``transition_days`` of an active
+    treatment of a new member; ``zip_code``.
     """
     programs = reference.programs
     institutional = pl.col("claim_type_code") == "I"
@@ -55,22 +82,7 @@ def exempted(lines: pl.DataFrame, batch: Batch, reference: Reference) -> pl.Data
     )
     lines = _with_area(lines, reference)
     lines = _with_emergency(lines, batch, reference)
-    lines = _with_transition(lines, reference)
-    outside = pl.col("area") == "outside"
-    categories = pl.col("benefit_category")
-    words = [
-        (pl.col("emergency"), pl.lit("emergency")),
-        (_listed(programs, lambda terms: terms.exempt_categories), categories),
-        (pl.col("emergency_date").is_not_null(), pl.lit("stay after an emergency")),
-        (pl.col("urgent") & outside, pl.lit("urgent outside the service area")),
-        (pl.col("urgent") & _unreachable(batch, programs), pl.lit("urgent, no network at hand")),
-        (outside, pl.concat_str(categories, pl.lit(" outside the service area"))),
-        (pl.col("transition_days").is_not_null(), pl.lit("active treatment of a new member")),
-    ]
-    because = pl.coalesce(pl.when(holds).then(word) for holds, word in words)
-    return lines.with_columns(because=because).with_columns(
-        area_unknown=pl.col("asks_area") & pl.col("area").is_null() & pl.col("because").is_null()
-    )
+    return _with_transition(lines, reference)
 
 
 def in_force(asked: pl.DataFrame, table: pl.DataFrame, by: list[str]) -> pl.DataFrame:

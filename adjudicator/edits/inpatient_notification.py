@@ -35,6 +35,10 @@ def inpatient_notification(batch: Batch, reference: Reference) -> pl.LazyFrame:
     day, and the earliest counts. None or a cancelled one: CO-197; after the last day: CO-197 N385
     [j]. The facility is the billing or the service facility's NPI [j].
 
+    "Within one calendar day" (001:1886-1888) binds what was reported as outpatient care, by its
+    codes; a stay that came through the emergency room has the two days of an emergency (001:1883),
+    which else would bind nobody [j].
+
     Found are whole claims; of home health (001:1835) the lines after its first day, each of which
     needs a notice no later than itself [j]. Observation and surgical day care need none, as their
     bill types are not listed; accidents are no exception (001:2382); a professional claim is

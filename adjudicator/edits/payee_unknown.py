@@ -11,6 +11,7 @@ from schemas.program import Citation
 @edit(
     disposition="pend",
     pend_code="PAYEE",
+    must_be_mended=True,
     judgement=True,
     cites=Citation(
         document="001",

@@ -7,13 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from adjudicator.edits.referral import _with_specialties
+from adjudicator.edits.services import with_specialties
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas.policy import Policy, Ranges, ServiceRule
 
 LINE = ["claim_id", "line_number"]
-with_specialties = _with_specialties
 NOTHING = pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
 # of what a stay was treated for; not what it was admitted with, and not how an injury came about
 TREATED = ("ABK", "BK", "ABF", "BF")

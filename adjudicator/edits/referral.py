@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from adjudicator.edits.edit import edit
-from adjudicator.edits.exempt import OF_CLAIM, OF_LINE, exempted, in_force, listed
+from adjudicator.edits.exempt import OF_CLAIM, OF_LINE, exempted, listed
+from adjudicator.edits.permits import covers_service, fails, with_permits
+from adjudicator.edits.services import PROVIDER, with_specialties
 from adjudicator.edits.urgency import URGENCY_COLUMNS
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from schemas.program import Citation
+from schemas.program import Citation, Plan
 
 LINE = ["claim_id", "line_number"]
-CANDIDATES_TOLD = 5
-OTHER_MEMBER = "other member"
 TOLD = {  # of a referral that covers a line
     "referral_number": pl.String,
     "start_date": pl.Date,
@@ -54,17 +56,17 @@ def referral(batch: Batch, reference: Reference) -> pl.LazyFrame:
     takes its cost share from the plan's terms for it, and counts the visits. Where it would be
     exempt outside a service area that isn't known, it pends REFERENCE.
     """
-    lines = _outside_network(batch, reference)
+    lines = outside_network(batch, reference, lambda plan: plan.referral_required)
     if lines.is_empty():
         return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
-    lines = _with_specialties(exempted(lines, batch, reference), batch, reference)
+    lines = with_specialties(exempted(lines, batch, reference), batch, reference)
     primary_care = listed(
         reference.programs,
         lambda terms: terms.primary_care_taxonomies,
         lambda codes: pl.col("specialties").list.eval(pl.element().is_in(codes)).list.all(),
     )
     lines = lines.filter(pl.col("because").is_not_null() | pl.col("area_unknown") | ~primary_care)
-    lines = _with_referrals(lines, reference.tables["referrals"])
+    lines = with_referrals(lines, reference.tables["referrals"])
     covered = pl.col("because").is_not_null() | pl.col("referrals").is_not_null()
     return lines.lazy().select(
         *LINE,
@@ -79,16 +81,16 @@ def referral(batch: Batch, reference: Reference) -> pl.LazyFrame:
     )
 
 
-def _outside_network(batch: Batch, reference: Reference) -> pl.DataFrame:
-    """The lines outside the network of a plan that requires referrals, with what is asked of them.
-
-    Where no payee is known, neither is the network.
-    """
+def outside_network(
+    batch: Batch, reference: Reference, which: Callable[[Plan], bool]
+) -> pl.DataFrame:
+    """The lines outside the network of those plans, with what ``exempted``, ``with_specialties``
+    and ``with_referrals`` read. Where no payee is known, neither is the network."""
     plans = [
         (code, plan.plan_code)
         for code, program in sorted(reference.programs.items())
         for plan in program.plans.values()
-        if plan.referral_required
+        if which(plan)
     ]
     outside = pl.col("network_code") == "out"
     lines = (
@@ -104,93 +106,35 @@ def _outside_network(batch: Batch, reference: Reference) -> pl.DataFrame:
     )  # fmt: skip
     if lines.is_empty():
         return lines
-    required = pl.DataFrame(plans, schema=["program_code", "plan_code"], orient="row")
+    of_plans = pl.DataFrame(plans, schema=["program_code", "plan_code"], orient="row")
     claims = batch.claims.select(
         "claim_id", *OF_CLAIM, "billing_npi", "rendering_npi", "referral_number", "payee_id"
     ).filter(pl.col("payee_id").is_not_null())
     return (
         lines.join(claims, on="claim_id", maintain_order="left")
-        .join(required, on=["program_code", "plan_code"], how="semi", maintain_order="left")
+        .join(of_plans, on=["program_code", "plan_code"], how="semi", maintain_order="left")
         .with_columns(
+            PROVIDER,
             referral_number=pl.coalesce("line_referral", "referral_number").str.strip_chars(),
-            provider_number=pl.when(pl.col("claim_type_code") == "I")
-            .then("billing_npi")
-            .otherwise(pl.coalesce("of_line", "rendering_npi", "billing_npi")),
         )
     )
 
 
-def _with_specialties(lines: pl.DataFrame, batch: Batch, reference: Reference) -> pl.DataFrame:
-    """``specialties`` of the provider, a list, and ``specialty_codes``, joined by a colon."""
-    providers = reference.tables["providers"].select(
-        "start_date", "end_date", "taxonomy_code", provider_number="npi"
-    )
-    on_day, on_claim = ["provider_number", "decision_date"], ["provider_number", "claim_id"]
-    on_file = in_force(lines.select(on_day).unique(), providers, ["provider_number"])
-    named = batch.claim_providers.select("claim_id", "taxonomy_code", provider_number="npi").join(
-        lines.select(on_claim).unique(), on=on_claim
-    )
-    for rows, by, name in ((on_file, on_day, "on_file"), (named, on_claim, "on_claim")):
-        codes = (
-            rows.filter(pl.col("taxonomy_code").is_not_null())
-            .group_by(by)
-            .agg(pl.col("taxonomy_code").unique().sort().alias(name))
-        )
-        lines = lines.join(codes, on=by, how="left", maintain_order="left")
-    return lines.with_columns(specialties=pl.coalesce("on_file", "on_claim")).with_columns(
-        specialty_codes=pl.col("specialties").list.join(":")
-    )
-
-
-def _with_referrals(lines: pl.DataFrame, referrals: pl.DataFrame) -> pl.DataFrame:
-    """``referrals`` that cover a line not exempt, the first to end first; where there is none,
-    ``candidates``: the nearest, by number or of the member, and in what each fails."""
+def with_referrals(lines: pl.DataFrame, referrals: pl.DataFrame) -> pl.DataFrame:
+    """``referrals`` that cover a line not exempt, and where there is none, ``candidates``."""
     asked = lines.filter(pl.col("because").is_null()).select(
         *LINE, "member_id", "decision_date", "referral_number", "provider_number", "billing_npi",
         "specialties", code=pl.coalesce("procedure_code", "revenue_code"),
     )  # fmt: skip
-    on_file = referrals.select(
-        "start_date", "end_date", "npi", "taxonomy_code", "visit_limit", "status_code",
-        of_number="referral_number", of_member="member_id",
-        first_code=pl.coalesce("first_procedure_code", "last_procedure_code"),
-        last_code=pl.coalesce("last_procedure_code", "first_procedure_code"),
+    return with_permits(
+        lines, asked, referrals.drop("referring_npi"), _fails(),
+        number="referral_number", limit="visit_limit", into="referrals",
     )  # fmt: skip
-    numbered = pl.col("referral_number").is_not_null()
-    found = pl.concat(
-        asked.filter(which)
-        .join(on_file.with_columns(key=of), left_on=by, right_on="key")
-        .select(*LINE, *on_file.columns, fails=pl.concat_list(_fails()).list.drop_nulls())
-        for which, by, of in (
-            (numbered, "referral_number", "of_number"),
-            (~numbered, "member_id", "of_member"),
-        )
-    )
-    others = pl.col("fails").list.first() == OTHER_MEMBER
-    covers = pl.col("fails").list.len() == 0
-    told = [pl.col("of_number").alias("referral_number"), pl.col("start_date", "end_date")]
-    covering = (
-        found.filter(covers)
-        .sort(*LINE, "end_date", "start_date", "of_number", nulls_last=True)
-        .group_by(LINE)
-        .agg(referrals=pl.struct(*told, "visit_limit"))
-    )
-    failing = (
-        found.join(covering, on=LINE, how="anti")
-        # of another member's referral nothing is told
-        .with_columns(pl.when(~others).then(c).alias(c) for c in ("start_date", "end_date"))
-        .with_columns(near=pl.col("fails").list.len(), fails=pl.col("fails").list.join(", "))
-        .sort(*LINE, "near", "start_date", "of_number", descending=[*[False] * 3, True, False])
-        .group_by(LINE, maintain_order=True)
-        .agg(candidates=pl.struct(*told, "fails").head(CANDIDATES_TOLD))
-    )
-    return lines.join(covering, on=LINE, how="left", maintain_order="left").join(
-        failing, on=LINE, how="left", maintain_order="left"
-    )
 
 
 def _fails() -> list[pl.Expr]:
-    """In what a referral fails a line, a word each, null where it doesn't."""
-    day, code = pl.col("decision_date"), pl.col("code")
+    """In what a referral fails a line."""
+    day = pl.col("decision_date")
     dates = pl.col("start_date") <= day
     dates &= pl.col("end_date").is_null() | (pl.col("end_date") >= day)
     to_whom = (
@@ -201,25 +145,12 @@ def _fails() -> list[pl.Expr]:
         )
         .otherwise(pl.col("specialties").list.contains(pl.col("taxonomy_code")))
     )
-    services = pl.col("first_code").is_null() | (
-        (code >= pl.col("first_code"))
-        & (code <= pl.col("last_code"))
-        & (code.str.len_bytes() == pl.col("first_code").str.len_bytes())
-    )
-    own = pl.col("of_member") == pl.col("member_id")
-    words = {
-        "other dates": dates,
-        "other provider": to_whom | pl.col("npi").is_null(),
-        "other specialty": to_whom | pl.col("npi").is_not_null(),
-        "other service": services,
-    }
     return [
-        pl.when(~own).then(pl.lit(OTHER_MEMBER)),
-        pl.when(own & (pl.col("status_code") != "approved")).then("status_code"),
-        *(
-            pl.when(own & ~holds.fill_null(value=False)).then(pl.lit(word))
-            for word, holds in words.items()
-        ),
+        pl.when(pl.col("status_code") != "approved").then("status_code"),
+        fails("other dates", dates),
+        fails("other provider", to_whom | pl.col("npi").is_null()),
+        fails("other specialty", to_whom | pl.col("npi").is_not_null()),
+        fails("other service", covers_service()),
     ]
 
 

@@ -128,16 +128,20 @@ def _earlier_payer(batch: Batch, reference: Reference) -> pl.DataFrame:
         for frame in (batch.other_payers, batch.other_payer_lines)
     ]
     attachments = reference.tables["attachments"]
-    if not attachments.is_empty():
+    # what came with a paper claim; an electronic one only announces its documents
+    own = batch.attachments.filter(pl.col("document_date").is_not_null())
+    if not attachments.is_empty() or not own.is_empty():
         for kind, clock, claims in (
             ("eob", "primary_payer", second),
             ("auto_notice", "auto_insurer", _accidents(batch, reference.programs)),
         ):
-            spoken.append(
-                claims.select("claim_id", "claim_number")
-                .join(attachments.filter(kind_code=kind), on="claim_number")
-                .select("claim_id", payer_date="document_date", payer_clock=pl.lit(clock))
-            )
+            numbered = claims.select("claim_id", "claim_number")
+            spoken += [
+                numbered.join(documents.filter(kind_code=kind), on=key).select(
+                    "claim_id", payer_date="document_date", payer_clock=pl.lit(clock)
+                )
+                for documents, key in ((attachments, "claim_number"), (own, "claim_id"))
+            ]
     return (
         pl.concat(spoken)
         .drop_nulls("payer_date")

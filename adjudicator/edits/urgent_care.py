@@ -10,8 +10,8 @@ from adjudicator.edits.policies import (
     procedure_lines,
     ruled,
     versions,
-    with_specialties,
 )
+from adjudicator.edits.services import with_specialties
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas.policy import UrgentCare

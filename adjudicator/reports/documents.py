@@ -190,7 +190,9 @@ def _adjustments(
                 "carc": row["carc"],
                 "rarc": row["rarc"],
                 "adjustment_amount": row["adjustment_amount"],
-                "words": "; ".join(words.of(code) for code in codes),
+                "words": "; ".join(
+                    [*map(words.of, codes), *filter(None, [row.get("administrator")])]
+                ),
             }
         )
     return of_line

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adjudicator import store
 from adjudicator.again import read_again
+from adjudicator.edits.carve_out import carve_out
 from adjudicator.fate import LINE, fates
 from adjudicator.pipeline import Batch
 from adjudicator.reports.text import clean
@@ -65,7 +66,7 @@ class Figures:
     ``payments``: one row a payment. ``claims``: one row a claim, with ``payment_id`` (null while
     it is pended), status (paid, denied, prepaid or pended), message codes and sums.
     ``lines``: one row a line, with the member's share by kind and all other adjustments in one.
-    ``adjustments``: one row an adjustment.
+    ``adjustments``: one row an adjustment, with ``administrator``: whom to bill instead of us.
     """
 
     payments: pl.DataFrame
@@ -248,7 +249,9 @@ def _figures(
         )
         .select(list(OF_LINE))
     )  # fmt: skip
-    adjustments = store.adjustments_of(connection, final["claim_id"])
+    adjustments = _with_administrators(
+        connection, store.adjustments_of(connection, final["claim_id"])
+    )
     findings = _wanted(
         connection, pended["claim_id"], "finding", dict(FINDING),
         f" AND t.disposition IN ('pend', 'deny') AND t.run_id = {nights.last_run}",
@@ -301,6 +304,31 @@ def _figures(
         lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
         adjustments,
     )
+
+
+def _with_administrators(connection: Connection, adjustments: pl.DataFrame) -> pl.DataFrame:
+    """``administrator``: whom to bill instead, of a line denied as another's."""
+    theirs = adjustments.filter(reason=carve_out.name)
+    if theirs.is_empty():
+        return adjustments.with_columns(administrator=pl.lit(None, pl.String))
+    schema = {"run_id": pl.Int64, **dict.fromkeys(LINE, pl.Int64), "inputs": pl.String}
+    told = (
+        _wanted(
+            connection, theirs["claim_id"].unique(), "finding", schema,
+            f" AND t.edit = '{carve_out.name}'",
+        )
+        # of the night that decided it
+        .sort("run_id")
+        .unique(LINE, keep="last", maintain_order=True)
+        .select(
+            *LINE,
+            administrator=pl.col("inputs")
+            .str.json_decode(pl.Struct({"administrator": pl.String}))
+            .struct.field("administrator"),
+            reason=pl.lit(carve_out.name),
+        )
+    )  # fmt: skip
+    return adjustments.join(told, on=[*LINE, "reason"], how="left", maintain_order="left")
 
 
 def _waits(

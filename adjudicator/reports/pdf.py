@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from typst import Compiler
 
+REPORT, LETTER = "report.typ", "letter.typ"
 FACES = ("Regular", "Semibold", "Bold")
 
 
@@ -27,18 +28,18 @@ def _faces() -> TemporaryDirectory[str]:
 
 
 @cache
-def _compiler() -> Compiler:
+def _compiler(name: str) -> Compiler:
     from typst import Compiler, Fonts
 
     # typst's own serif is for what the sans lacks; the machine's fonts would make other bytes
     fonts = Fonts(
         include_system_fonts=False, include_embedded_fonts=True, font_paths=[_faces().name]
     )
-    template = Path(str(files("adjudicator.reports"))) / "report.typ"
+    template = Path(str(files("adjudicator.reports"))) / name
     return Compiler(template, root=template.parent, font_paths=fonts, ignore_system_fonts=True)
 
 
-def as_pdf(text: str, *, tagged: bool = True) -> bytes:
+def as_pdf(text: str, *, tagged: bool = True, template: str = REPORT) -> bytes:
     """The PDF of a document's JSON; ``tagged`` for screen readers, at ten times the size.
 
     It then is PDF/UA-1, but for a text with a character that no font of ours has. The same text
@@ -47,7 +48,7 @@ def as_pdf(text: str, *, tagged: bool = True) -> bytes:
     from typst import TypstError
 
     def made(standards: Literal["ua-1"] | None) -> bytes:
-        content = _compiler().compile(
+        content = _compiler(template).compile(
             format="pdf", sys_inputs={"document": text}, pdf_standards=standards, pdf_tags=tagged
         )
         assert isinstance(content, bytes)
@@ -59,7 +60,9 @@ def as_pdf(text: str, *, tagged: bool = True) -> bytes:
         return made(None)
 
 
-def as_png(text: str, dots_an_inch: int = 110) -> list[bytes]:
+def as_png(text: str, dots_an_inch: int = 110, template: str = REPORT) -> list[bytes]:
     """Its pages as pictures."""
-    made = _compiler().compile(format="png", ppi=dots_an_inch, sys_inputs={"document": text})
+    made = _compiler(template).compile(
+        format="png", ppi=dots_an_inch, sys_inputs={"document": text}
+    )
     return made if isinstance(made, list) else [made or b""]

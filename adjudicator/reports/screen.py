@@ -43,21 +43,24 @@ def _payments(done: Published) -> list[str]:
         for column, title in (("payee_id", "payee"), ("program_code", "program"))
     }
     payee, program = names.values()
+    totals = done.totals
+    claims = max(len(f"{totals['claim_count']:,}"), len("claims")) + 2
+    amount = max(len(money(totals["payment_amount"])), len("amount")) + 2
     out = [
         f"  {'trace':<9}  {'payee':<{payee}}  {'program':<{program}}  method  {'date':<10}"
-        f"{'claims':>8}{'amount':>16}"
+        f"{'claims':>{claims}}{'amount':>{amount}}"
     ]
     out += [
         f"  {p['trace_number']:<9}  {p['payee_id']:<{payee}}  {p['program_code']:<{program}}  "
-        f"{p['payment_method_code']:<6}  {p['payment_date']}{p['claim_count']:>8,}"
-        f"{money(p['payment_amount']):>16}"
+        f"{p['payment_method_code']:<6}  {p['payment_date']}{p['claim_count']:>{claims},}"
+        f"{money(p['payment_amount']):>{amount}}"
         for p in done.payments
     ]
     counted = _counted(done.totals["payment_count"], "payment")
-    width = len(out[0]) - 2 - 8 - 16
+    width = len(out[0]) - 2 - claims - amount
     out.append(
-        f"  {counted:<{width}}{done.totals['claim_count']:>8,}"
-        f"{money(done.totals['payment_amount']):>16}"
+        f"  {counted:<{width}}{totals['claim_count']:>{claims},}"
+        f"{money(totals['payment_amount']):>{amount}}"
     )
     return [*out, ""]
 

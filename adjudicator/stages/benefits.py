@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -11,9 +12,11 @@ import polars as pl
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
+from adjudicator.other_payers import GROUP, Group, of_line, owed_shares, prior_decisions
+from adjudicator.pends import resolved
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
-from adjudicator.visits import Visits, count_visits
+from adjudicator.uses import Uses, count_uses
 from adjudicator.waivers import admitted, noncompliant
 from schemas import frames
 from schemas.program import CostShare, Limits, PlanTerms, Program
@@ -90,13 +93,31 @@ class Counters(NamedTuple):
     out_of_pocket: Sequence[int]
 
 
+class Counted(NamedTuple):
+    """A line of a group: its place in the count, its counters, and what they counted of it."""
+
+    place: int
+    member: int
+    family: int
+    deductible: int
+    owed: int
+
+
+class Coordinated(NamedTuple):
+    """Which of the counted lines payers before us decided: of each line its group's place in
+    ``groups``, or -1 where we pay alone."""
+
+    number: Sequence[int]
+    groups: Sequence[Group]
+
+
 class Tables(NamedTuple):
     """The programs' plan terms as frames; a share's id is its row in ``shares``."""
 
     terms: pl.DataFrame  # program_code, plan_code, start_date, end_date, terms_id
     keys: pl.DataFrame  # terms_id, category, network_code, share_id
-    # share_id, share_network_code, covered, costs, has_copay, has_deductible, ends_if_admitted,
-    # lacking, share_inputs
+    # share_id, share_network_code, covered, exclusion_group_code, costs, has_copay,
+    # has_deductible, ends_if_admitted, lacking, share_inputs
     facts: pl.DataFrame
     shares: list[Share]
     enforced: dict[int, int]  # of a share whose deductible is waived the one where it is not
@@ -115,22 +136,31 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     not taken where the member was admitted (``admitted``), a waived deductible only where the
     household is known not to comply (000:613-617).
 
+    The amounts are those of a line that we pay alone. Of one that payers before us decided, the
+    counters count what the member owes beside them all [j], where the program's terms say so:
+    then the lines after it see that.
+
     Adds findings, all of them before any money is counted: no terms, cost share, limits or
-    allowed amount pend REFERENCE, a category that the terms exclude denies CO-96 N130, a price
-    of nothing for a charge pends REVIEW, a referral's visits used up AUREQ (``count_visits``).
+    allowed amount pend REFERENCE, a category that the terms exclude denies 96 N130 (CO, or PR
+    where they say so), a price of nothing for a charge pends REVIEW, a limit of visits or days
+    reached denies PR-119, an authorization's units used up 198, a referral's visits used up
+    pend AUREQ (``count_uses``).
     A line that charges nothing is allowed nothing [j].
     """
     tables = _tables(reference.programs)
+    batch = batch.with_(findings=resolved(batch.findings, batch, reference))  # pricing's too
     lines = _with_share(batch, tables, reference)
     fate = fates(batch)
-    batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate))
+    batch, fate = _with_findings(batch, fate, _told_by_terms(lines, fate), reference)
     # only now is it known which claims stand: a denial above may have beaten the pend of one
-    batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate))
-    visits = count_visits(batch, fate.lines["line_disposition"] == "paid")
-    if visits is not None:
+    batch, fate = _with_findings(batch, fate, _lacking_values(lines, fate), reference)
+    uses = count_uses(batch, lines, fate.lines["line_disposition"] == "paid", reference)
+    if uses is not None:
         batch = batch.with_(
-            findings=pl.concat([batch.findings, visits.findings]),
-            referral_visit_entries=visits.entries,
+            findings=pl.concat([batch.findings, uses.findings]),
+            referral_visit_entries=uses.referral_visit_entries,
+            benefit_use_entries=uses.benefit_use_entries,
+            authorization_unit_entries=uses.authorization_unit_entries,
         )
         fate = fates(batch)
     stands = fate.lines["line_disposition"] == "paid"
@@ -139,7 +169,9 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     counted = lines.filter(
         stands & pl.col("costs") & ~pl.col("admitted") & (pl.col("allowed_amount") > 0)
     ).sort("receipt_number", "claim_id", "line_number")
-    counted = counted.hstack(_count(counted, batch.accumulators, tables.shares))
+    coordinated = _coordinated(batch, reference, lines, counted, stands)
+    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated)
+    counted = counted.hstack(owed)
     shared = lines.select(
         stands.alias("stands"),
         "row",
@@ -162,9 +194,9 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
                 pl.when("stands").then(_inputs()).alias("benefit_inputs"),
             )
         ),
-        accumulator_entries=_entries(counted),
+        accumulator_entries=_entries(_less(counted, given_back)),
     )
-    return batch if visits is None else _with_visits_told(batch, visits)
+    return batch if uses is None else _with_uses_told(batch, uses)
 
 
 def count(
@@ -174,14 +206,18 @@ def count(
     share_ids: Sequence[int],
     visits: Sequence[int],
     shares: Sequence[Share],
-) -> dict[str, list[int]]:
+    coordinated: Coordinated | None = None,
+) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
 
-    A copay is one visit's: what one line is too small for, the visit's next lines owe.
+    A copay is one visit's: what one line is too small for, the visit's next lines owe. After the
+    last line of a group that payers before us decided, the counters get back what its lines
+    don't owe beside them.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
     of the visit's copay (where some was taken), of the deductible and of the member's and the
-    family's out-of-pocket maximum.
+    family's out-of-pocket maximum; and what was given back of a line by its place, of the
+    deductible and of the out-of-pocket maximum.
     """
     member_deductible = list(members.deductible)
     member_out_of_pocket = list(members.out_of_pocket)
@@ -199,8 +235,12 @@ def count(
         add_member_left,
         add_family_left,
     ) = append
-    for member, family, allowed, share_id, visit in zip(
-        members.number, families.number, allowed_amounts, share_ids, visits, strict=True
+    groups = coordinated.groups if coordinated else ()
+    of_groups = coordinated.number if coordinated else repeat(-1, len(visits))
+    grouped: dict[int, list[Counted]] = {}
+    given_back: dict[int, tuple[int, int]] = {}
+    for member, family, allowed, share_id, visit, group in zip(
+        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, strict=True
     ):
         copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
             share_id
@@ -239,7 +279,22 @@ def count(
         add_left(left)
         add_member_left(member_left)
         add_family_left(family_left)
-    return columns
+        if group >= 0:
+            of_group = grouped.setdefault(group, [])
+            place = len(columns["copay_amount"]) - 1
+            of_group.append(Counted(place, member, family, deductible, owed))
+            if len(of_group) == groups[group].size:
+                after = owed_shares(groups[group], [line.owed for line in of_group])
+                for line, still in zip(of_group, after, strict=True):
+                    # of what is still owed the deductible is the first part [j]
+                    less_deductible = line.deductible - min(line.deductible, still)
+                    less = line.owed - still
+                    member_deductible[line.member] -= less_deductible
+                    family_deductible[line.family] -= less_deductible
+                    member_out_of_pocket[line.member] -= less
+                    family_out_of_pocket[line.family] -= less
+                    given_back[line.place] = (less_deductible, less)
+    return columns, given_back
 
 
 def _tables(programs: Mapping[str, Program]) -> Tables:
@@ -306,6 +361,7 @@ def _tables(programs: Mapping[str, Program]) -> Tables:
                 "share_id": pl.Int64,
                 "share_network_code": pl.String,
                 "covered": pl.Boolean,
+                "exclusion_group_code": pl.String,
                 "costs": pl.Boolean,
                 "has_copay": pl.Boolean,
                 "has_deductible": pl.Boolean,
@@ -362,6 +418,7 @@ def _facts(terms: PlanTerms, share: CostShare, written: CostShare) -> dict[str, 
     return {
         "share_network_code": share.network_code,
         "covered": share.covered,
+        "exclusion_group_code": share.exclusion_group_code,
         "costs": costs,
         "has_copay": share.copay_amount > 0,
         "has_deductible": _has_deductible(share),
@@ -536,7 +593,9 @@ def _lacking_values(lines: pl.DataFrame, fate: Fates) -> pl.DataFrame:
     return lines.filter(stands & problem.is_not_null()).with_columns(problem=problem)
 
 
-def _with_findings(batch: Batch, fate: Fates, lines: pl.DataFrame) -> tuple[Batch, Fates]:
+def _with_findings(
+    batch: Batch, fate: Fates, lines: pl.DataFrame, reference: Reference
+) -> tuple[Batch, Fates]:
     """The batch with a finding for each of these lines' problems, and its fates then."""
     if lines.is_empty():
         return batch, fate
@@ -555,19 +614,90 @@ def _with_findings(batch: Batch, fate: Fates, lines: pl.DataFrame) -> tuple[Batc
     )
     found = (
         lines.join(facts, on="problem")
-        .with_columns(inputs=inputs.struct.json_encode())
+        .with_columns(
+            inputs=inputs.struct.json_encode(),
+            # an exclusion's liability is the terms' to say
+            group_code=pl.when(pl.col("group_code").is_not_null()).then("exclusion_group_code"),
+        )
         .select(schema.names())
         .sort(LINE)
     )
+    found = resolved(found, batch, reference)
     batch = batch.with_(findings=pl.concat([batch.findings, found]))
     return batch, fates(batch)
 
 
+def _coordinated(
+    batch: Batch,
+    reference: Reference,
+    lines: pl.DataFrame,
+    counted: pl.DataFrame,
+    stands: pl.Series,
+) -> Coordinated | None:
+    """Which counted lines payers before us decided; None where none, or none that counts so."""
+    prior = prior_decisions(batch, reference)
+    if prior is None or prior.lines.is_empty():
+        return None
+    standing = (
+        lines.filter(stands)
+        .select(
+            "row",
+            *LINE,
+            "allowed_amount",
+            prepaid=pl.col("pricing_method_code").eq_missing(CAPITATED),
+        )
+        .join(prior.lines.filter("counts_owed"), on=LINE)
+        .with_columns(of_line())
+        .join(counted.select("row", counted=True), on="row", how="left")
+    )
+    sums = (
+        standing.group_by(GROUP)
+        .agg(
+            size=pl.col("counted").sum().cast(pl.Int64),
+            left=pl.col("left_amount").sum(),
+            charge=pl.col("line_charge_amount").sum(),
+            paid=pl.col("prior_paid_amount").sum(),
+            prior_allowed=pl.col("prior_allowed_amount").sum(),
+            allowed=pl.col("allowed_amount").sum(),
+        )
+        .sort(GROUP)
+        .with_columns(number=pl.int_range(pl.len(), dtype=pl.Int64))
+    )
+    numbers = standing.join(sums.select(*GROUP, "number"), on=GROUP).select("row", "number")
+    return Coordinated(
+        counted.select("row")
+        .join(numbers, on="row", how="left", maintain_order="left")["number"]
+        .fill_null(-1)
+        .to_list(),
+        [Group(**row) for row in sums.select(Group._fields).to_dicts()],
+    )
+
+
+def _less(counted: pl.DataFrame, given_back: Mapping[int, tuple[int, int]]) -> pl.DataFrame:
+    """The counted lines with ``counted_deductible_amount`` and ``counted_amount``: what the
+    counters keep of what each owes."""
+    counted = counted.with_columns(
+        counted_deductible_amount="deductible_amount",
+        counted_amount=pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount"),
+    )
+    if not given_back:
+        return counted
+    places = list(given_back)
+    back = zip(*given_back.values(), strict=True)
+    return counted.with_columns(
+        pl.Series(counted[name]).scatter(places, counted[name].gather(places) - pl.Series(amounts))
+        for name, amounts in zip(("counted_deductible_amount", "counted_amount"), back, strict=True)
+    )
+
+
 def _count(
-    counted: pl.DataFrame, accumulators: pl.DataFrame, shares: Sequence[Share]
-) -> pl.DataFrame:
+    counted: pl.DataFrame,
+    accumulators: pl.DataFrame,
+    shares: Sequence[Share],
+    coordinated: Coordinated | None,
+) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
     """``count`` over a frame of lines in receipt order, from the counters before tonight."""
-    owed = count(
+    owed, given_back = count(
         _counters(counted, accumulators, MEMBER_COUNTER),
         _counters(counted, accumulators, FAMILY_COUNTER),
         counted["allowed_amount"].to_list(),
@@ -577,8 +707,9 @@ def _count(
         .to_series()
         .to_list(),
         shares,
+        coordinated,
     )
-    return pl.DataFrame(owed, schema=OWED)
+    return pl.DataFrame(owed, schema=OWED), given_back
 
 
 def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str]) -> Counters:
@@ -640,22 +771,19 @@ def _inputs() -> pl.Expr:
     )
 
 
-def _with_visits_told(batch: Batch, visits: Visits) -> Batch:
-    """The lines' inputs with the visit that each was counted as."""
-    told = visits.lines.select(
-        *LINE,
-        visit=pl.struct("referral_number", "visit", "visit_limit").struct.json_encode(),
+def _with_uses_told(batch: Batch, uses: Uses) -> Batch:
+    """The lines' inputs with the visits, days and units that each was counted as."""
+    told = uses.told.group_by(LINE, maintain_order=True).agg(
+        pl.concat_str(pl.lit(","), pl.col("use").str.strip_chars("{}")).str.join("").alias("use")
     )
     inputs = pl.col("benefit_inputs")
     counted = (
         batch.lines.select(*LINE, "benefit_inputs")
         .join(told, on=LINE, how="left", maintain_order="left")
         .select(
-            pl.when(pl.col("visit").is_null())
+            pl.when(pl.col("use").is_null())
             .then(inputs)
-            .otherwise(
-                pl.concat_str(inputs.str.head(-1), pl.lit(","), pl.col("visit").str.slice(1))
-            )
+            .otherwise(pl.concat_str(inputs.str.head(-1), "use", pl.lit("}")))
             .alias("benefit_inputs")
         )
     )
@@ -669,10 +797,8 @@ def _entries(counted: pl.DataFrame) -> pl.DataFrame:
     return (
         counted.group_by(key)
         .agg(
-            pl.col("deductible_amount").sum(),
-            pl.sum_horizontal("deductible_amount", "coinsurance_amount", "copay_amount")
-            .sum()
-            .alias("out_of_pocket_amount"),
+            pl.col("counted_deductible_amount").sum().alias("deductible_amount"),
+            pl.col("counted_amount").sum().alias("out_of_pocket_amount"),
         )
         .filter(pl.col("out_of_pocket_amount") > 0)
         .select(schema.names())

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 SHARES = ["deductible_amount", "coinsurance_amount", "copay_amount"]
 
-# The CAS of a line in the order it is written: what it is, its group, CARC and reason. The
-# first takes a denied line whole, the others are a paid line's.
+# The CAS of a line in the order it is written: what it is, its group, CARC and reason. What other
+# payers did stands first; the denial takes a denied line's rest, the others are a paid line's.
 CAS = [
+    ("other_payer_amount", "OA", "23", "other_payer"),
     ("denied_amount", None, None, None),
     ("contractual_amount", "CO", "45", "price"),
     ("balance_amount", "PR", "45", "above_usual_charge"),
@@ -26,6 +27,7 @@ CAS = [
     ("deductible_amount", "PR", "1", "deductible"),
     ("coinsurance_amount", "PR", "2", "coinsurance"),
     ("copay_amount", "PR", "3", "copay"),
+    ("uncollectable_amount", "OA", "209", "uncollectable"),
     ("packaged_amount", "CO", "97", "packaged"),
     ("prepaid_amount", "CO", "24", "prepaid"),
 ]
@@ -47,7 +49,10 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     PR-1, PR-2, PR-3. A packaged line is CO-97 whole, the other lines of its claim pay for it; a
     capitated one PR-3 and CO-24 for all the rest [j], paid nothing (001:2163-2164). A line with
     which the member's out-of-pocket maximum is met says so on its last adjustment (N549).
-    A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
+    Of a line that payers before us decided (*coordinate*): OA-23 first; then what we pay and the
+    member owes beside them, CO-45 or PR-45 the rest; a denial takes what OA-23 leaves of it.
+    The share of a member who owes none by status (QMB, 001:3409-3413) is OA-209, of the same
+    amount. A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
     paid. Lines of rejected claims leave here: they were never adjudicated.
     A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
     Raises OutOfBalanceError, naming the claims, where a sum, sign or counter is not as promised.
@@ -69,10 +74,11 @@ def settle(batch: Batch, reference: Reference) -> Batch:
         (pl.col("contract_id").is_null() & _of_balancing_program(batch, reference)).alias(
             "member_owes_balance"
         ),
+        uncollectable=_uncollectable(batch, reference),
     ).hstack(
         fate.lines.select("line_disposition", *(pl.col(c).name.prefix("denial_") for c in DENIAL))
     )
-    lines = lines.filter(adjudicated)
+    lines = _beside_others(lines.filter(adjudicated), batch.coordinated)
     adjustments = _adjustments(lines)
     adjusted = adjustments.group_by(LINE).agg(pl.col("adjustment_amount").sum())
     lines = lines.join(adjusted, on=LINE, how="left", maintain_order="left").with_columns(
@@ -85,9 +91,83 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     _assert_balance(batch, lines, adjustments, decisions)
     kept = batch.lines if adjudicated.all() else batch.lines.filter(adjudicated)
     return batch.with_(
-        lines=kept.with_columns(lines.select("allowed_amount", "paid_amount", "line_disposition")),
+        lines=kept.with_columns(
+            lines.select("allowed_amount", "paid_amount", "line_disposition", "coordination_inputs")
+        ),
         adjustments=adjustments,
         decisions=decisions,
+    )
+
+
+def _beside_others(lines: pl.DataFrame, coordinated: pl.DataFrame) -> pl.DataFrame:
+    """The lines with what they come to beside other payers: ``other_payer_amount``, the shares
+    that the member owes in place of those alone, ``due_amount`` to be paid; and what of the
+    shares the counters count, ``counted_deductible_amount`` and ``counted_amount``."""
+    share = pl.sum_horizontal(SHARES)
+    due = pl.when(PREPAID_LINE).then(0).otherwise(pl.col("allowed_amount") - share)
+    alone = lines.with_columns(
+        due_amount=due, counted_deductible_amount="deductible_amount", counted_amount=share
+    )
+    if coordinated.is_empty():
+        return alone.with_columns(
+            other_payer_amount=pl.lit(0, dtype=pl.Int64),
+            coordination_inputs=pl.lit(None, dtype=pl.String),
+        )
+    beside = alone.join(
+        coordinated.rename({"paid_amount": "beside_due_amount"}).rename(
+            {name: f"beside_{name}" for name in SHARES}
+        ),
+        on=LINE,
+        how="left",
+        maintain_order="left",
+    ).with_columns(
+        pl.col("other_payer_amount").fill_null(0),
+        *(pl.coalesce(f"beside_{name}", name).alias(name) for name in (*SHARES, "due_amount")),
+        maximum_met=pl.col("maximum_met") & pl.col("share_stands").fill_null(value=True),
+    )
+    owed = pl.col("counts_owed").fill_null(value=False)
+    return beside.with_columns(
+        counted_deductible_amount=pl.when(owed)
+        .then("deductible_amount")
+        .otherwise("counted_deductible_amount"),
+        counted_amount=pl.when(owed).then(share).otherwise("counted_amount"),
+    )
+
+
+def _uncollectable(batch: Batch, reference: Reference) -> pl.Series:
+    """Whether the line's member has, on its day, a status in which no cost share is owed."""
+    rows = [
+        (code, status)
+        for code, program in sorted(reference.programs.items())
+        for status in program.uncollectable_statuses
+    ]
+    statuses = reference.tables["special_statuses"].filter(
+        pl.col("status_code").is_in([status for _, status in rows])
+    )
+    if statuses.is_empty():
+        return pl.repeat(False, batch.lines.height, eager=True)
+    of_program = pl.DataFrame(
+        rows, schema={"program_code": pl.String, "status_code": pl.String}, orient="row"
+    )
+    members = (
+        batch.claims.select("claim_id", "member_id", "program_code")
+        .join(of_program, on="program_code")
+        .join(statuses, on=["member_id", "status_code"])
+    )
+    held = (
+        batch.lines.select(*LINE, "decision_date")
+        .join(members, on="claim_id")
+        .filter(
+            (pl.col("start_date") <= pl.col("decision_date"))
+            & (pl.col("end_date").is_null() | (pl.col("end_date") >= pl.col("decision_date")))
+        )
+        .select(*LINE, uncollectable=True)
+        .unique()
+    )
+    return (
+        batch.lines.select(LINE)
+        .join(held, on=LINE, how="left", maintain_order="left")["uncollectable"]
+        .fill_null(value=False)
     )
 
 
@@ -110,8 +190,10 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
     paid = pl.col("line_disposition") == "paid"
     packaged, prepaid = paid & PACKAGED_LINE, paid & PREPAID_LINE
     priced = paid & ~packaged & ~prepaid
-    over = pl.col("charge_amount") - pl.col("allowed_amount")
+    charge = pl.col("charge_amount") - pl.col("other_payer_amount")
     share = pl.sum_horizontal(SHARES)
+    over = charge - share - pl.col("due_amount")
+    member = paid & ~pl.col("uncollectable")
     balance = pl.col("member_owes_balance")
     amounts = (
         lines.filter(pl.col("line_disposition") != "pended")
@@ -119,13 +201,15 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
         .select(
             *LINE,
             "^denial_.*$",
-            pl.when(~paid).then("charge_amount").alias("denied_amount"),
+            "other_payer_amount",
+            pl.when(~paid).then(charge).alias("denied_amount"),
             pl.when(priced & (over > 0) & ~balance).then(over).alias("contractual_amount"),
             pl.when(priced & (over > 0) & balance).then(over).alias("balance_amount"),
             pl.when(priced & (over < 0)).then(over).alias("above_charge_amount"),
-            *(pl.when(paid).then(name).alias(name) for name in SHARES),
-            pl.when(packaged).then("charge_amount").alias("packaged_amount"),
-            pl.when(prepaid).then(pl.col("charge_amount") - share).alias("prepaid_amount"),
+            *(pl.when(member).then(name).alias(name) for name in SHARES),
+            pl.when(paid & pl.col("uncollectable")).then(share).alias("uncollectable_amount"),
+            pl.when(packaged).then(charge).alias("packaged_amount"),
+            pl.when(prepaid).then(charge - share).alias("prepaid_amount"),
             (paid & pl.col("maximum_met").fill_null(value=False)).alias("maximum_met"),
         )
     )
@@ -208,21 +292,22 @@ def _assert_balance(
     _none(keys.join(claims, on="claim_id", how="anti"), "line has no claim")
     _none(named.join(keys, on=LINE, how="anti"), "finding names no line of its claim")
 
-    share = pl.sum_horizontal(SHARES)
+    share, charge = pl.sum_horizontal(SHARES), pl.col("charge_amount")
     fate = pl.col("line_disposition")
     paid = fate == "paid"
     broken = {
         "allowed less the member's share is not what is paid": paid
         & ~PREPAID_LINE
-        & (pl.col("allowed_amount") - share).ne_missing(pl.col("paid_amount")),
+        & pl.col("due_amount").ne_missing(pl.col("paid_amount")),
         "prepaid line is paid": PREPAID_LINE & pl.col("paid_amount").ne_missing(0),
         "less than nothing is adjusted as prepaid": PREPAID_LINE
-        & (share > pl.col("charge_amount")),
+        & (share > charge - pl.col("other_payer_amount")),
+        "other payers' effect is none": ~pl.col("other_payer_amount").is_between(0, charge),
         "CARC 45 would take the whole charge": paid
         & ~PACKAGED_LINE
         & ~PREPAID_LINE
-        & (pl.col("allowed_amount") == 0)
-        & (pl.col("charge_amount") > 0),
+        & (pl.col("other_payer_amount") + share + pl.col("due_amount") == 0)
+        & (charge > 0),
         "denied line is paid": (fate == "denied") & pl.col("paid_amount").ne_missing(0),
         "less than nothing is paid": pl.col("paid_amount").is_null() | (pl.col("paid_amount") < 0),
         "share is below nothing": pl.any_horizontal(pl.col(SHARES) < 0),
@@ -243,7 +328,6 @@ def _assert_balance(
     sums = decided.join(of_lines, on="claim_id", how="left").join(
         adjusted, on="claim_id", how="left"
     )
-    charge = pl.col("charge_amount")
     _none(
         sums.filter(charge != pl.col("charged").fill_null(0)),
         "charge of the claim is not the sum of its lines'",
@@ -256,13 +340,13 @@ def _assert_balance(
 
     # counted must be owed and owed counted, by the counter it went to
     counter = ["claim_id", "plan_code", "network_code", "benefit_year_start_date"]
-    owed = lines.filter(share != 0).select(
+    owed = lines.filter(pl.col("counted_amount") != 0).select(
         "claim_id",
         "plan_code",
         "network_code",
         pl.col("decision_date").dt.truncate("1y").alias("benefit_year_start_date"),
-        "deductible_amount",
-        share.alias("out_of_pocket_amount"),
+        deductible_amount="counted_deductible_amount",
+        out_of_pocket_amount="counted_amount",
     )
     entries = batch.accumulator_entries.select(
         *counter, -pl.col("deductible_amount"), -pl.col("out_of_pocket_amount")

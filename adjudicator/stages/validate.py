@@ -17,11 +17,13 @@ import polars as pl
 
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from schemas.form import Form, FormField
+from adjudicator.snip import snip
+from edi.syntax import snip_level
+from schemas.form import FORM, FORMATS, Form, FormField
 
 # ---- lists, judgements [j] but for the bill types and the interim frequencies ------------------
 
-PAPER = ("UB04", "CMS1500")
+PAPER = tuple(FORMATS.values())
 PAPER_ONLY = "on paper only"  # instead of an element
 INPATIENT_BILL_TYPES = ("11", "12", "18", "21", "22", "28", "41", "65", "66", "86")
 NURSING_BILL_TYPES = ("18", "21", "22", "28", "65", "66")  # of which no hours are asked
@@ -219,16 +221,19 @@ CONDITIONS = {**PREDICATES, **ROW_PREDICATES}
 
 class Check(NamedTuple):
     """The edit that a finding is of and its rank, what it ``says`` of the box, and when the box's
-    column is ``wrong``: by default when it, and every column that may stand for it, is blank."""
+    column is ``wrong``: by default when it, and every column that may stand for it, is blank.
+    ``level``: 7 of the payer's own, 3 or 4 of what X12 asks as well."""
 
     edit: str
     rank: int
     says: str
     wrong: Callable[[pl.Expr], pl.Expr] | None = None
+    level: int = 7
 
 
 CHECKS: Mapping[str, Check] = {
     "filled": Check("mandatory_field", 10, "is missing"),
+    "dated": Check("mandatory_field", 10, "is missing", level=4),
     "closed_stay": Check(
         "interim_bill", 20, "says that the patient is still there: an interim bill; send one bill "
         "for the whole stay", lambda c: c == STILL_A_PATIENT,
@@ -242,12 +247,12 @@ CHECKS: Mapping[str, Check] = {
         lambda c: ~c.fill_null("").is_in(READ_FREQUENCIES + INTERIM_FREQUENCIES),
     ),
     "original_number": Check(
-        "original_number", 20, "is missing"
+        "original_number", 20, "is missing", level=4
     ),
     "any_line": Check("no_lines", 30, "is missing: the claim has no line"),
     "sum_of_lines": Check(
         "total_charge", 40, "is not the sum of the lines' charges",
-        lambda c: c != pl.col("line_charge_amount"),
+        lambda c: c != pl.col("line_charge_amount"), level=3,
     ),
     "not_negative": Check("negative_amount", 50, "is negative", lambda c: c < 0),
     "one_day": Check(
@@ -264,7 +269,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "to_a_diagnosis": Check(
         "diagnosis_pointer", 60, "are not all there: a pointer leads to none",
-        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count"),
+        lambda _: pl.col("highest_pointer") > pl.col("diagnosis_count").fill_null(0), level=4,
     ),
 }  # fmt: skip
 
@@ -304,7 +309,7 @@ def validate(batch: Batch, reference: Reference) -> Batch:
         rows: pl.DataFrame = getattr(batch, frame)
         if rows.height:
             found += _of_rows(rows, its, claims)
-    findings = pl.concat([batch.findings, *found]).sort(
+    findings = pl.concat([batch.findings, *found, *snip(batch, reference)]).sort(
         "claim_id", "edit_rank", "line_number", "edit", nulls_last=False, maintain_order=True
     )
     return batch.with_(findings=findings)
@@ -496,8 +501,8 @@ def _rejected(rows: pl.DataFrame, field: FormField) -> pl.DataFrame:
     if check.wrong is None and when:
         cause += f"; it is mandatory {when}"
     inputs = {
-        "box": field.box, "field": field.name, "element": field.element or PAPER_ONLY,
-        "cause": cause,
+        "level": check.level, "box": field.box, "field": field.name,
+        "element": field.element or PAPER_ONLY, "cause": cause,
     }  # fmt: skip
     return rows.select(
         "claim_id", line_number=line, edit=pl.lit(check.edit),
@@ -512,8 +517,14 @@ _NO_LINE = pl.lit(None, dtype=pl.Int64)
 
 
 def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
-    """The reader's objections to single claims, as reject findings (grain: one an objection)."""
+    """The reader's objections to single claims, as reject findings (grain: one an objection):
+    ``syntax`` where a segment is wrong, ``unreadable_box`` where a box of a form is."""
     rows = objections.filter(pl.col("level") == "claim")
+    if (rows["loop"] == FORM).any():  # a file holds segments or forms, never both
+        return _unreadable_boxes(rows)
+    # no more of them than there are faults
+    told = rows.select("segment_code", "code", "text").iter_rows()
+    levels = [snip_level(*row) for row in told]
     return rows.select(
         "claim_id",
         line_number=_NO_LINE,
@@ -526,7 +537,26 @@ def objections_to_findings(objections: pl.DataFrame) -> pl.DataFrame:
         pend_code=pl.lit(None, dtype=pl.String),
         status_code=pl.lit("A7:21"),
         inputs=pl.struct(
-            position="segment_position", loop="loop", segment="segment", element="reference",
-            code="code", cause="text",
+            pl.Series("level", levels, dtype=pl.Int64), position="segment_position", loop="loop",
+            segment="segment", element="reference", code="code", cause="text",
+        ).struct.json_encode(),
+    )  # fmt: skip
+
+
+def _unreadable_boxes(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        "claim_id",
+        line_number=pl.col("value").cast(pl.Int64, strict=False),
+        edit=pl.lit("unreadable_box"),
+        edit_rank=pl.lit(0, dtype=pl.Int64),
+        disposition=pl.lit("reject"),
+        group_code=pl.lit("CO"),
+        carc=pl.lit("16"),
+        rarc=pl.lit(None, dtype=pl.String),
+        pend_code=pl.lit(None, dtype=pl.String),
+        status_code=pl.lit("A7:21"),
+        inputs=pl.struct(
+            level=pl.lit(1), position="segment_position", box="segment", field="reference",
+            element=pl.lit(PAPER_ONLY), cause="text",
         ).struct.json_encode(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import make_url
 
 from adjudicator.pipeline import Batch
@@ -19,7 +19,7 @@ from adjudicator.stages.match import claim_provider, comparable_lines
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
-from adjudicator.store.tables import claim, file, line, outbox, run
+from adjudicator.store.tables import claim, line, outbox, run
 from schemas import frames
 
 CARRIED = "pended"
@@ -29,17 +29,6 @@ CARRIED = "pended"
 class Run:
     run_id: int
     state: str  # intake, decided or published
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """A file the store has, with the counts of its claims."""
-
-    run_id: int
-    verdict: str
-    reasons: list[str]
-    claim_count: int
-    rejected_count: int
 
 
 def lock_path(url: str) -> Path:
@@ -76,40 +65,6 @@ def open_run(
 
 def set_run_state(connection: Connection, run_id: int, state: str) -> None:
     connection.execute(update(run).where(run.c.run_id == run_id).values(state=state))
-
-
-def find_file(connection: Connection, digest: str) -> KnownFile | None:
-    """The file with these bytes, where the store has taken it in."""
-    row = connection.execute(
-        select(file.c.file_id, file.c.run_id, file.c.verdict, file.c.reason).where(
-            file.c.sha256 == digest
-        )
-    ).first()
-    if row is None:
-        return None
-    fates = connection.execute(
-        select(claim.c.disposition, func.count())
-        .where(claim.c.file_id == row[0])
-        .group_by(claim.c.disposition)
-    )
-    counts: dict[str | None, int] = {fate: int(count) for fate, count in fates}
-    return KnownFile(
-        int(row[1]), str(row[2]), (row[3] or "").splitlines(), sum(counts.values()),
-        counts.get("rejected", 0),
-    )  # fmt: skip
-
-
-def insert_file(
-    connection: Connection, file_id: int, run_id: int, position: int, name: str, digest: str,
-    byte_count: int, received_date: date, verdict: str, reason: str,
-) -> None:  # fmt: skip
-    connection.execute(
-        file.insert().values(
-            file_id=file_id, run_id=run_id, receipt_position=position, name=name, sha256=digest,
-            byte_count=byte_count, received_date=received_date.isoformat(), verdict=verdict,
-            reason=reason,
-        )
-    )  # fmt: skip
 
 
 def insert_claims(connection: Connection, claims: pl.DataFrame, sources: pl.DataFrame) -> None:
@@ -212,6 +167,10 @@ def _insert_rows(
     )  # fmt: skip
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
     insert_frame(connection, "referral_visit", batch.referral_visit_entries.with_columns(in_run))
+    units = batch.authorization_unit_entries
+    insert_frame(connection, "authorization_unit", units.with_columns(in_run))
+    insert_frame(connection, "benefit_use", batch.benefit_use_entries.with_columns(in_run))
+    insert_frame(connection, "pend", batch.pends.with_columns(in_run))
     final = decided.filter(pl.col("disposition").is_in(FINAL)).sort("claim_id")
     entry = take_numbers(connection, "ledger_entry", final.height)
     insert_frame(

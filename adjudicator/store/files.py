@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from adjudicator.store.dialect import StoreError
 from adjudicator.store.tables import file_part
+from edi.envelope import release
 
 PART_BYTES = 4 * 1024 * 1024
 COMPRESSION = 1  # zlib: 180 MB/s to a quarter; its best takes three times as long to a fifth
@@ -22,6 +23,7 @@ def compressed(data: bytes | mmap.mmap) -> list[tuple[int, int, bytes]]:
     for start in range(0, len(view), PART_BYTES):
         raw = view[start : start + PART_BYTES]
         parts.append((start, len(raw), zlib.compress(raw, COMPRESSION)))
+        release(data, start, start + len(raw))
         raw.release()
     view.release()  # a mapped file can't be closed while it is looked at
     return parts

@@ -152,6 +152,35 @@ def referral_visits(connection: Connection, referral_numbers: Keys) -> pl.DataFr
     ).sort("referral_number")
 
 
+def authorization_units(connection: Connection, authorization_numbers: Keys) -> pl.DataFrame:
+    """AuthorizationUnits of these authorizations, by number; nothing of one without any."""
+    if not len(authorization_numbers):
+        return frames.empty(frames.AuthorizationUnits)
+    wanted = wanted_keys(connection, "text", authorization_numbers)
+    return read_frame(
+        connection,
+        "SELECT authorization_number, CAST(sum(unit_quantity) AS BIGINT) AS unit_quantity "
+        f"FROM {wanted} AS w CROSS JOIN authorization_unit AS u "
+        "WHERE u.authorization_number = w.key GROUP BY authorization_number",
+        frames.AuthorizationUnits,
+    ).sort("authorization_number")
+
+
+def benefit_uses(connection: Connection, member_ids: Keys) -> pl.DataFrame:
+    """BenefitUses of these members, sorted by key; what was given back is not there."""
+    if not len(member_ids):
+        return frames.empty(frames.BenefitUses)
+    wanted = wanted_keys(connection, "text", member_ids)
+    keys = [c for c in frames.BenefitUses.column_names() if c != "use_count"]
+    return read_frame(
+        connection,
+        f"SELECT {', '.join(keys)}, CAST(sum(use_count) AS BIGINT) AS use_count "
+        f"FROM {wanted} AS w CROSS JOIN benefit_use AS b WHERE b.member_id = w.key "
+        f"GROUP BY {', '.join(keys)} HAVING sum(use_count) > 0",
+        frames.BenefitUses,
+    ).sort(keys)
+
+
 def ledger_head(connection: Connection) -> int:
     """The number of the ledger's last entry; 0 where it is empty."""
     return int(connection.execute(select(func.max(ledger_entry.c.entry_id))).scalar_one() or 0)

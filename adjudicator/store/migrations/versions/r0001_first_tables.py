@@ -15,9 +15,11 @@ depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
+KNOWN = sa.text("member_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
+    "acknowledgement",
     "submission",
     "receipt",
     "claim",
@@ -26,13 +28,19 @@ SEQUENCES = (
     "control",
     "ledger_entry",
     "fencing",
+    "override",
 )
 APPEND_ONLY = (
+    "acknowledgement",
     "decided_part",
     "payment",
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
+    "authorization_unit",
+    "benefit_use",
+    "pend",
+    "override",
     "audit",
 )
 
@@ -79,6 +87,7 @@ def upgrade() -> None:
         text("received_date", required=True),
         text("verdict"),
         text("reason"),
+        number("answered_run_id"),
         sa.PrimaryKeyConstraint("file_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
@@ -107,6 +116,18 @@ def upgrade() -> None:
     )
     op.create_index(
         "interchange_control_number", "interchange", ["control_number", "sender_number"]
+    )
+    op.create_table(
+        "acknowledgement",
+        number("file_id", required=True),
+        text("name", required=True),
+        number("position", required=True),
+        text("kind", required=True),
+        text("code", required=True),
+        number("control_number", required=True),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", "name"),
+        sa.ForeignKeyConstraint(["file_id"], ["file.file_id"]),
     )
     op.create_table(
         "claim",
@@ -155,7 +176,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["predecessor_claim_id"], ["claim.claim_id"]),
     )
     op.create_index("claim_claim_number", "claim", ["claim_number"], unique=True)
-    op.create_index("claim_member_id", "claim", ["member_id"])
+    # none while a claim waits: it would be put in only to be taken out again
+    op.create_index(
+        "claim_member_id", "claim", ["member_id"], sqlite_where=KNOWN, postgresql_where=KNOWN
+    )
     op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_table(
         "line",
@@ -174,6 +198,7 @@ def upgrade() -> None:
         number("paid_amount"),
         sa.PrimaryKeyConstraint("claim_id", "line_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sqlite_with_rowid=False,  # one tree in place of two
     )
     op.create_table(
         "finding",
@@ -262,6 +287,65 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
+    op.create_table(
+        "authorization_unit",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("authorization_number", required=True),
+        number("unit_quantity", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index(
+        "authorization_unit_authorization_number", "authorization_unit", ["authorization_number"]
+    )
+    op.create_table(
+        "benefit_use",
+        number("run_id", required=True),
+        number("claim_id", required=True),
+        text("member_id", required=True),
+        text("plan_code", required=True),
+        text("limit_code", required=True),
+        text("condition_code", required=True),
+        text("benefit_year_start_date", required=True),
+        text("use_date", required=True),
+        text("provider_number", required=True),
+        number("use_count", required=True),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("benefit_use_member_id", "benefit_use", ["member_id"])
+    op.create_table(
+        "pend",
+        number("claim_id", required=True),
+        number("run_id", required=True),
+        text("pend_code", required=True),
+        text("state", required=True),
+        text("began_date", required=True),
+        text("owner"),
+        text("lapse_date"),
+        sa.Column("overdue", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("claim_id", "run_id", "pend_code"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "override",
+        number("override_number", required=True),
+        number("claim_id", required=True),
+        text("act", required=True),
+        text("edit"),
+        text("pend_code"),
+        text("group_code"),
+        text("carc"),
+        text("rarc"),
+        text("made_date", required=True),
+        text("made_by", required=True),
+        text("note", required=True),
+        sa.PrimaryKeyConstraint("override_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("override_claim_id", "override", ["claim_id"])
     op.create_table(
         "outbox",
         number("run_id", required=True),

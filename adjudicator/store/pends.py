@@ -1,0 +1,80 @@
+"""What waits, as the store keeps it: the nights of a pend, and what people decided of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+from sqlalchemy import Connection
+
+from adjudicator.store.audit import append_audit
+from adjudicator.store.dialect import wanted_keys
+from adjudicator.store.rows import insert_frame, read_frame, take_numbers
+from schemas import frames
+
+Numbers = pl.Series | Sequence[int]
+ENDED = "ended"
+PENDS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "run_id": pl.Int64, "business_date": pl.Date,
+    **{name: column.dtype for name, column in frames.Pends.columns().items()},
+}  # fmt: skip
+ACT = {"released": "pend released", "denied": "pend denied"}  # as the audit trail calls it
+
+
+def open_pends(connection: Connection, claim_ids: Numbers) -> pl.DataFrame:
+    """OpenPends of these claims, by claim and code: what the last night left of them."""
+    if not len(claim_ids):
+        return frames.empty(frames.OpenPends)
+    wanted = wanted_keys(connection, "int", claim_ids)
+    return read_frame(
+        connection,
+        f"SELECT p.claim_id, p.pend_code, p.began_date FROM {wanted} AS w CROSS JOIN claim AS c "
+        "CROSS JOIN pend AS p WHERE c.claim_id = w.key AND p.claim_id = c.claim_id "
+        f"AND p.run_id = c.decided_run_id AND p.state <> '{ENDED}'",
+        frames.OpenPends,
+    ).sort("claim_id", "pend_code")
+
+
+def overrides(connection: Connection, claim_ids: Numbers) -> pl.DataFrame:
+    """Overrides of these claims, in the order in which they were made."""
+    if not len(claim_ids):
+        return frames.empty(frames.Overrides)
+    wanted = wanted_keys(connection, "int", claim_ids)
+    names = ", ".join(f"o.{name}" for name in frames.Overrides.column_names())
+    return read_frame(
+        connection,
+        f"SELECT {names} FROM {wanted} AS w CROSS JOIN override AS o WHERE o.claim_id = w.key",
+        frames.Overrides,
+    ).sort("override_number")
+
+
+def pend_history(connection: Connection, claim_id: int) -> pl.DataFrame:
+    """What each night saw of the claim's pends, by night and code (PENDS)."""
+    names = ", ".join(f"p.{name}" for name in PENDS if name not in ("business_date",))
+    return read_frame(
+        connection,
+        f"SELECT {names}, r.business_date FROM pend AS p JOIN run AS r ON r.run_id = p.run_id "
+        f"WHERE p.claim_id = {int(claim_id)}",
+        PENDS,
+    ).sort("run_id", "pend_code")
+
+
+def insert_override(
+    connection: Connection, claim_id: int, claim_number: str, act: str, *, made_date: date,
+    made_by: str, note: str, recorded_at: str | None = None, **facts: str | None,
+) -> int:  # fmt: skip
+    """Keeps a person's act for the nights to come, with its audit row. Returns its number."""
+    number = take_numbers(connection, "override")
+    told = {"act": act, "made_by": made_by, "note": note, **facts}
+    row = {"override_number": number, "claim_id": claim_id, "made_date": made_date, **told}
+    schema = frames.empty(frames.Overrides).schema
+    insert_frame(connection, "override", pl.DataFrame([row], schema))
+    append_audit(
+        connection,
+        ACT[act],
+        {"override_number": number, "claim_id": claim_id, "claim_number": claim_number,
+         "made_date": made_date.isoformat(), **{k: v for k, v in told.items() if v is not None}},
+        recorded_at=recorded_at,
+    )  # fmt: skip
+    return number
