@@ -117,7 +117,9 @@ def coding_ages(tables: pl.DataFrame, day: date) -> list[str]:
         if holds.height:
             until = f"holds to {last}" if last else "holds without end"
         elif last and last < day:
-            until = f"ended {last}, {(day - last).days} days ago: load the next edition"
+            days = (day - last).days
+            ago = f"{days:,} day{'s' * (days != 1)} ago"
+            until = f"ended {last}, {ago}: load the next edition"
         else:
             until = f"holds from {min(spans['start_date'])}, and not on {day}"
         told.append(f"{what}: {until}")
