@@ -281,6 +281,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
         typer.echo(_wrapped(f"{plan} has illustrative figures: the source gives none", "  note"))
+    for table in summary.coding_tables:
+        typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
 
 
@@ -362,7 +364,13 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import ReferenceDataError, load_reference, read_reference, unread_files
+    from adjudicator.load import (
+        ReferenceDataError,
+        load_reference,
+        read_reference,
+        unread_files,
+        versions,
+    )  # fmt: skip
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_reference
     from adjudicator.store import StoreError, open_store
@@ -373,6 +381,7 @@ def reference_load(
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
             _, tables = read_reference(connection, version)
+            rows = versions(connection)[0].row_count
     except (DataFileError, ReferenceDataError, StoreError) as error:
         _fail(str(error))
     except OSError as error:
@@ -382,7 +391,6 @@ def reference_load(
     categories = {rule.category for rule in load_benefit_categories()}
     for found in check_reference(tables, programs, categories):
         typer.echo(f"{found.severity}: {found.sentence()}", err=True)
-    rows = sum(table.height for table in tables.values())
     typer.echo(f"reference version {version[:12]} is in force: {rows:,} rows")
 
 
@@ -394,17 +402,24 @@ def reference_list(
     as_json: AsJson = False,
 ) -> None:
     """Show the tables of the version in force: rows, first and last day, digest."""
-    from adjudicator.load import ReferenceDataError, table_facts, versions
+    from adjudicator.coded import coding_ages
+    from adjudicator.load import ReferenceDataError, read_coding_tables, table_facts, versions
     from adjudicator.store import StoreError, open_store, reading
 
+    settings = _config(config, db)
+    day = settings.business_date or date.today()
     try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
+        with reading(open_store(settings.db, create=False)) as connection:
             version, tables = table_facts(connection)
             known = versions(connection) if every else []
+            coding = read_coding_tables(connection, version)
     except (ReferenceDataError, StoreError) as error:
         _fail(str(error))
+    ages = coding_ages(coding, day)
     if as_json:
-        told: dict[str, Any] = {"version": version, "tables": [t._asdict() for t in tables]}
+        told: dict[str, Any] = {
+            "version": version, "tables": [t._asdict() for t in tables], "coding_tables": ages,
+        }  # fmt: skip
         if every:
             told["versions"] = [v._asdict() for v in known]
         typer.echo(json.dumps(told, indent=2))
@@ -417,6 +432,10 @@ def reference_list(
             f"  {t.table:<24}{t.row_count:>10,}  {t.first_date or '-':<10}  {last:<10}  "
             f"{t.sha256[:12]}"
         )
+    if ages:
+        typer.echo(f"\n  correct coding tables on {day}")
+    for each in ages:
+        typer.echo(_wrapped(each, "", indent=4))
     if every:
         typer.echo(f"\n  {'version':<12}{'tables':>8}{'rows':>12}  changed by the load")
     for v in known:

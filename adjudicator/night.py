@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from adjudicator import store
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list
+from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide
@@ -44,7 +45,7 @@ from adjudicator.interchanges import (
     judge,
     reasons,
 )
-from adjudicator.load import read_reference
+from adjudicator.load import read_codes, read_coding_tables, read_reference
 from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.plan_limits import limited_plans
@@ -137,6 +138,7 @@ class Summary:
     paid_amount: int = 0
     priced_count: int = 0
     illustrative: list[str] = field(default_factory=list)
+    coding_tables: list[str] = field(default_factory=list)  # how old each is
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -146,6 +148,7 @@ class Summary:
             "paid_amount": self.paid_amount,
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
+            "coding_tables": self.coding_tables,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
             "written": self.written,
@@ -233,6 +236,7 @@ class _Night:
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
+            self.reference = _with_codes(self.engine, self.reference, batch)
             try:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
@@ -587,7 +591,7 @@ class _Night:
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
             int(batch.decisions["paid_amount"].sum()), priced,
-            illustrative,
+            illustrative, coding_ages(self.reference.coding_tables, self.order.business_date),
         )  # fmt: skip
 
     # ---- publish -----------------------------------------------------------------------------
@@ -617,7 +621,7 @@ class _Night:
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
-            told["priced_count"], told["illustrative_plans"],
+            told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
         )  # fmt: skip
 
 
@@ -663,6 +667,7 @@ def _holds_paper(path: Path) -> bool:
 def _reference(engine: Engine, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
+        coding = read_coding_tables(connection, version)
     programs = load_programs(order.config.programs)
     categories, forms = load_benefit_categories(), load_forms()
     whole = hashlib.sha256(version.encode())
@@ -673,8 +678,19 @@ def _reference(engine: Engine, order: Order) -> Reference:
     for e in EDITS:
         whole.update(repr(e.name).encode())
     return Reference(
-        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date
-    )
+        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date,
+        coding_tables=coding, tables_version=version,
+    )  # fmt: skip
+
+
+def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+    """The reference with the rows of the correct coding tables that the night's codes can meet."""
+    if reference.coding_tables.is_empty():
+        return reference
+    codes = pl.concat([batch.lines["procedure_code"].unique(), batch.history["procedure_code"]])
+    with store.reading(engine) as connection:
+        rows = read_codes(connection, reference.tables_version, codes.drop_nulls().unique())
+    return replace(reference, tables={**reference.tables, **rows})
 
 
 def _within(transaction: ExitStack, work: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.code_list import CodeLists
 from schemas.form import Form
+from schemas.policy import Policies
 from schemas.program import (
     AdjustmentCode,
     BenefitCategoryRule,
@@ -113,8 +114,9 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
 
     file = folder / "program.yaml"
     facts = _mapping(file)
-    if "plans" in facts:
-        raise DataFileError(f"{file}: plans: plans are files of their own; move it to plans/")
+    for part in ("plans", "policies"):
+        if part in facts:
+            raise DataFileError(f"{file}: {part}: these are files of their own; move it to {part}/")
     plans = {}
     plan_files = folder / "plans"
     for entry in sorted(plan_files.iterdir(), key=lambda e: e.name) if plan_files.is_dir() else ():
@@ -142,9 +144,9 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
                     "use one of schemas/codes/benefit_categories.yaml",
                 )
             plans[plan.plan_code] = plan
-    program = _checked(file, Program, facts | {"plans": plans})
+    policies = _policies(folder / "policies", known := [edit.name for edit in EDITS])
+    program = _checked(file, Program, facts | {"plans": plans, "policies": policies})
     _named(file, "program_code", program.program_code, folder.name)
-    known = [edit.name for edit in EDITS]
     _refuse(
         file, "edits", set(program.edits) - set(known), "no such edit", f"use {', '.join(known)}"
     )
@@ -174,6 +176,21 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     return program
+
+
+def _policies(folder: Traversable, edits: Collection[str]) -> Policies:
+    """A program's payment policies: ``policies/<edit>.yaml``, each a list of versions."""
+    found = {}
+    files = sorted(folder.iterdir(), key=lambda e: e.name) if folder.is_dir() else ()
+    for entry in (e for e in files if e.name.endswith(".yaml")):
+        name = entry.name.removesuffix(".yaml")
+        if name not in Policies.model_fields or name not in edits:
+            known = ", ".join(sorted(Policies.model_fields))
+            raise DataFileError(f"{entry}: no edit carries out such a policy; use {known}")
+        read = _checked(entry, Policies, {name: _yaml(entry)})
+        _refuse(entry, name, _overlaps(getattr(read, name)), "overlap", "end one before the next")
+        found[name] = getattr(read, name)
+    return Policies(**found)
 
 
 def _check_pends(file: Traversable, program: Program) -> None:

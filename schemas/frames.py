@@ -417,6 +417,12 @@ class HistoryLines(dy.Schema):
     receipt_number = number("order of receipt over all nights", required=True)
     line_disposition = text("paid or pended", required=True)
     member_id = text("the member", required=True)
+    claim_type_code = text("P professional, I institutional")
+    payee_id = text("who was, or will be, paid")
+    claim_provider_number = text(
+        "of an institutional claim the facility: its billing NPI; else rendering NPI of the claim, "
+        "else billing NPI"
+    )
     provider_number = text("rendering NPI of the line, else of the claim, else billing NPI")
     procedure_code = text("procedure, or revenue code where there is none")
     modifier_codes = text("joined by a colon, in the order sent")
@@ -532,6 +538,19 @@ class Findings(dy.Schema):
     pend_code = text("what a pend waits for")
     status_code = text("277CA claim status of a rejection")
     inputs = text("what it looked at, as JSON")
+
+
+class CodingTables(dy.Schema):
+    """One row a correct coding table that is loaded, and a run of days on which it holds.
+
+    On a day in none of its runs the table says nothing, and nothing is borrowed from it.
+    """
+
+    table = text("procedure_pairs, add_on_codes or unit_limits", required=True)
+    table_code = text("practitioner, hospital or supplier; null of a table that is one for all")
+    row_count = number("how many rows the table has", required=True)
+    start_date = date("first day", required=True)
+    end_date = date("last day; null: open")
 
 
 class PricedLines(IdentifiedLines):

@@ -6,38 +6,17 @@ Amounts are cents, rates basis points, limits days. A value whose source gives n
 
 from __future__ import annotations
 
-from datetime import date
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from schemas.base import Citation as Citation  # noqa: PLC0414 (others import it from here)
+from schemas.base import Span as Span  # noqa: PLC0414 (others import it from here)
+from schemas.base import Strict as Strict  # noqa: PLC0414 (others import it from here)
+from schemas.policy import Policies
 
 NetworkCode = Literal["in", "out"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Citation(Strict):
-    """A sentence of a source document: its number, its lines (from 1), words found there."""
-
-    document: str = Field(pattern=r"^\d{3}$")
-    lines: tuple[PositiveInt, PositiveInt]
-    phrase: str
-
-
-class Span(Strict):
-    """Something in force from start_date to end_date, both included."""
-
-    start_date: date
-    end_date: date | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Span:
-        if self.end_date is not None and self.end_date < self.start_date:
-            raise ValueError("end_date lies before start_date")
-        return self
 
 
 class FilingLimit(Span):
@@ -492,7 +471,8 @@ class Program(Strict):
         default=None, description="that a contract sets how its payee is priced"
     )
     capitation_citation: Citation | None = None
-    plans: dict[str, Plan] = {}
+    policies: Policies = Policies()
+    plans: dict[str, Plan] = Field(default={})
 
     @model_validator(mode="after")
     def _told_once(self) -> Program:

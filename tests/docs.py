@@ -24,6 +24,7 @@ from sqlalchemy import Table
 
 from adjudicator import load
 from adjudicator.cms import CMS_FILES
+from adjudicator.cms_coding import AOC_NAME, MUE_NAME, PTP_NAME
 from adjudicator.edits import EDITS, Edit
 from adjudicator.explain import EXCLUDED
 from adjudicator.fate import STANDING_PENDS
@@ -142,8 +143,21 @@ whose days overlap are refused.
 
 CMS_INTRO = """## CMS's own files
 
-Three tables are also read from the files that CMS publishes, under the names they come with. What
-they hold from when to when is read from their content.
+These tables are also read from the files that CMS publishes, under the names they come with. What
+they hold from when to when is read from their content, and from their name only where the content
+doesn't tell:
+
+- Procedure pairs (PTP, all parts of an edition) hold from each pair's effective to its deletion
+  date, and what isn't deleted to the end of the edition's quarter: the edition of one quarter
+  serves every day before it too, and is replaced by the next. The version in the name tells the
+  quarter: v302 is 30.2, the third quarter of 2024.
+- Unit limits (MUE) hold for the quarter that begins on the day in their name; load those of several
+  quarters together.
+- Add-on codes (AOC) hold as procedure pairs do; the name tells the quarter.
+
+On a day for which a loaded table doesn't hold, what it would find is not looked for, and each claim
+of that day says so. `adjudicate reference list` and the summary of each night tell how old these
+tables are. A night reads only the rows of its own procedure codes.
 
 """
 
@@ -163,10 +177,19 @@ def reference_files() -> str:
     return "\n".join(out) + "\n"
 
 
+# names of files, as a person reads them
+CODING_FILES = {
+    PTP_NAME: "ccipra-v302r0-f1.txt`, `ccioph-v302r0-f1.txt",
+    MUE_NAME: "MCR_MUE_PractitionerServices_Eff_07-01-2024.csv`, `…OutpatientHospital…`, "
+    "`…DMESupplier…",
+    AOC_NAME: "AOC_V2024Q3-F-MCR.txt",
+}
+
+
 def _cms_rows() -> Iterator[tuple[str, str]]:
     for pattern, (table, _) in CMS_FILES.items():
         shown = pattern.replace(r"\.", ".").replace(".*", "…").replace(r"\d{4}", "2025")
-        yield f"`{shown}`", link(table)
+        yield f"`{CODING_FILES.get(pattern, shown)}`", link(table)
 
 
 def _grain(schema: type[dy.Schema]) -> str:
@@ -334,6 +357,7 @@ STORE_MEANINGS = {
     "file.reason": "why, a line each",
     "file.answered_run_id": "the night that published what its senders are answered",
     "part_number": "from 1",
+    "reference_part.part_number": "from 1; 0: what a table holds that is read by code, as JSON",
     "file_part.raw_offset": "first byte of the file that the part holds",
     "file_part.raw_byte_count": "how many bytes of the file it holds",
     "content": "the bytes",
@@ -352,7 +376,8 @@ STORE_MEANINGS = {
     "claim.version_number": "1; a corrected claim counts on",
     "claim.predecessor_claim_id": "the claim it corrects",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
-    "claim.provider_number": "rendering NPI, else billing NPI",
+    "claim.provider_number": "of an institutional claim its billing NPI; else rendering NPI, else "
+    "billing NPI",
     "claim.decided_run_id": "the night that decided it last",
     "claim.payment_id": "the payment it is in",
     "claim.plan_code": "the plan of its lines",
@@ -568,6 +593,11 @@ def _edit(each: Edit, codes: dict[str, str], lists: Sequence[str]) -> Iterator[s
         yield f"- or pend **{each.pend_code}**: {codes[each.pend_code]}"
     if each.across_night:
         yield "- looks across the night, after the edits that look at one line by itself"
+    for program in load_programs().values():
+        for policy in getattr(program.policies, each.name, ()):
+            until = f" to {policy.end_date}" if policy.end_date else ""
+            where = f"{program.name}, from {policy.start_date}{until}"
+            yield f"- policy ({where}; {_lines(policy.citation)}): {policy.words}"
     if each.judgement:
         yield "- a judgement [j]: no source decides it"
     yield f"- programs: {', '.join(lists) or 'none yet'}\n"

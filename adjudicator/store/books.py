@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL
-from adjudicator.stages.match import comparable_lines
+from adjudicator.stages.match import claim_provider, comparable_lines
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
@@ -137,7 +137,7 @@ def _insert_rows(
         batch.decisions.drop("charge_amount")
         .join(
             claims.select("claim_id", "member_id", "family_id", "payee_id", "program_code",
-                          provider_number=pl.coalesce("rendering_npi", "billing_npi")),
+                          provider_number=claim_provider()),
             on="claim_id", maintain_order="left",
         )
         .join(first_plan, on="claim_id", how="left", maintain_order="left")
