@@ -63,7 +63,7 @@ class Act:
     claim_number: str
     kind: str
     event: str
-    reasons: list[dict[str, str]]
+    reasons: list[dict[str, Any]]
     waived: list[str]
     made_date: str
     made_by: str
@@ -83,7 +83,9 @@ class Act:
             "reprocess`" + (f", without {listed(self.waived)}" if self.waived else ""),
         }[self.event]
         out = [filled(f"{head}: {told}")]
-        out += [filled(f"{r['says']} {r['mend']}".rstrip(), "  - ") for r in self.reasons]
+        for r in self.reasons:
+            out.append(filled(f"{r['says']} {r['mend']}{':' * bool(r['choices'])}", "  - "))
+            out += [filled(choice, "      - ") for choice in r["choices"]]
         return "\n".join([*out, f"  letter: {self.letter_name}"])
 
 

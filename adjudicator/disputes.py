@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -34,9 +35,10 @@ class Reason:
     code: str
     says: str
     mend: str = ""
+    choices: tuple[str, ...] = ()  # one of these is what mends it
 
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "choices": list(self.choices)}
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _no_proof(came: set[str], on_paper: bool, terms: DisputeTerms) -> Reason:
         "no_proof",
         "What came does not prove that the claim was sent in time."
         + "".join(f" {words[0].upper()}{words[1:]} by itself is no proof." for words in rejected),
-        f"For a claim sent {sent} we accept: {'; '.join(accepted)}.",
+        f"For a claim that was sent {sent} we accept any one of",
+        tuple(accepted),
     )
 
 

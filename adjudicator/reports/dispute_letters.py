@@ -60,7 +60,7 @@ def dispute_letter(
                                                  "received_date", "charge_amount")},
         "paragraphs": _paragraphs(event, disputed, member_owes_nothing=member_owes_nothing),
         "quote": {"name": QUOTES[event], "words": note} if event in QUOTES else None,
-        "reasons": [{"says": r["says"], "mend": r["mend"]} for r in reasons],
+        "reasons": [{name: r[name] for name in ("says", "mend", "choices")} for r in reasons],
         "came": came if event in ("received", "returned") else [],
         "closing": _closing(dispute, codes, send_to) if event == "returned" else [],
     }  # fmt: skip
