@@ -44,16 +44,16 @@ def resolved(findings: pl.DataFrame, batch: Batch, reference: Reference) -> pl.D
     known = pl.concat([batch.open_pends["claim_id"], batch.overrides["claim_id"]]).unique()
     rows = findings.with_row_index("row")
     stops = (pl.col("disposition") == "pend") & pl.col("claim_id").is_in(known.implode())
-    passed = batch.overrides.filter(act="waived")["claim_id"].unique()
+    passed = batch.overrides.filter(act="waived")["claim_id"] if batch.overrides.height else ()
     if len(passed):
-        stops |= (pl.col("disposition") == "deny") & pl.col("claim_id").is_in(passed.implode())
+        stops |= (pl.col("disposition") == "deny") & pl.col("claim_id").is_in(list(passed))
     asked = rows.filter(stops).select(
         "row", "claim_id", "edit", "pend_code", "inputs", pends=pl.col("disposition") == "pend"
     )
     if asked.is_empty():
         return findings
     acts = _acts(asked, batch.overrides)
-    lapses = _lapses(asked.filter("pends").drop("pends"), batch, reference)
+    lapses = _lapses(asked.filter("pends"), batch, reference)
     ends = pl.concat([acts, lapses]).unique("row", keep="first", maintain_order=True)
     if ends.is_empty():
         return findings

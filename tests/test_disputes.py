@@ -878,8 +878,10 @@ def test_the_original_denial_s_eop_counts_for_what_corrects_it(place: Path) -> N
         ).scalar_one()
         number = connection.exec_driver_sql("SELECT max(payment_id) + 1 FROM payment").scalar_one()
         connection.exec_driver_sql(
-            "INSERT INTO payment SELECT ?, run_id, payee_id, program_code, 'T', 9, "
-            "payment_method_code, '2026-01-10', 0, 'x' FROM payment WHERE payment_id = ?",
+            "INSERT INTO payment (payment_id, run_id, payee_id, program_code, trace_number, "
+            "control_number, payment_method_code, payment_date, payment_amount, file_name) "
+            "SELECT ?, run_id, 'P99', program_code, 'T', 9, payment_method_code, '2026-01-10', 0, "
+            "'x' FROM payment WHERE payment_id = ?",
             (number, payment),
         )
         connection.exec_driver_sql("UPDATE claim SET payment_id = ? WHERE claim_id = 5", (number,))

@@ -50,14 +50,18 @@ def dispute_letter(
         "letter_date": made.isoformat(),
         "title": TITLES[event],
         "payer": program.payer.model_dump(mode="json"),
-        "addressee": {name: payee.get(name) for name in ("name", "npi", *ADDRESS)},
+        "addressee": {name: _seen(payee.get(name)) for name in ("name", "npi", *ADDRESS)},
         "dispute": {
             "number": f"D{dispute['dispute_number']}",
             "received_date": dispute["received_date"].isoformat(),
             "eop_date": dispute["eop_date"] and dispute["eop_date"].isoformat(),
         },
-        "claim": {name: claim[name] for name in ("claim_number", "patient_control_number",
-                                                 "received_date", "charge_amount")},
+        "claim": {
+            "claim_number": claim["claim_number"],
+            "patient_control_number": _seen(claim["patient_control_number"]),
+            "received_date": claim["received_date"],
+            "charge_amount": claim["charge_amount"],
+        },
         "paragraphs": _paragraphs(event, disputed, member_owes_nothing=member_owes_nothing),
         "quote": {"name": QUOTES[event], "words": note} if event in QUOTES else None,
         "reasons": [{name: r[name] for name in ("says", "mend", "choices")} for r in reasons],
@@ -104,6 +108,11 @@ def _closing(dispute: Row, codes: set[str], send_to: str | None) -> list[str]:
             "Explanation of Payment; this return does not stop that deadline."
         )
     return [" ".join(said)]
+
+
+def _seen(text: str | None) -> str | None:
+    """What a sender wrote, in one line, with blanks for marks that can't be seen."""
+    return text and "".join(c if c.isprintable() else " " for c in text)
 
 
 def letter_pdf(letter: Row) -> bytes:
