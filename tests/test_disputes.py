@@ -40,6 +40,7 @@ from adjudicator.pends import resolved
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_benefit_categories, load_programs
 from adjudicator.reference import Reference
+from adjudicator.reports.dispute_letters import dispute_letter, letter_pdf
 from adjudicator.sentences import resolution
 from adjudicator.store import dialect
 from adjudicator.store.disputes import DISPUTES, EVENTS
@@ -873,6 +874,13 @@ def test_the_original_denial_s_eop_counts_for_what_corrects_it(place: Path) -> N
         connection.exec_driver_sql("UPDATE claim SET predecessor_claim_id = 2 WHERE claim_id = 5")
         connection.exec_driver_sql("UPDATE claim SET predecessor_claim_id = 1 WHERE claim_id = 2")
         assert store.eop_date(connection, 5, ["timely_filing"]) == EOP
+        versions = store.earlier_versions(connection, [5])
+        assert versions.rows() == [(2, 1), (5, 2)]
+        assert store.earlier_versions(connection, [3]).is_empty()
+        store.insert_override(connection, 1, "000000000001", "waived", {"edit": "timely_filing"},
+                              made_date=EOP, made_by="x", note="y")  # fmt: skip
+        told = carried_over(store.overrides(connection, [5, 2, 1]), versions)
+        assert told["claim_id"].to_list() == [5]
         payment = connection.exec_driver_sql(
             "SELECT payment_id FROM claim WHERE claim_id = 5"
         ).scalar_one()
@@ -890,3 +898,19 @@ def test_the_original_denial_s_eop_counts_for_what_corrects_it(place: Path) -> N
         # an earlier one that these edits did not deny is no original denial
         assert store.eop_date(connection, 5, ["inpatient_notification"]) == date(2026, 1, 10)
         assert store.eop_date(connection, 37) is None  # pended: on no EOP as decided
+
+
+def test_what_a_sender_wrote_is_only_text_in_a_letter() -> None:
+    account = "\u202e=1+1#panic(1)*$x$" + "W" * 60
+    row = {"kind": "filing", "dispute_number": 1, "has_form": True, "has_letter": False,
+           "received_date": EOP, "eop_date": EOP, "last_date": LAST}  # fmt: skip
+    claim = {"claim_number": "000000000001", "patient_control_number": account,
+             "received_date": "2025-11-15", "charge_amount": 1}  # fmt: skip
+    made = dispute_letter("received", EOP, MANUAL, {}, row, claim, [], [], "", None)
+    assert made["claim"]["patient_control_number"] == account.replace("\u202e", " ")
+    pdf = letter_pdf(made)
+    assert pdf == letter_pdf(json.loads(json.dumps(made)))
+    told = "".join(pages(pdf)).replace("\u200b", "")
+    assert account[1:] in "".join(told.split())
+    # nobody to write to: the letter is written all the same
+    assert "We have your dispute" in " ".join(told.split())

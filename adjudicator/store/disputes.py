@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from adjudicator.store.audit import append_audit
-from adjudicator.store.dialect import marks
+from adjudicator.store.dialect import marks, wanted_keys
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers
 
 Schema = dict[str, pl.DataType | type[pl.DataType]]
@@ -119,6 +119,25 @@ def _denied_by(connection: Connection, claim_id: int, edits: Sequence[str]) -> b
             (claim_id, *edits),
         ).scalar_one()
     )
+
+
+def earlier_versions(connection: Connection, claim_ids: pl.Series | Sequence[int]) -> pl.DataFrame:
+    """``claim_id`` and ``predecessor_claim_id`` of these claims, and on back to the first of each;
+    what ``carried_over`` takes acts of earlier versions over by. Sorted."""
+    schema: Schema = {"claim_id": pl.Int64, "predecessor_claim_id": pl.Int64}
+    if not len(claim_ids):
+        return pl.DataFrame(schema=schema)
+    wanted = wanted_keys(connection, "int", claim_ids)
+    return read_frame(
+        connection,
+        "WITH RECURSIVE version AS (SELECT c.claim_id, c.predecessor_claim_id FROM claim AS c "
+        f"WHERE c.claim_id IN (SELECT key FROM {wanted}) UNION "
+        "SELECT c.claim_id, c.predecessor_claim_id FROM version AS v JOIN claim AS c "
+        "ON c.claim_id = v.predecessor_claim_id) "
+        "SELECT claim_id, predecessor_claim_id FROM version "
+        "WHERE predecessor_claim_id IS NOT NULL",
+        schema,
+    ).sort("claim_id")
 
 
 def insert_dispute(
