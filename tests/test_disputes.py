@@ -258,6 +258,8 @@ def test_it_is_waived_for_that_claim_and_edit_alone() -> None:
     assert [t["disposition"] for t in after(both, WAIVED)] == ["inform", "inform"]
     released = {**WAIVED, "act": "released"}
     assert [t["disposition"] for t in after(both, released)] == ["deny", "inform"]
+    elsewhere = {**WAIVED, "edit": "coverage"}
+    assert [t["disposition"] for t in after(both, elsewhere, released)] == ["deny", "inform"]
     assert [t["disposition"] for t in after(both)] == ["deny", "pend"]
 
 
