@@ -1,4 +1,4 @@
-"""The command line: adjudicate run, check, explain, report, pends, reference, db."""
+"""The command line: adjudicate run, check, explain, report, pends, dispute, reference, db."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adjudicator.night import Summary
     from edi.ahead import Ahead
     from edi.apart import Apart
@@ -38,10 +40,13 @@ report_app = typer.Typer(help="Reports to providers, and the payment register.",
                          no_args_is_help=True)  # fmt: skip
 pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a person decides.",
                         no_args_is_help=True)  # fmt: skip
+dispute_app = typer.Typer(help="Providers' disputes: taken in, looked at, decided, with letters.",
+                          no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
+app.add_typer(dispute_app, name="dispute")
 app.add_typer(db_app, name="db")
 
 Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
@@ -56,6 +61,11 @@ ClaimNumber = Annotated[str, typer.Argument(metavar="CLAIM", help="Claim number"
 Note = Annotated[str, typer.Option("--note", help="Why, in one line; kept for good")]
 Who = Annotated[str, typer.Option("--who", help="Who decides it")]
 Today = Annotated[str | None, typer.Option("--business-date", help="The day it is, YYYY-MM-DD")]
+DisputeNumber = Annotated[str, typer.Argument(metavar="DISPUTE", help="As `dispute list` has it")]
+DisputeKind = Annotated[
+    str | None, typer.Option("--kind", help="filing, authorization, notification or payment")
+]
+LetterOut = Annotated[Path | None, typer.Option("--out", help="Where the letters' folder goes")]
 Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; default all")]
 
 
@@ -531,6 +541,46 @@ def report_register(
     _report("register", run, (first, last), payee, out, formats, db, config, as_json)
 
 
+@report_app.command("disputes")
+def report_disputes(
+    business_date: Today = None, kind: DisputeKind = None, out: ReportOut = None,
+    formats: Formats = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Disputes that wait for a decision, or to be carried out, with their age (CSV and JSON)."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.reports.disputes import publish_disputes
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db, out), _day(business_date, "--business-date")
+    wanted = _formats(formats, ("csv", "json"))
+    _dispute_kind(kind)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            day = day or desk.last_day(connection)
+            found = desk.dispute_list(connection, today=day, kind=kind)
+        written = publish_disputes(found, day, settings.out, wanted)
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = Path(str(error.filename)).name if error.filename else "the file system"
+        _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
+    if as_json:
+        told = {"disputes": desk.list_as_json(found), "written": [str(p) for p in written]}
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(desk.list_as_text(found))
+    typer.echo(f"\n{_counted(len(written), 'file')} in {written[0].parent}")
+
+
+def _formats(formats: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(formats.lower().split(","))) if formats else known
+    for each in wanted:
+        if each not in known:
+            _fail(f"--format {each!r}: this report is made as {', '.join(known)}", USAGE)
+    return wanted
+
+
 def _report(
     name: str, run: int | None, days: tuple[str | None, str | None], payee: str | None,
     out: Path | None, formats: str | None, db: str | None, config: Path | None, as_json: bool,
@@ -549,10 +599,7 @@ def _report(
     if run is not None and first is not None:
         _fail("--run and --from exclude each other: give one", USAGE)
     known = FORMATS if name != "register" else tuple(f for f in FORMATS if f != "pdf")
-    wanted = tuple(dict.fromkeys(formats.lower().split(","))) if formats else known
-    for each in wanted:
-        if each not in known:
-            _fail(f"--format {each!r}: this report is made as {', '.join(known)}", USAGE)
+    wanted = _formats(formats, known)
     try:
         with reading(open_store(settings.db, create=False)) as connection:
             nights = period(connection, run, first, last)
@@ -580,13 +627,14 @@ def pends_list(
 ) -> None:  # fmt: skip
     """List what waits: claim, pend, age in days, since when, last day, work queue."""
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
     try:
         with reading(open_store(settings.db, create=False)) as connection:
             found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
-    except (StoreError, desk.PendError) as error:
+    except (StoreError, DeskError) as error:
         _fail(str(error))
     typer.echo(
         json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
@@ -600,6 +648,7 @@ def pends_show(
 ) -> None:  # fmt: skip
     """Show what one claim waits for, what may be decided of it, and what each night saw."""
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store, reading
@@ -609,7 +658,7 @@ def pends_show(
         programs = load_programs(settings.programs)
         with reading(open_store(settings.db, create=False)) as connection:
             shown = desk.pends_show(connection, claim, programs, day)
-    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
         _fail(str(error))
     typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
 
@@ -645,6 +694,7 @@ def _act(
     from sqlalchemy.exc import OperationalError
 
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store
@@ -662,8 +712,214 @@ def _act(
             )  # fmt: skip
     except OperationalError:
         _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
         _fail(str(error))
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+
+
+@dispute_app.command("file")
+def dispute_file(
+    claim: ClaimNumber, note: Note, who: Who,
+    kind: Annotated[
+        str, typer.Option("--kind", help="filing, authorization, notification or payment")
+    ],
+    received: Annotated[
+        str | None, typer.Option("--received", help="The day it came; default the business date")
+    ] = None,
+    form: Annotated[bool, typer.Option("--form", help="The review form came, completed")] = False,
+    letter: Annotated[
+        bool, typer.Option("--letter", help="A letter: why it was beyond the provider's control")
+    ] = False,
+    proof: Annotated[
+        list[str] | None,
+        typer.Option("--proof", metavar="KIND:DATE", help="A document and its date; repeatable"),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="mail, email, online or edi")] = "mail",
+    claims: Annotated[int, typer.Option("--claims", help="How many claims the form names")] = 1,
+    business_date: Today = None, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take a dispute of one claim in: received, or returned with all that is wrong with it."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.disputes import CHANNELS, Request
+
+    _dispute_kind(kind)
+    if by not in CHANNELS:
+        _fail(f"--by {by!r}: give {', '.join(CHANNELS)}", USAGE)
+    documents = []
+    for each in proof or ():
+        name, _, day = each.partition(":")
+        documents.append((name, _day(day, f"--proof {name}:") or date.min))
+    came = _day(received, "--received")
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        request = Request(
+            kind,
+            came or facts["made"],
+            form,
+            letter,
+            tuple(documents),
+            by,
+            claims,
+        )
+        return desk.file(connection, claim, request, **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("list")
+def dispute_list(
+    every: Annotated[bool, typer.Option("--all", help="Those that are closed too")] = False,
+    kind: DisputeKind = None, business_date: Today = None, db: Db = None,
+    config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List disputes that wait for a decision, or to be carried out, the oldest first."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    _dispute_kind(kind)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = desk.dispute_list(connection, today=day, every=every, kind=kind)
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    typer.echo(
+        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
+    )
+
+
+@dispute_app.command("show")
+def dispute_show(
+    dispute: DisputeNumber, business_date: Today = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show one dispute: what it disputes, what came, what may be waived, what became of it."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    try:
+        programs = load_programs(settings.programs)
+        with reading(open_store(settings.db, create=False)) as connection:
+            shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
+    except (DataFileError, StoreError, DeskError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+
+
+@dispute_app.command("uphold")
+def dispute_uphold(
+    dispute: DisputeNumber, note: Note, who: Who, business_date: Today = None,
+    out: LetterOut = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The claim stays as it was decided; the note stands in the letter."""
+    from adjudicator import dispute_desk as desk
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        return desk.uphold(connection, desk.read_number(dispute), **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("overturn")
+def dispute_overturn(
+    dispute: DisputeNumber, note: Note, who: Who,
+    waive: Annotated[
+        list[str] | None,
+        typer.Option("--waive", metavar="EDIT", help="Passed; default what it disputes"),
+    ] = None,
+    business_date: Today = None, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The claim is decided anew by the next `reprocess`; the note stands in the letter."""
+    from adjudicator import dispute_desk as desk
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        return desk.overturn(connection, desk.read_number(dispute), waive=waive or (), **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("letters")
+def dispute_letters(
+    dispute: DisputeNumber, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Write the letters of a dispute again, as they were."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
+    from adjudicator.reports.publish import write_files
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings = _config(config, db, out)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = desk.letters(connection, desk.read_number(dispute))
+        written = write_files(settings.out / FOLDER, [(n, letter_pdf(x)) for n, x in found])
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{settings.out / FOLDER}: {error.strerror}; mend it and run again")
+    names = [str(path) for path in written]
+    typer.echo(json.dumps({"written": names}, indent=2) if as_json else "\n".join(names))
+
+
+def _dispute_kind(kind: str | None) -> None:
+    from adjudicator.disputes import KINDS
+
+    if kind is not None and kind not in KINDS:
+        _fail(f"--kind {kind!r}: give {', '.join(KINDS)}", USAGE)
+
+
+def _dispute(
+    act: Callable[[Any, dict[str, Any]], Any], note: str, who: str, business_date: str | None,
+    out: Path | None, db: str | None, config: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """An act on a dispute, under the lock, and its letter once it is kept."""
+    from datetime import UTC, datetime
+
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator.desk import DeskError
+    from adjudicator.explain import UnknownClaimError
+    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.night import LockedError, holding
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
+    from adjudicator.reports.publish import write_files
+    from adjudicator.store import StoreError, open_store
+
+    settings = _config(config, db, out)
+    facts = {
+        "note": note, "who": who,
+        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
+        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    try:
+        facts["programs"] = load_programs(settings.programs)
+        engine = open_store(settings.db, create=False)
+        with holding(settings.db), engine.begin() as connection:
+            facts["payees"] = read_reference(connection)[1]["payees"]
+            done = act(connection, facts)
+            letter = letter_pdf(done.letter)
+    except LockedError as error:
+        _fail(f"{error}; nothing is kept", LOCKED)
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (DataFileError, ReferenceDataError, StoreError, UnknownClaimError, DeskError) as error:
+        _fail(str(error))
+    try:
+        write_files(settings.out / FOLDER, [(done.letter_name, letter)])
+    except OSError as error:
+        _fail(
+            f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
+            f"letters D{done.dispute_number}` writes its letter"
+        )
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
 

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -189,6 +189,11 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NightError(f"{out}: can't be made: {error.strerror}; give another --out") from error
+
+
+def holding(url: str) -> AbstractContextManager[None]:
+    """The lock of a night, for acts that no night may see in part. Raises LockedError."""
+    return _lock(url)
 
 
 class _Night:

@@ -175,6 +175,7 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
     _check_pends(file, program)
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
+    _check_disputes(file, program, [edit.name for edit in EDITS if not edit.must_be_mended])
     return program
 
 
@@ -191,6 +192,17 @@ def _policies(folder: Traversable, edits: Collection[str]) -> Policies:
         _refuse(entry, name, _overlaps(getattr(read, name)), "overlap", "end one before the next")
         found[name] = getattr(read, name)
     return Policies(**found)
+
+
+def _check_disputes(file: Traversable, program: Program, may: list[str]) -> None:
+    """A kind has one set of terms a day, and what it passes is an edit that may be passed."""
+    for kind in dict.fromkeys(terms.kind for terms in program.disputes):
+        of_kind = [terms for terms in program.disputes if terms.kind == kind]
+        place = f"disputes, {kind}"
+        _refuse(file, place, _overlaps(of_kind), "overlap", "end one before the next")
+        named = {edit for terms in of_kind for edit in terms.edits}
+        _refuse(file, place, named - set(may), "no edit that may be passed",
+                f"use {', '.join(may)}")  # fmt: skip
 
 
 def _check_pends(file: Traversable, program: Program) -> None:

@@ -509,12 +509,13 @@ class OpenPends(dy.Schema):
 
 
 class Overrides(dy.Schema):
-    """One row a person's act on a claim that waits: its pend released, or denied."""
+    """One row a person's act on a claim: what it waits for released or denied; after a dispute, an
+    edit waived."""
 
     override_number = key("order of the acts, from 1")
     claim_id = number(CLAIM, required=True)
-    act = dy.String(regex="^(released|denied)$", description="what the person did")
-    edit = text("released: whose pends of this claim are passed")
+    act = dy.String(regex="^(released|denied|waived)$", description="what the person did")
+    edit = text("released: whose pends of this claim are passed; waived: whose denials too")
     pend_code = text("denied: what the claim waited for")
     group_code = text("CAS01 of the denial")
     carc = text("CARC of the denial")
@@ -653,9 +654,9 @@ class Pends(dy.Schema):
     claim_id = key(CLAIM)
     pend_code = dy.String(primary_key=True, description="what it waits for")
     state = dy.String(
-        regex="^(waits|released|denied|lapsed|ended)$",
-        description="released and denied by a person's act, lapsed on its last day, ended: no "
-        "longer found",
+        regex="^(waits|released|denied|waived|lapsed|ended)$",
+        description="released, denied and waived by a person's act, lapsed on its last day, "
+        "ended: no longer found",
     )
     began_date = date("the first of the unbroken nights it waited for that", required=True)
     owner = text("the work queue that looks after it")

@@ -36,6 +36,70 @@ class DisputeLimit(Span):
     citation: Citation
 
 
+DisputeKind = Literal["filing", "authorization", "notification", "payment"]
+Channel = Literal["mail", "email", "online", "edi"]
+
+
+class DisputeProof(Strict):
+    """Documents that prove together what a dispute must prove."""
+
+    documents: tuple[str, ...] = Field(min_length=1)
+    claims_sent: tuple[Literal["paper", "edi"], ...] = Field(
+        default=("paper", "edi"), description="how the claims were sent of which it is a proof"
+    )
+    citation: Citation
+
+
+class NoProof(Strict):
+    """A document that proves nothing by itself."""
+
+    document: str
+    citation: Citation
+
+
+class DisputeTerms(Span):
+    """What a provider's dispute of a kind must be and bring, by the day it is received."""
+
+    kind: DisputeKind
+    citation: Citation
+    edits: tuple[str, ...] = Field(
+        description="those whose denial is disputed so; overturned, they are passed"
+    )
+    any_claim: bool = Field(
+        default=False,
+        description="whether every paid or denied claim may be disputed so, and the edits are "
+        "only those that may be passed",
+    )
+    documents: dict[str, str] = Field(description="kinds of documents that may come, in words")
+    needs: tuple[str, ...] = Field(default=(), description="documents that must come, all of them")
+    needs_citation: Citation | None = None
+    proofs: tuple[DisputeProof, ...] = Field(
+        default=(), description="of which one must come; none: nothing is to be proven"
+    )
+    no_proofs: tuple[NoProof, ...] = ()
+    form_citation: Citation = Field(description="that the review form must come")
+    letter_citation: Citation | None = Field(
+        default=None,
+        description="that a letter on what was beyond the provider's control stands in place of "
+        "form and proof; none: it doesn't",
+    )
+    one_claim_citation: Citation = Field(description="that a form is for one claim")
+    never_by: tuple[Channel, ...] = Field(default=(), description="how it can't be sent")
+    never_by_citation: Citation | None = None
+    send_to: str = Field(description="where it goes")
+    send_to_citation: Citation
+
+    @model_validator(mode="after")
+    def _known_documents(self) -> DisputeTerms:
+        named = {*self.needs, *(n.document for n in self.no_proofs)}
+        named.update(document for proof in self.proofs for document in proof.documents)
+        if unknown := sorted(named - set(self.documents)):
+            raise ValueError(f"documents lacks {', '.join(unknown)}")
+        if not self.any_claim and not self.edits:
+            raise ValueError("edits is empty, and any_claim isn't set")
+        return self
+
+
 class CareCodes(Strict):
     """Codes any one of which tells that care was of a kind."""
 
@@ -426,6 +490,9 @@ class Program(Strict):
     filing_limits: tuple[FilingLimit, ...] = Field(default=(), description="none: no limit")
     filing_dispute_limits: tuple[DisputeLimit, ...] = Field(
         default=(), description="none: the EOP says nothing of disputes"
+    )
+    disputes: tuple[DisputeTerms, ...] = Field(
+        default=(), description="of a kind without terms none are taken"
     )
     discharge_bill_types: tuple[str, ...] = Field(
         default=(),

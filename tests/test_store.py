@@ -368,6 +368,28 @@ def fill_append_only(connection: Connection) -> None:
             "began_date": "2025-03-03",
             "overdue": 0,
         },
+        "dispute": {
+            "dispute_number": 1,
+            "claim_id": 1,
+            "kind": "filing",
+            "received_date": "2025-03-04",
+            "channel_code": "mail",
+            "claim_count": 1,
+            "has_form": 1,
+            "has_letter": 0,
+        },
+        "dispute_document": {
+            "dispute_number": 1,
+            "document_number": 1,
+            "document_kind": "patient_ledger",
+            "document_date": "2025-02-01",
+        },
+        "dispute_event": {
+            "dispute_number": 1,
+            "event_number": 1,
+            "event": "received",
+            "made_date": "2025-03-04",
+        },
         "override": {
             "override_number": 1,
             "claim_id": 1,

@@ -211,6 +211,17 @@ def write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Writes files of these names and contents into a folder, which is made; their paths."""
+    _made(folder)
+    written = []
+    for name, content in files:
+        write_whole(folder / name, content)
+        written.append(folder / name)
+    _sync(folder)
+    return written
+
+
 def _made(folder: Path) -> Path:
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,17 @@ from adjudicator.store.books import (
 )
 from adjudicator.store.decided import adjustments_of, decided
 from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.disputes import (
+    carry_out_disputes,
+    dispute_documents,
+    dispute_events,
+    disputes,
+    earlier_versions,
+    eop_date,
+    insert_dispute,
+    insert_dispute_event,
+    waived_edits,
+)
 from adjudicator.store.files import (
     compressed,
     read_file,
@@ -73,6 +84,7 @@ __all__ = [
     "authorization_units",
     "benefit_uses",
     "broken_audit",
+    "carry_out_disputes",
     "check_revision",
     "claim_counts",
     "compressed",
@@ -80,7 +92,12 @@ __all__ = [
     "current",
     "decided",
     "delete_lines",
+    "dispute_documents",
+    "dispute_events",
+    "disputes",
     "due_answers",
+    "earlier_versions",
+    "eop_date",
     "files_of",
     "find_arrival",
     "find_file",
@@ -89,6 +106,8 @@ __all__ = [
     "insert_answers",
     "insert_claims",
     "insert_decisions",
+    "insert_dispute",
+    "insert_dispute_event",
     "insert_file",
     "insert_findings",
     "insert_frame",
@@ -116,5 +135,6 @@ __all__ = [
     "take_numbers",
     "update_claims",
     "upgrade",
+    "waived_edits",
     "wanted_keys",
 ]

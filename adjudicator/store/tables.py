@@ -339,7 +339,49 @@ pend = Table(
     Column("overdue", Integer, nullable=False),
 )
 
-# One row a person's act on a claim that waits, as the next night reads it; only ever added
+# One row a provider's dispute of a claim, as it was received; only ever added
+dispute = Table(
+    "dispute",
+    metadata,
+    _key("dispute_number"),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("kind", required=True),
+    _text("received_date", required=True),
+    _text("channel_code", required=True),
+    _number("claim_count", required=True),
+    Column("has_form", Integer, nullable=False),
+    Column("has_letter", Integer, nullable=False),
+    _text("eop_date"),
+    _text("last_date"),
+    Index("dispute_claim_id", "claim_id"),
+)
+
+# One row a document that came with a dispute; only ever added
+dispute_document = Table(
+    "dispute_document",
+    metadata,
+    _refers("dispute_number", "dispute.dispute_number", key=True),
+    _key("document_number"),
+    _text("document_kind", required=True),
+    _text("document_date", required=True),
+)
+
+# One row what became of a dispute, with the letter that told of it; only ever added
+dispute_event = Table(
+    "dispute_event",
+    metadata,
+    _refers("dispute_number", "dispute.dispute_number", key=True),
+    _key("event_number"),
+    _text("event", required=True),
+    _refers("run_id", "run.run_id"),
+    _text("made_date", required=True),
+    _text("made_by"),
+    _text("note"),
+    _text("reasons"),
+    _text("letter"),
+)
+
+# One row a person's act on a claim, as the night that decides it reads it; only ever added
 override = Table(
     "override",
     metadata,
@@ -354,6 +396,7 @@ override = Table(
     _text("made_date", required=True),
     _text("made_by", required=True),
     _text("note", required=True),
+    _refers("dispute_number", "dispute.dispute_number"),
     Index("override_claim_id", "claim_id"),
 )
 
@@ -419,6 +462,9 @@ APPEND_ONLY = (
     "authorization_unit",
     "benefit_use",
     "pend",
+    "dispute",
+    "dispute_document",
+    "dispute_event",
     "override",
     "audit",
 )
@@ -437,4 +483,5 @@ SEQUENCES = (
     "ledger_entry",
     "fencing",
     "override",
+    "dispute",
 )

@@ -29,6 +29,7 @@ SEQUENCES = (
     "ledger_entry",
     "fencing",
     "override",
+    "dispute",
 )
 APPEND_ONLY = (
     "acknowledgement",
@@ -40,6 +41,9 @@ APPEND_ONLY = (
     "authorization_unit",
     "benefit_use",
     "pend",
+    "dispute",
+    "dispute_document",
+    "dispute_event",
     "override",
     "audit",
 )
@@ -330,6 +334,46 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
     op.create_table(
+        "dispute",
+        number("dispute_number", required=True),
+        number("claim_id", required=True),
+        text("kind", required=True),
+        text("received_date", required=True),
+        text("channel_code", required=True),
+        number("claim_count", required=True),
+        sa.Column("has_form", sa.Integer(), nullable=False),
+        sa.Column("has_letter", sa.Integer(), nullable=False),
+        text("eop_date"),
+        text("last_date"),
+        sa.PrimaryKeyConstraint("dispute_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("dispute_claim_id", "dispute", ["claim_id"])
+    op.create_table(
+        "dispute_document",
+        number("dispute_number", required=True),
+        number("document_number", required=True),
+        text("document_kind", required=True),
+        text("document_date", required=True),
+        sa.PrimaryKeyConstraint("dispute_number", "document_number"),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
+    )
+    op.create_table(
+        "dispute_event",
+        number("dispute_number", required=True),
+        number("event_number", required=True),
+        text("event", required=True),
+        number("run_id"),
+        text("made_date", required=True),
+        text("made_by"),
+        text("note"),
+        text("reasons"),
+        text("letter"),
+        sa.PrimaryKeyConstraint("dispute_number", "event_number"),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
         "override",
         number("override_number", required=True),
         number("claim_id", required=True),
@@ -342,8 +386,10 @@ def upgrade() -> None:
         text("made_date", required=True),
         text("made_by", required=True),
         text("note", required=True),
+        number("dispute_number"),
         sa.PrimaryKeyConstraint("override_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
     )
     op.create_index("override_claim_id", "override", ["claim_id"])
     op.create_table(
