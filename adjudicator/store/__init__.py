@@ -36,6 +36,7 @@ from adjudicator.store.books import (
 )
 from adjudicator.store.cycles import (
     LastCycle,
+    act_reference,
     acts_waiting,
     entries_of,
     forwards,
@@ -81,6 +82,7 @@ __all__ = [
     "Run",
     "StoreError",
     "accumulators",
+    "act_reference",
     "acts_waiting",
     "adjustments_of",
     "answers_to",

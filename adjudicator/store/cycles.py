@@ -123,6 +123,11 @@ def acts_waiting(connection: Connection, cycles: Mapping[str, LastCycle]) -> pl.
     )
 
 
+def act_reference(number: int) -> str:
+    """PLB03-2 of an act that names nothing else."""
+    return f"ADJ{number:09d}"
+
+
 def insert_act(
     connection: Connection, *, program_code: str, payee_id: str, reason_code: str,
     reference_number: str | None, adjustment_amount: int, made_date: date, made_by: str, note: str,
@@ -133,7 +138,7 @@ def insert_act(
     number = take_numbers(connection, "payee_adjustment")
     row = {
         "adjustment_number": number, "program_code": program_code, "payee_id": payee_id,
-        "reason_code": reason_code, "reference_number": reference_number or f"ADJ{number:09d}",
+        "reason_code": reason_code, "reference_number": reference_number or act_reference(number),
         "adjustment_amount": adjustment_amount, "made_date": made_date, "made_by": made_by,
         "note": note,
     }  # fmt: skip
