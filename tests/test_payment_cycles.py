@@ -6,12 +6,9 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-import cli
 from adjudicator import payment_desk as desk
 from adjudicator import store
 from adjudicator.load import read_reference
