@@ -43,12 +43,14 @@ class Payer:
         self.programs = load_programs(folder / "programs")
         self.nights: dict[str, Summary] = {}
 
-    def night(self, day: str) -> Summary:
-        file = self.folder / "claims" / f"{day}.837"
+    def night(self, day: str, file_day: str | None = "", received: str | None = None) -> Summary:
+        """The night of that day with its claims file, or another's, or none."""
+        file = self.folder / "claims" / f"{day if file_day == '' else file_day}.837"
         config = Config(db=self.db, out=self.folder / "out", programs=self.folder / "programs")
         when = date.fromisoformat(day)
         inputs = (file,) if file.is_file() else ()
-        self.nights[day] = run_night(Order(inputs, config, when, when))
+        came = date.fromisoformat(received) if received else when
+        self.nights[day] = run_night(Order(inputs, config, when, came))
         return self.nights[day]
 
     def take(self, payee: str, amount: int, day: str) -> desk.Act:
@@ -302,3 +304,89 @@ def test_an_act_that_cannot_be_is_refused(
     assert told in done.stderr
     with store.reading(store.open_store(story.db)) as connection:
         assert store.acts_waiting(connection, {}).height == 2
+
+
+# ---- interest and monthly fees ---------------------------------------------------------------
+
+TERMS = """
+interest:
+  - {start_date: 2024-01-01, after_days: 30, annual_rate_basis_points: 1000, judgement: true}
+case_management:
+  - start_date: 2024-01-01
+    monthly_amount: 750
+    reason_number: "8391"
+    funding_source_code: TIDE
+    citation: {document: "900", lines: [30, 30], phrase: seven fifty for each client}
+"""
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Payer:
+    """The same payer with interest and a monthly fee: three cycles, the last two without claims."""
+    folder = tmp_path_factory.mktemp("late") / "tidewater"
+    shutil.copytree(STORY, folder)
+    with (folder / "programs" / "tidewater" / "program.yaml").open("a", encoding="utf-8") as file:
+        file.write(TERMS)
+    (folder / "reference" / "primary_care.csv").write_text(
+        "member_id,provider_id,medical_group_id,funding_source_code,start_date,end_date\n"
+        "T1,VT1,,,2025-06-01,\n"
+    )
+    load_store(folder / "adjudicator.db", folder / "reference")
+    payer = Payer(folder)
+    for day, file in (("2025-12-02", "2025-11-03"), ("2025-12-03", None), ("2025-12-10", None),
+                      ("2026-01-07", None)):  # fmt: skip
+        payer.night(day, file, received="2025-10-24")
+    return payer
+
+
+def test_interest_and_fees_stand_beside_the_claims(late: Payer) -> None:
+    """A1 and B1, 80.00 each, are decided on Tuesday and paid on Wednesday, 40 days after receipt
+    (7 + 30 + 3), 10 of them late: 80.00 × 10 % × 10 / 365 = 0.219…, 0.22. PT1 has one client in
+    November: 7.50. PT1: 80.00 + 0.22 + 7.50 = 87.72; PT2: 80.22. In January December's 7.50."""
+    assert late.remittances("2025-12-02") == late.remittances("2025-12-10") == {}
+    paid = late.remittances("2025-12-03")
+    assert {trace: told(document) for trace, document in paid.items()} == {
+        "000000001": {
+            "BPR": ["I 87.72 CHK"], "TRN": ["000000001"], "CLP": ["A1 1 80"],
+            "PLB": ["L6 -0.22", "CT:8391-TIDE-202511 -7.5"],
+        },
+        "000000002": {
+            "BPR": ["I 80.22 CHK"], "TRN": ["000000002"], "CLP": ["B1 1 80"], "PLB": ["L6 -0.22"],
+        },
+    }  # fmt: skip
+    fees = late.remittances("2026-01-07")
+    assert {trace: told(document) for trace, document in fees.items()} == {
+        "000000003": {
+            "BPR": ["I 7.5 CHK"], "TRN": ["000000003"], "CLP": [],
+            "PLB": ["CT:8391-TIDE-202512 -7.5"],
+        },
+    }  # fmt: skip
+    for document in [*paid.values(), *fees.values()]:
+        assert (b"~AMT*I*0.22~" in document) == (document in paid.values())
+        assert check_835(document) == []
+        assert pyx12_errors(document) == []
+    assert late.nights["2025-12-03"].cycle == {
+        "payment_amount": 16_794, "waiting_amount": 0, "brought_forward_amount": 0,
+        "carried_forward_amount": 0, "interest_amount": 44, "case_management_amount": 750,
+        "recovered_amount": 0,
+    }  # fmt: skip
+
+
+def test_the_ledger_holds_what_was_paid_beside_claims(late: Payer) -> None:
+    with store.reading(store.open_store(late.db)) as connection:
+        entries = store.entries_of(connection, [n.run_id for n in late.nights.values()])
+        nights = period(connection, late.nights["2026-01-07"].run_id, None, None)
+        done = publish_documents(connection, "eop", nights, late.folder, ("json", "csv", "pdf"),
+                                 programs=late.folder / "programs")  # fmt: skip
+        shown = desk.show_as_text(desk.payments_show(connection, "000000001")).splitlines()
+    assert entries.select("payment_id", "kind", "claim_id", "entry_amount").rows() == [
+        (1, "claim", 1, 8_000), (2, "claim", 2, 8_000), (1, "case_management", None, 750),
+        (1, "interest", 1, 22), (2, "interest", 2, 22), (3, "case_management", None, 750),
+    ]  # fmt: skip
+    # a payee who is paid fees alone has an explanation of them
+    [stem] = [name for name in done.written if name.endswith(".json")]
+    eop = json.loads((done.folder / stem).read_text("utf-8"))
+    assert eop["payments"][0]["claims"] == []
+    text = "\n".join(pages((done.folder / stem.replace(".json", ".pdf")).read_bytes()))
+    assert "case management fee (8391-TIDE-202512)" in text
+    assert [line.split()[-1] for line in shown[3:]] == ["80.00", "80.00", "0.22", "7.50", "87.72"]
