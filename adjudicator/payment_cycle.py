@@ -112,26 +112,28 @@ def open_cycle(
     if waited.height:
         runs = waited["run_id"].unique().sort().to_list()
         kept = store.waiting_remittance(connection, runs, pays)
-    acts = store.acts_waiting(connection, last)
-    last_act = max(
-        [0, *(c.last_adjustment_number for c in last.values()), *acts["adjustment_number"]]
-    )
-    acts = acts.filter(is_due)
+    last_act = max([0, *(cycle.last_adjustment_number for cycle in last.values())])
     interest = _interest(batch, reference, pays, kept)
-    owed = [acts.select(list(rules.OWED))] if acts.height else []
+    owed, balances = [], pl.DataFrame(schema=rules.BALANCES)
+    if not store.is_plain(connection):
+        acts = store.acts_waiting(connection, last)
+        last_act = max([last_act, *acts["adjustment_number"]])
+        owed.append(acts.filter(is_due).select(list(rules.OWED)))
+        balances = rules.balances(store.forwards(connection).filter(is_due))
     if interest.height:
         owed.append(rules.interest_owed(interest))
     for code in pays:
         if reference.programs[code].case_management:
             months = rules.months_due(today, last[code].payment_date if code in last else None)
-            owed.append(rules.case_management(reference, reference.programs[code], months))
+            if months:
+                owed.append(rules.case_management(reference, reference.programs[code], months))
     beside = pl.concat(owed) if owed else pl.DataFrame(schema=rules.OWED)
-    balances = rules.balances(store.forwards(connection).filter(is_due))
     due, beside = rules.payees_due(claims, beside, balances)
     first = store.take_numbers(connection, "payment", due.height)
     payments = payments_due(due, reference, first, today)
     _refuse_lost(due, payments)
-    _refuse_lost(waits, waits.join(reference.tables["payees"], on="payee_id", how="semi"))
+    if waits.height:
+        _refuse_lost(waits, waits.join(reference.tables["payees"], on="payee_id", how="semi"))
     adjustments = (
         rules.provider_adjustments(payments, beside)
         if beside.height
@@ -204,24 +206,22 @@ def _interest(
     batch: Batch, reference: Reference, pays: tuple[str, ...], kept: Mapping[str, pl.DataFrame]
 ) -> pl.DataFrame:
     programs = {c: p for c, p in reference.programs.items() if c in pays and p.interest}
-    columns = ("claim_id", *PAYEE, "received_date", "frequency_code", "paid_amount")
-    found = [
-        pl.DataFrame(
-            schema={
-                "claim_id": pl.Int64, **dict.fromkeys(PAYEE, pl.String), "received_date": pl.Date,
-                "frequency_code": pl.String, "paid_amount": pl.Int64,
-            }
-        )
-    ]  # fmt: skip
-    if programs and batch.decisions.height:
+    columns = {
+        "claim_id": pl.Int64, **dict.fromkeys(PAYEE, pl.String), "received_date": pl.Date,
+        "frequency_code": pl.String, "paid_amount": pl.Int64,
+    }  # fmt: skip
+    found = [pl.DataFrame(schema=columns)]
+    if not programs:
+        return found[0].select("claim_id", *PAYEE, interest_amount="paid_amount")
+    if batch.decisions.height:
         found.append(
             batch.decisions.filter(pl.col("disposition").is_in(FINAL))
             .select("claim_id", "paid_amount")
             .join(batch.claims, on="claim_id")
-            .select(columns)
+            .select(list(columns))
         )
-    if programs and kept:
-        found.append(kept["claims"].filter(reversal_code="N").select(columns))
+    if kept:
+        found.append(kept["claims"].filter(reversal_code="N").select(list(columns)))
     return rules.interest(pl.concat(found), programs, reference.business_date)
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import cli
 from adjudicator import payment_desk as desk
 from adjudicator import store
+from adjudicator.explain import as_text as explained
 from adjudicator.explain import explain
 from adjudicator.load import read_reference
 from adjudicator.night import Order, Summary, run_night
@@ -42,6 +43,7 @@ class Payer:
         self.db = f"sqlite:///{folder / 'adjudicator.db'}"
         self.programs = load_programs(folder / "programs")
         self.nights: dict[str, Summary] = {}
+        self.explained = ""
 
     def night(self, day: str, file_day: str | None = "", received: str | None = None) -> Summary:
         """The night of that day with its claims file, or another's, or none."""
@@ -92,6 +94,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Payer]:
     load_store(folder / "adjudicator.db", folder / "reference")
     payer = Payer(folder)
     payer.night("2025-11-03")
+    with store.reading(store.open_store(payer.db)) as connection:
+        payer.explained = explained(explain(connection, "S1", programs=payer.programs))
     payer.take("PT1", 20_000, "2025-11-03")
     payer.night("2025-11-05")
     payer.night("2025-11-06")
@@ -190,6 +194,7 @@ def test_each_claim_names_its_payment_from_the_day_it_is_in(story: Payer) -> Non
         ("A5", "000000005", 8_000, "2025-11-26"), ("A6", "000000005", 8_000, "2025-11-26"),
         ("B1", "000000002", 8_000, "2025-11-03"),
     ]  # fmt: skip
+    assert "PAYMENT\n  waits for the program's next payment day" in story.explained
     assert told.payment is not None
     assert told.payment["trace_number"] == "000000001"
 

@@ -24,10 +24,6 @@ from adjudicator.store.snapshot import ledger_head
 from adjudicator.store.tables import decided_part
 from schemas import frames
 
-CYCLES = {
-    "program_code": pl.String, "payment_date": pl.Date, "last_entry_id": pl.Int64,
-    "last_adjustment_number": pl.Int64,
-}  # fmt: skip
 WAITING = {
     "program_code": pl.String, "payee_id": pl.String, "run_id": pl.Int64,
     "business_date": pl.Date, "payment_amount": pl.Int64, "claim_count": pl.Int64,
@@ -59,15 +55,23 @@ class LastCycle:
 
 def last_cycles(connection: Connection) -> dict[str, LastCycle]:
     """Each program's last payment cycle, by program; nothing of one that never paid."""
-    found = read_frame(
-        connection,
-        "SELECT program_code, max(payment_date) AS payment_date, "
-        "max(last_entry_id) AS last_entry_id, "
-        "max(last_adjustment_number) AS last_adjustment_number "
-        "FROM payment_cycle GROUP BY program_code",
-        CYCLES,
+    # a row a program: no frame is worth its while
+    found = connection.exec_driver_sql(
+        "SELECT program_code, max(payment_date), max(last_entry_id), max(last_adjustment_number) "
+        "FROM payment_cycle GROUP BY program_code"
     )
-    return {code: LastCycle(*facts) for code, *facts in found.rows()}
+    return {
+        code: LastCycle(date.fromisoformat(day), int(entry), int(act))
+        for code, day, entry, act in found
+    }
+
+
+def is_plain(connection: Connection) -> bool:
+    """Whether no payment ever carried anything beside claims, and nobody acted on an account."""
+    found = connection.exec_driver_sql(
+        "SELECT EXISTS (SELECT 1 FROM provider_adjustment), EXISTS (SELECT 1 FROM payee_adjustment)"
+    ).one()
+    return not any(found)
 
 
 def waiting_entries(
@@ -79,6 +83,8 @@ def waiting_entries(
     """
     after = {code: cycles.get(code, LastCycle()).last_entry_id for code in programs}
     open_since = {code: last for code, last in after.items() if last < head}
+    if not open_since:
+        return pl.DataFrame(schema=WAITING)
     [mark] = marks(connection, 1)
     found = [pl.DataFrame(schema=WAITING)]
     found += [
