@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 from sqlalchemy import Connection
@@ -89,7 +90,9 @@ def open_cycle(
     today = reference.business_date
     last = store.last_cycles(connection)
     waiting = store.waiting_entries(connection, list(reference.programs), last, ledger_head)
-    since = {code: min(of["business_date"]) for (code,), of in waiting.group_by("program_code")}
+    since: dict[str, date] = {}
+    for code, day in waiting.select("program_code", "business_date").rows():
+        since[code] = min(day, since.get(code, day))
     pays = tuple(
         code
         for code, program in reference.programs.items()
@@ -99,8 +102,11 @@ def open_cycle(
     )
     decided = payees_to_pay(batch) if batch.decisions.height else pl.DataFrame(schema=CLAIMS_PAID)
     is_due = pl.col("program_code").is_in(pays)
-    waits = decided.filter(~is_due)
-    claims, waited = decided.filter(is_due), waiting.filter(is_due)
+    claims, waits, waited = decided, decided.clear(), waiting
+    if len(pays) < len(reference.programs):
+        claims, waits, waited = (
+            decided.filter(is_due), decided.filter(~is_due), waiting.filter(is_due),
+        )  # fmt: skip
     if waited.height:
         claims = (
             pl.concat([claims, waited.select(list(CLAIMS_PAID))])
@@ -144,8 +150,8 @@ def open_cycle(
         name: frame.drop("payment_id").join(of_payee, on=PAYEE, maintain_order="left")
         for name, frame in kept.items()
     }
-    not_due = int(waiting.filter(~is_due)["payment_amount"].sum())
-    not_due += int(waits["payment_amount"].sum())
+    not_due = int(waits["payment_amount"].sum())
+    not_due += int(waiting["payment_amount"].sum()) - int(waited["payment_amount"].sum())
     return Cycle(
         pays, payments, adjustments, interest, kept, waits,
         _entries(adjustments, interest, of_payee), last, last_act, not_due,
