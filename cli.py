@@ -1,4 +1,5 @@
-"""The command line: adjudicate run, check, explain, report, pends, dispute, reference, db."""
+"""The command line: adjudicate run, check, explain, report, pends, dispute, payments, reference,
+db."""
 
 from __future__ import annotations
 
@@ -27,6 +28,13 @@ ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than 
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
+# what a night's payments come to, where that is not just what it decided
+CYCLE = {
+    "waiting_amount": "waits for the payment day", "brought_forward_amount": "brought forward",
+    "carried_forward_amount": "carried forward", "interest_amount": "interest",
+    "case_management_amount": "case management", "recovered_amount": "recovered",
+}  # fmt: skip
+
 app = typer.Typer(
     name="adjudicate",
     help="Adjudicate health claims: 837 in, balanced 835 and an explanation of every cent out.",
@@ -47,6 +55,13 @@ app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
 app.add_typer(dispute_app, name="dispute")
+payments_app = typer.Typer(help="Payments: what each payee was paid, and what is taken back.",
+                           no_args_is_help=True)  # fmt: skip
+db_app = typer.Typer(help="The store.", no_args_is_help=True)
+app.add_typer(reference_app, name="reference")
+app.add_typer(report_app, name="report")
+app.add_typer(pends_app, name="pends")
+app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
 Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
@@ -278,7 +293,13 @@ def _print_summary(summary: Summary, out: Path) -> None:
             f"  {name.replace('_', ' '):<18}{figures['count']:>10,}"
             f"{money(figures['charge_amount']):>18}"
         )
-    typer.echo(f"\n  paid to providers {money(summary.paid_amount):>28}\n")
+    cycle = summary.cycle or {}
+    paid = cycle.get("payment_amount", summary.paid_amount)
+    typer.echo(f"\n  paid to providers {money(paid):>28}")
+    for name, words in CYCLE.items():
+        if cycle.get(name):
+            typer.echo(f"  {words:<28}{money(cycle[name]):>18}")
+    typer.echo()
     plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
     plain = [f for f in plain if not f.reasons]
     if plain:
@@ -920,6 +941,87 @@ def _dispute(
             f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
             f"letters D{done.dispute_number}` writes its letter"
         )
+
+
+@payments_app.command("list")
+def payments_list(
+    payee: Payee = None,
+    program: Annotated[str | None, typer.Option("--program", help="Of one program")] = None,
+    run: Annotated[int | None, typer.Option("--run", help="Of one run; default all")] = None,
+    db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List payments, the last first: brought forward, carried forward, paid; and what is open."""
+    from adjudicator import payment_desk as desk
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(_config(config, db).db, create=False)) as connection:
+            found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
+    except StoreError as error:
+        _fail(str(error))
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else desk.list_as_text(found))
+
+
+@payments_app.command("show")
+def payments_show(
+    payment: Annotated[str, typer.Argument(metavar="TRACE", help="Trace number")],
+    db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show one payment: its claims, what it carries beside them, what it paid."""
+    from adjudicator import payment_desk as desk
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(_config(config, db).db, create=False)) as connection:
+            shown = desk.payments_show(connection, payment)
+    except (StoreError, desk.PaymentDeskError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+
+
+@payments_app.command("adjust")
+def payments_adjust(
+    payee: Annotated[str, typer.Argument(metavar="PAYEE", help="Payee, by its key")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="To take, as 250.00")],
+    note: Note, who: Who,
+    reason: Annotated[
+        str, typer.Option("--reason", help="WO: recovery of an overpayment; CS: another")
+    ] = "WO",
+    program: Annotated[
+        str | None, typer.Option("--program", help="Whose money; needed where a payee has several")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="What the payee is told it is about")
+    ] = None,
+    business_date: Today = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take an amount from a payee's next payments, until all of it is recovered."""
+    from datetime import UTC, datetime
+
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator import payment_desk as desk
+    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store
+
+    settings = _config(config, db)
+    day = _day(business_date, "--business-date") or settings.business_date or date.today()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        programs = load_programs(settings.programs)
+        with open_store(settings.db, create=False).begin() as connection:
+            _, tables = read_reference(connection)
+            done = desk.adjust(
+                connection, payee, desk.amount_of(amount), reason=reason, note=note, who=who,
+                made=day, programs=programs, payees=tables["payees"],
+                contracts=tables["contracts"], program_code=program, reference=reference,
+                recorded_at=now,
+            )  # fmt: skip
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (DataFileError, ReferenceDataError, StoreError, desk.PaymentDeskError) as error:
+        _fail(str(error))
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
 

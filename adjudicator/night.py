@@ -46,6 +46,13 @@ from adjudicator.interchanges import (
     reasons,
 )
 from adjudicator.load import read_codes, read_coding_tables, read_reference
+from adjudicator.payment_cycle import (
+    Cycle,
+    PaymentError,
+    keep_cycle,
+    open_cycle,
+    remittance,
+)
 from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.plan_limits import limited_plans
@@ -57,7 +64,7 @@ from adjudicator.programs import (
     own_names,
 )
 from adjudicator.reference import Reference
-from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
+from adjudicator.remittance import Remittance
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -139,6 +146,8 @@ class Summary:
     priced_count: int = 0
     illustrative: list[str] = field(default_factory=list)
     coding_tables: list[str] = field(default_factory=list)  # how old each is
+    # what was paid, where that is not just what was decided (adjudicator/payment_cycle.py)
+    cycle: dict[str, int] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -146,6 +155,7 @@ class Summary:
             "business_date": self.business_date.isoformat(),
             **self.counts,
             "paid_amount": self.paid_amount,
+            **({"payment_cycle": self.cycle} if self.cycle else {}),
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
             "coding_tables": self.coding_tables,
@@ -505,24 +515,10 @@ class _Night:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             answered = answering.submit(_write_answers, partial, self._answers(connection))
-            decided = batch.decisions.height > 0
-            if decided:
-                due = payees_to_pay(batch)
-                first = store.take_numbers(connection, "payment", due.height)
-                payments = payments_due(due, self.reference, first, self.order.business_date)
-                names = _file_names(payments)
-                with ThreadPoolExecutor(1) as beside:
-                    wrong = beside.submit(
-                        lambda: _render(
-                            partial, remit(batch, self.reference, payments), names, self.ahead
-                        )
-                    )
-                    store.insert_decisions(
-                        connection, self.run_id, batch, payments, names, self.open["claim_id"]
-                    )
-                    _refuse_unbalanced(wrong.result())
+            cycle = self._pay(connection, batch, partial)
             answered.result()
             summary = self._summary(connection, batch)
+            summary.cycle = cycle.figures()
             _write(
                 partial / "claims.csv",
                 claims_list(connection, self.run_id, batch, self.order.business_date),
@@ -546,6 +542,31 @@ class _Night:
             store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
             store.set_run_state(connection, self.run_id, "decided")
         return summary
+
+    def _pay(self, connection: Connection, batch: Batch, partial: Path) -> Cycle:
+        """What was decided tonight into the store, and the payments of the programs whose day it
+        is, with their 835s."""
+        try:
+            cycle = open_cycle(connection, batch, self.reference, self.ledger_head)
+        except PaymentError as error:
+            raise NightError(str(error)) from error
+        decided, payments = batch.decisions.height > 0, cycle.payments
+        names = _file_names(payments)
+        if decided or names:
+            with ThreadPoolExecutor(1) as beside:
+                wrong = beside.submit(
+                    lambda: _render(
+                        partial, remittance(cycle, batch, self.reference), names, self.ahead
+                    )
+                )
+                store.insert_payments(connection, self.run_id, payments, names)
+                if decided:
+                    store.insert_decisions(
+                        connection, self.run_id, batch, payments, self.open["claim_id"]
+                    )
+                _refuse_unbalanced(wrong.result())
+        keep_cycle(connection, self.run_id, cycle, batch, self.reference)
+        return cycle
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
@@ -627,6 +648,7 @@ class _Night:
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
             told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
+            told.get("payment_cycle"),
         )  # fmt: skip
 
 

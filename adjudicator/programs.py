@@ -173,6 +173,9 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
     _check_pends(file, program)
+    for name in ("payment_calendar", "interest", "case_management"):
+        overlaps = _overlaps(getattr(program, name))
+        _refuse(file, name, overlaps, "overlap", "end one before the next")
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     _check_disputes(file, program, [edit.name for edit in EDITS if not edit.must_be_mended])

@@ -47,8 +47,8 @@ def payees_to_pay(batch: Batch) -> pl.DataFrame:
 def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remittance:
     """The remittances of every payee with a finalised claim, paid or denied, zero or not.
 
-    ``payments`` is ``payments_due``'s. A claim of a payee nobody knows is never final, so each
-    final claim is in exactly one payment.
+    ``payments`` is ``payments_due``'s; a claim of a payee without one is left out. A claim of a
+    payee nobody knows is never final, so each final claim is in exactly one payment.
     """
     final = batch.decisions.filter(pl.col("disposition").is_in(FINAL))
     # lazily throughout: few of the batch's columns travel
@@ -102,6 +102,17 @@ def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remitta
         .collect(),
         frames.empty(frames.RemittanceProviderAdjustments),
     )  # fmt: skip
+
+
+def nothing_remitted(payments: pl.DataFrame) -> Remittance:
+    """Remittances without a claim: what else the payments carry is to be added."""
+    return Remittance(
+        payments.select(frames.RemittancePayments.column_names()),
+        frames.empty(frames.RemittanceClaims),
+        frames.empty(frames.RemittanceLines),
+        frames.empty(frames.RemittanceAdjustments),
+        frames.empty(frames.RemittanceProviderAdjustments),
+    )
 
 
 def payments_due(
@@ -206,6 +217,7 @@ def _claims(claims: pl.LazyFrame, batch: Batch, reference: Reference) -> pl.Data
             statement_from_date=pl.coalesce("statement_from_date", "_first"),
             statement_through_date=pl.coalesce("statement_through_date", "_last"),
             remark_codes=pl.lit(None, dtype=pl.String),
+            interest_amount=pl.lit(None, dtype=pl.Int64),
         )
         .select(frames.RemittanceClaims.column_names())
         .collect()

@@ -767,6 +767,7 @@ class RemittanceClaims(dy.Schema):
     received_date = date("DTM*050", required=True)
     medical_record_number = text("REF*EA")
     remark_codes = text("MOA/MIA remark codes of the whole claim, joined by a colon")
+    interest_amount = amount("AMT*I: paid beside the claim, by a PLB L6")
 
 
 class RemittanceLines(dy.Schema):

@@ -7,7 +7,7 @@ Amounts are cents, rates basis points, limits days. A value whose source gives n
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -17,6 +17,18 @@ from schemas.base import Strict as Strict  # noqa: PLC0414 (others import it fro
 from schemas.policy import Policies
 
 NetworkCode = Literal["in", "out"]
+Weekday = Literal[
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+]  # fmt: skip
+
+
+Terms = TypeVar("Terms", "PaymentCalendar", "InterestTerms")
+
+
+def _founded(terms: Terms) -> Terms:
+    if not terms.judgement and terms.citation is None:
+        raise ValueError("needs a citation, or judgement: true")
+    return terms
 
 
 class FilingLimit(Span):
@@ -198,6 +210,57 @@ class NotificationTerms(Span):
     not_elective_taxonomy_codes: tuple[str, ...] = Field(
         default=(), description="specialties of facilities that the elective limit does not bind"
     )
+
+
+class PaymentCalendar(Span):
+    """The days on which a program pays what it owes. No day named: every night that runs.
+
+    A night after a payment day without one pays in its stead; the same day never pays twice.
+    """
+
+    weekdays: tuple[Weekday, ...] = ()
+    month_days: tuple[Annotated[int, Field(ge=1, le=31)], ...] = Field(
+        default=(), description="days of the month; beyond a month's end: its last day"
+    )
+    judgement: bool = Field(default=False, description="no source sets the days")
+    citation: Citation | None = None
+
+    @model_validator(mode="after")
+    def _founded(self) -> PaymentCalendar:
+        return _founded(self)
+
+
+class InterestTerms(Span):
+    """Simple interest on claims that are paid late: by the day of the payment.
+
+    For each day after ``after_days`` from receipt, to the day of the payment, on what the claim
+    is paid, rounded once. A corrected claim (frequency 5, 7 or 8) earns none.
+    """
+
+    after_days: NonNegativeInt = Field(description="days after receipt within which it is in time")
+    annual_rate_basis_points: PositiveInt
+    days_a_year: Literal[360, 365] = 365
+    judgement: bool = Field(default=False, description="no source sets it")
+    citation: Citation | None = None
+
+    @model_validator(mode="after")
+    def _founded(self) -> InterestTerms:
+        return _founded(self)
+
+
+class CaseManagementTerms(Span):
+    """A fee for each client who had a primary care provider of the practice in a month, by that
+    month's first day; paid in the first remittances of the month after it, beside all claims."""
+
+    monthly_amount: PositiveInt = Field(description="for a client; cents")
+    reason_number: str = Field(
+        pattern=r"^[0-9A-Za-z]+$", description="the program's own reason for the payout"
+    )
+    funding_source_code: str = Field(
+        pattern=r"^[0-9A-Za-z]+$",
+        description="of clients whose row of primary_care names none; each source is a payout",
+    )
+    citation: Citation
 
 
 class Payer(Strict):
@@ -533,6 +596,13 @@ class Program(Strict):
     pends: tuple[PendTerms, ...] = Field(
         default=(), description="of a pend code without any: nobody's, and without a last day"
     )
+    payment_calendar: tuple[PaymentCalendar, ...] = Field(
+        default=(), description="none in force: every night that runs pays"
+    )
+    interest: tuple[InterestTerms, ...] = Field(
+        default=(), description="none in force on the day of the payment: no interest"
+    )
+    case_management: tuple[CaseManagementTerms, ...] = ()
     out_of_network: OutOfNetworkPricing = OutOfNetworkPricing()
     contract_citation: Citation | None = Field(
         default=None, description="that a contract sets how its payee is priced"

@@ -182,6 +182,9 @@ class PrimaryCare(Dated):
     member_id = text("the member", required=True)
     provider_id = text("the primary care provider", required=True)
     medical_group_id = text("the group that answers for the member's care")
+    funding_source_code = text(
+        "who funds the case management fee, letters and digits; empty: as the program says"
+    )
 
 
 # ---- providers -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from datetime import date
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator import payments as rules
 from adjudicator import store
 from adjudicator.again import read_again
 from adjudicator.edits.carve_out import carve_out
@@ -67,12 +68,15 @@ class Figures:
     it is pended), status (paid, denied, prepaid or pended), message codes and sums.
     ``lines``: one row a line, with the member's share by kind and all other adjustments in one.
     ``adjustments``: one row an adjustment, with ``administrator``: whom to bill instead of us.
+    ``beside``: one row what a payment carries beside its claims, with ``words``; a positive amount
+    takes money from it.
     """
 
     payments: pl.DataFrame
     claims: pl.DataFrame
     lines: pl.DataFrame
     adjustments: pl.DataFrame
+    beside: pl.DataFrame
 
 
 def period(
@@ -109,33 +113,62 @@ def period(
 def explanation_of_payment(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> Figures:
-    """Every claim that the nights paid or denied, and every one that stands pended after them
-    (001:2160-2165)."""
+    """Every claim, paid or denied, of the nights' payments, what these carry beside claims, and
+    every claim that stands pended after them (001:2160-2165)."""
+    payments = _payments(connection, nights, payee_id)
     final = _finalised(connection, nights, payee_id)
     pended = _pended(connection, nights.last_run, payee_id)
-    return _figures(connection, nights, final, pended)
+    return _figures(connection, nights, payments, final, pended)
 
 
 def claims_in_process(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> Figures:
     """Every claim received that stands pended after the last of the nights (001:2171-2179)."""
-    final = _finalised(connection, nights, payee_id).clear()
-    return _figures(connection, nights, final, _pended(connection, nights.last_run, payee_id))
+    payments = _payments(connection, nights, payee_id).clear()
+    pended = _pended(connection, nights.last_run, payee_id)
+    return _figures(connection, nights, payments, pl.DataFrame(schema=ENTRY), pended)
 
 
 def payment_register(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> pl.DataFrame:
-    """One row a payment of the nights, by number: payee, trace, method, date, amount, claims."""
+    """One row a payment of the nights, by number: payee, trace, method, date, amount, claims and
+    what they come to; what was brought forward, carried forward, added and taken beside them."""
     entries = _finalised(connection, nights, payee_id)
-    claims = entries.group_by("payment_id").agg(claim_count=pl.len().cast(pl.Int64))
+    claims = entries.group_by("payment_id").agg(
+        claim_count=pl.len().cast(pl.Int64), claims_amount=pl.col("entry_amount").sum()
+    )
+    amount, reason = pl.col("adjustment_amount"), pl.col("reason_code")
+    moved = reason == rules.BALANCE
+    known = moved | reason.is_in([rules.INTEREST, rules.CASE_MANAGEMENT])
+    beside = (
+        store.provider_adjustments_of(connection, nights.run_ids)
+        .group_by("payment_id")
+        .agg(
+            brought_forward_amount=amount.filter(moved & (amount > 0)).sum(),
+            carried_forward_amount=-amount.filter(moved & (amount < 0)).sum(),
+            interest_amount=-amount.filter(reason == rules.INTEREST).sum(),
+            case_management_amount=-amount.filter(reason == rules.CASE_MANAGEMENT).sum(),
+            recovered_amount=amount.filter(~known).sum(),
+        )
+    )
     return (
         _payments(connection, nights, payee_id)
         .join(claims, on="payment_id", how="left")
-        .with_columns(pl.col("claim_count").fill_null(0), clean(pl.col(pl.String)))
+        .join(beside, on="payment_id", how="left")
+        .with_columns(
+            pl.col("claim_count", "claims_amount", *REGISTER_BESIDE).fill_null(0),
+            clean(pl.col(pl.String)),
+        )
         .sort("payment_id")
     )
+
+
+REGISTER_BESIDE = (
+    "brought_forward_amount", "carried_forward_amount", "interest_amount",
+    "case_management_amount", "recovered_amount",
+)  # fmt: skip
 
 
 # ---- what the store knows --------------------------------------------------------------------
@@ -181,13 +214,13 @@ def _payments(connection: Connection, nights: Period, payee_id: str | None) -> p
 
 
 def _finalised(connection: Connection, nights: Period, payee_id: str | None) -> pl.DataFrame:
-    """The ledger's entries of claims that the nights paid or denied."""
-    return _read(
-        connection,
-        f"SELECT {', '.join(ENTRY)} FROM ledger_entry "
-        f"WHERE kind = 'claim' AND run_id IN ({_runs(nights)})",
-        ENTRY,
-    ).filter(_of_payee(payee_id))
+    """The ledger's entries of claims in the nights' payments, whatever night decided them."""
+    return (
+        store.entries_of(connection, nights.run_ids)
+        .filter(pl.col("kind") == "claim", _of_payee(payee_id))
+        .select(list(ENTRY))
+        .sort("payment_id", "claim_id")
+    )
 
 
 def _pended(connection: Connection, run_id: int, payee_id: str | None) -> pl.DataFrame:
@@ -234,8 +267,9 @@ def _wanted(
 
 
 def _figures(
-    connection: Connection, nights: Period, final: pl.DataFrame, pended: pl.DataFrame
-) -> Figures:
+    connection: Connection, nights: Period, payments: pl.DataFrame, final: pl.DataFrame,
+    pended: pl.DataFrame,
+) -> Figures:  # fmt: skip
     ids = pl.concat([final["claim_id"], pended["claim_id"]])
     stored = _wanted(connection, ids, "claim", CLAIM)
     # a line without days of its own has its claim's in the table of lines
@@ -256,9 +290,7 @@ def _figures(
         connection, pended["claim_id"], "finding", dict(FINDING),
         f" AND t.disposition IN ('pend', 'deny') AND t.run_id = {nights.last_run}",
     )  # fmt: skip
-    payments = _payments(connection, nights, None).join(
-        final.select("payment_id").unique(), on="payment_id", how="semi"
-    )
+    beside = _beside(connection, nights, payments)
     waits, line_waits = _waits(pended, lines, findings)
     is_pended = pl.col("claim_id").is_in(pended["claim_id"].implode())
     lines = _lines(lines, adjustments, line_waits, is_pended)
@@ -294,7 +326,7 @@ def _figures(
         .when(prepaid_beside).then(pl.concat_list(pl.lit("PAID"), pl.lit("PREPAID")))
         .otherwise(pl.concat_list(pl.col("status").str.to_uppercase())),
     )  # fmt: skip
-    _refuse_unbalanced(payments, claims, lines)
+    _refuse_unbalanced(payments, claims, lines, beside)
     claims = claims.with_columns(clean(pl.col(pl.String))).sort(
         "patient_last_name", "patient_first_name", "claim_id", nulls_last=True
     )
@@ -303,7 +335,18 @@ def _figures(
         claims,
         lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
         adjustments,
+        beside.with_columns(clean(pl.col(pl.String))),
     )
+
+
+def _beside(connection: Connection, nights: Period, payments: pl.DataFrame) -> pl.DataFrame:
+    """What these payments carry beside claims, in the order of their 835."""
+    found = store.provider_adjustments_of(connection, nights.run_ids)
+    told = [rules.words(*row) for row in found.select("reason_code", "adjustment_amount").rows()]
+    return found.with_columns(words=pl.Series(told, dtype=pl.String)).join(
+        payments.select("payment_id", "program_code", "payee_id"), on="payment_id",
+        maintain_order="left",
+    )  # fmt: skip
 
 
 def _with_administrators(connection: Connection, adjustments: pl.DataFrame) -> pl.DataFrame:
@@ -430,7 +473,9 @@ _NOBODY = pl.DataFrame(
 )  # fmt: skip
 
 
-def _refuse_unbalanced(payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame) -> None:
+def _refuse_unbalanced(
+    payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, beside: pl.DataFrame
+) -> None:
     """What a report prints must add up and be what the ledger paid."""
     final = lines.filter(pl.col("line_disposition") != "pended")
     shares = pl.sum_horizontal(*SHARES, "other_adjustment_amount")
@@ -440,10 +485,15 @@ def _refuse_unbalanced(payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.D
     _none(decided.filter(pl.col("paid_amount").ne_missing(pl.col("entry_amount")))["claim_id"],
           "the lines are not what the ledger paid")  # fmt: skip
     of_claims = decided.group_by("payment_id").agg(pl.col("paid_amount").sum())
+    taken = beside.group_by("payment_id").agg(pl.col("adjustment_amount").sum())
     _none(
         payments.join(of_claims, on="payment_id", how="left")
-        .filter(pl.col("paid_amount").ne_missing(pl.col("payment_amount")))["payment_id"],
-        "the claims are not the payment's amount", "payment",
+        .join(taken, on="payment_id", how="left")
+        .with_columns(pl.col("paid_amount", "adjustment_amount").fill_null(0))
+        .filter(
+            pl.col("paid_amount") - pl.col("adjustment_amount") != pl.col("payment_amount")
+        )["payment_id"],
+        "its claims are not the payment's amount, with what stands beside them", "payment",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -85,11 +85,11 @@ def insert_findings(connection: Connection, run_id: int, findings: pl.DataFrame)
 
 def insert_decisions(
     connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
-    file_names: Mapping[str, int], decided_before: pl.Series,
+    decided_before: pl.Series,
 ) -> None:  # fmt: skip
-    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's,
-    ``file_names`` the 835 of each, ``decided_before`` the claims that were pended, whose lines
-    are written anew."""
+    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's, there
+    already; a claim of a payee without one waits for its program's next cycle.
+    ``decided_before``: the claims that were pended, whose lines are written anew."""
     # packing runs beside: it is not Python's work, inserting is
     with ThreadPoolExecutor(1) as beside:
         whole: dict[Kind, pl.DataFrame] = {"lines": batch.lines, "adjustments": batch.adjustments}
@@ -97,14 +97,14 @@ def insert_decisions(
             kind: beside.submit(decided_parts, frame.select(CONTRACTS[kind].column_names()))
             for kind, frame in whole.items()
         }
-        _insert_rows(connection, run_id, batch, payments, file_names, decided_before)
+        _insert_rows(connection, run_id, batch, payments, decided_before)
         for kind, parts in packed.items():
             insert_decided(connection, run_id, kind, parts.result())
 
 
 def _insert_rows(
     connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
-    file_names: Mapping[str, int], decided_before: pl.Series,
+    decided_before: pl.Series,
 ) -> None:  # fmt: skip
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
     claims = batch.claims
@@ -152,19 +152,6 @@ def _insert_rows(
     update_claims(connection, decided)
     insert_frame(connection, line, lines)
     insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
-    files = pl.DataFrame(
-        {"payment_id": list(file_names.values()), "file_name": list(file_names)},
-        schema={"payment_id": pl.Int64, "file_name": pl.String},
-    )
-    insert_frame(
-        connection, "payment",
-        payments.select(
-            "payment_id", "payee_id", "program_code", "trace_number", "control_number",
-            "payment_method_code", "payment_date", "payment_amount",
-        )
-        .join(files, on="payment_id", maintain_order="left")
-        .with_columns(in_run),
-    )  # fmt: skip
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
     insert_frame(connection, "referral_visit", batch.referral_visit_entries.with_columns(in_run))
     units = batch.authorization_unit_entries

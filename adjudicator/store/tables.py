@@ -250,6 +250,47 @@ payment = Table(
     _number("payment_amount", required=True),
     _text("file_name", required=True),
     UniqueConstraint("trace_number"),
+    UniqueConstraint("run_id", "program_code", "payee_id"),
+)
+
+# One row a program and night on which it paid: all entries of the ledger since the night before it
+# that did, and the acts on accounts up to its last; only ever added
+payment_cycle = Table(
+    "payment_cycle",
+    metadata,
+    Column("program_code", String, primary_key=True),
+    _refers("run_id", "run.run_id", key=True),
+    _text("payment_date", required=True),
+    _number("first_entry_id", required=True),
+    _number("last_entry_id", required=True),
+    _number("last_adjustment_number", required=True),
+)
+
+# One row what a payment carries beside its claims (PLB); only ever added
+provider_adjustment = Table(
+    "provider_adjustment",
+    metadata,
+    _refers("payment_id", "payment.payment_id", key=True),
+    _key("sequence_number"),
+    _text("fiscal_date", required=True),
+    _text("reason_code", required=True),
+    _text("reference_number"),
+    _number("adjustment_amount", required=True),
+)
+
+# One row a person's act on a payee's account, for the next cycle of the program; only ever added
+payee_adjustment = Table(
+    "payee_adjustment",
+    metadata,
+    _key("adjustment_number"),
+    _text("program_code", required=True),
+    _text("payee_id", required=True),
+    _text("reason_code", required=True),
+    _text("reference_number", required=True),
+    _number("adjustment_amount", required=True),
+    _text("made_date", required=True),
+    _text("made_by", required=True),
+    _text("note", required=True),
 )
 
 # One row money owed to or by a payee; only ever added. A claim has one entry of a kind at most:
@@ -456,6 +497,9 @@ APPEND_ONLY = (
     "acknowledgement",
     "decided_part",
     "payment",
+    "payment_cycle",
+    "provider_adjustment",
+    "payee_adjustment",
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
@@ -484,4 +528,5 @@ SEQUENCES = (
     "fencing",
     "override",
     "dispute",
+    "payee_adjustment",
 )

@@ -30,11 +30,15 @@ SEQUENCES = (
     "fencing",
     "override",
     "dispute",
+    "payee_adjustment",
 )
 APPEND_ONLY = (
     "acknowledgement",
     "decided_part",
     "payment",
+    "payment_cycle",
+    "provider_adjustment",
+    "payee_adjustment",
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
@@ -248,6 +252,42 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("payment_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
         sa.UniqueConstraint("trace_number"),
+        sa.UniqueConstraint("run_id", "program_code", "payee_id"),
+    )
+    op.create_table(
+        "payment_cycle",
+        text("program_code", required=True),
+        number("run_id", required=True),
+        text("payment_date", required=True),
+        number("first_entry_id", required=True),
+        number("last_entry_id", required=True),
+        number("last_adjustment_number", required=True),
+        sa.PrimaryKeyConstraint("program_code", "run_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "provider_adjustment",
+        number("payment_id", required=True),
+        number("sequence_number", required=True),
+        text("fiscal_date", required=True),
+        text("reason_code", required=True),
+        text("reference_number"),
+        number("adjustment_amount", required=True),
+        sa.PrimaryKeyConstraint("payment_id", "sequence_number"),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.payment_id"]),
+    )
+    op.create_table(
+        "payee_adjustment",
+        number("adjustment_number", required=True),
+        text("program_code", required=True),
+        text("payee_id", required=True),
+        text("reason_code", required=True),
+        text("reference_number", required=True),
+        number("adjustment_amount", required=True),
+        text("made_date", required=True),
+        text("made_by", required=True),
+        text("note", required=True),
+        sa.PrimaryKeyConstraint("adjustment_number"),
     )
     op.create_table(
         "ledger_entry",
