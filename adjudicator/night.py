@@ -8,7 +8,6 @@ costs computing time only; a kill after it is mended by the next run.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -170,12 +169,10 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
 
 @contextmanager
 def _lock(url: str) -> Iterator[None]:
-    path = store.lock_path(url)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(f"{path.name}: another run holds the lock; wait for it") from None
+    with store.run_lock(url) as is_ours:
+        if not is_ours:
+            name = store.lock_name(url)
+            raise LockedError(f"{name}: another run holds the lock; wait for it")
         yield
 
 
@@ -210,6 +207,8 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
+            if run.state == "intake":
+                self.fence = store.take_fence(connection)
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
         if run.state in ("decided", "published"):
@@ -243,6 +242,7 @@ class _Night:
             verdict.verdict, verdict.reasons = "refused", [above]
             return
         with self.engine.begin() as connection:
+            store.check_fence(connection, self.fence)
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -454,6 +454,7 @@ class _Night:
         partial.mkdir()
         self._write_letters(partial)
         with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
+            store.check_fence(connection, self.fence)
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             answered = answering.submit(_write_answers, partial, self._answers(connection))

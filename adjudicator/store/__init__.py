@@ -28,20 +28,28 @@ from adjudicator.store.books import (
     insert_decisions,
     insert_findings,
     insert_outbox,
-    lock_path,
     night_counts,
     open_run,
     rejected_claims,
     set_run_state,
 )
 from adjudicator.store.decided import adjustments_of, decided
-from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.dialect import (
+    BusyError,
+    LostStoreError,
+    StoreError,
+    connect,
+    place_of,
+    reading,
+    wanted_keys,
+)
 from adjudicator.store.files import (
     compressed,
     read_file,
     read_file_ranges,
     store_parts,
 )
+from adjudicator.store.lock import check_fence, lock_name, lock_path, run_lock, take_fence
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -59,9 +67,11 @@ from adjudicator.store.snapshot import (
 __all__ = [
     "HEAD",
     "Answer",
+    "BusyError",
     "DueAnswer",
     "KnownFile",
     "KnownInterchange",
+    "LostStoreError",
     "Published",
     "Run",
     "StoreError",
@@ -73,6 +83,7 @@ __all__ = [
     "authorization_units",
     "benefit_uses",
     "broken_audit",
+    "check_fence",
     "check_revision",
     "claim_counts",
     "compressed",
@@ -96,6 +107,7 @@ __all__ = [
     "insert_outbox",
     "insert_override",
     "ledger_head",
+    "lock_name",
     "lock_path",
     "night_counts",
     "open_claims",
@@ -104,15 +116,18 @@ __all__ = [
     "open_store",
     "overrides",
     "pend_history",
+    "place_of",
     "read_file",
     "read_file_ranges",
     "read_frame",
     "reading",
     "referral_visits",
     "rejected_claims",
+    "run_lock",
     "set_answered",
     "set_run_state",
     "store_parts",
+    "take_fence",
     "take_numbers",
     "update_claims",
     "upgrade",
