@@ -205,7 +205,7 @@ def _as_csv(frame: pl.DataFrame) -> bytes:
     """Rows for COPY: text in quotes, so that an empty text is not a null."""
     held = frame.with_columns(
         pl.col(pl.Boolean).cast(pl.Int64),
-        pl.lit("\\x") + pl.col(pl.Binary).bin.encode("hex"),
+        pl.col(pl.Binary).bin.encode("hex").str.replace("^", r"\x"),
         pl.col(pl.Categorical, pl.Enum).cast(pl.String),
     )
     written = io.BytesIO()

@@ -63,10 +63,14 @@ def open_store(url: str, *, create: bool = True) -> Engine:
     Raises StoreError where an older or newer program made it.
     """
     engine = connect(url, create=create)
-    if create:
-        with reading(engine) as connection:
-            empty = current(connection) is None
-        if empty:
-            upgrade(engine)
-    check_revision(engine)
+    try:
+        if create:
+            with reading(engine) as connection:
+                empty = current(connection) is None
+            if empty:
+                upgrade(engine)
+        check_revision(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
