@@ -207,7 +207,7 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
-            if run.state == "intake":
+            if run.state != "published":
                 self.fence = store.take_fence(connection)
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
@@ -232,6 +232,17 @@ class _Night:
         self._publish()
         return summary
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of this night; none where another run has begun meanwhile."""
+        with self.engine.begin() as connection:
+            if not store.holds_fence(connection, self.fence):
+                raise LockedError(
+                    "another run has begun although this one held the lock; this one stops and "
+                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                )
+            yield connection
+
     # ---- intake ------------------------------------------------------------------------------
 
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
@@ -241,8 +252,7 @@ class _Night:
             # not kept, so that it can be taken in once the limit is raised
             verdict.verdict, verdict.reasons = "refused", [above]
             return
-        with self.engine.begin() as connection:
-            store.check_fence(connection, self.fence)
+        with self._writing() as connection:
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -453,8 +463,7 @@ class _Night:
             shutil.rmtree(partial)
         partial.mkdir()
         self._write_letters(partial)
-        with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
-            store.check_fence(connection, self.fence)
+        with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             answered = answering.submit(_write_answers, partial, self._answers(connection))
@@ -564,7 +573,7 @@ class _Night:
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
             )
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             store.set_run_state(connection, self.run_id, "published")
 
     def _finish(self) -> Summary:

@@ -25,7 +25,8 @@ from pathlib import Path
 
 VARIABLE = "ADJUDICATOR_TEST_POSTGRESQL"
 PROGRAMS = "ADJUDICATOR_TEST_POSTGRESQL_BIN"
-OWNER = "claims_owner"
+OWNER = "administrator"
+ROOM = 4_000_000_000
 ABSENT = (
     "no PostgreSQL server is installed: install Debian's package postgresql (apt-get install "
     f"postgresql), or name one by {VARIABLE}, or the folder of its programs by {PROGRAMS}"
@@ -57,16 +58,21 @@ def _free_port() -> int:
 
 
 @contextmanager
-def server(*settings: str) -> Iterator[str]:
+def server(*settings: str, in_memory: bool = True) -> Iterator[str]:
     """A server's URL, its superuser's password in it; the server ends with the block.
 
-    It sorts text as no one would by code points, so that an order left to it shows.
+    It sorts text by a language's rules, not by code points, so that an order left to it shows. Its
+    files are in memory where there is room: what a power cut leaves is not what tests ask.
     """
     place = programs()
     if place is None:
         raise SystemExit(ABSENT)
     user = account()
-    with tempfile.TemporaryDirectory(prefix="adjudicator-postgresql-") as name:
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    with tempfile.TemporaryDirectory(
+        prefix="adjudicator-postgresql-", dir=memory if roomy and in_memory else None
+    ) as name:
         folder, password, port = Path(name), secrets.token_hex(16), _free_port()
         (folder / "password").write_text(password)
         if user is not None:
@@ -118,6 +124,7 @@ def main() -> int:
         raise SystemExit("usage: python -m tests.postgresql COMMAND...")
     if os.environ.get(VARIABLE):
         return subprocess.run(command, check=False).returncode
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server ends with us
     with server() as url:
         return subprocess.run(command, env={**os.environ, VARIABLE: url}, check=False).returncode
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.postgresql import VARIABLE
 
 ABSENT = f"needs a PostgreSQL server: make test-postgresql, or name one by {VARIABLE}"
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+_FILLED: dict[str, str] = {}
 SERVER = os.environ.get(VARIABLE, "")
 
 
@@ -63,6 +65,15 @@ class Stores:
         copied = (folder or self.folder) / f"{name}.db"
         shutil.copy(str(make_url(url).database), copied)
         return f"sqlite:///{copied}"
+
+    def once(self, key: str, fill: Callable[[str], None]) -> str:
+        """The URL of a PostgreSQL store that is filled once a process, to make copies of."""
+        if key not in _FILLED:
+            name = f"filled_{uuid.uuid4().hex}"
+            administer(f"CREATE DATABASE {name} TEMPLATE template0")
+            fill(database_url(name))
+            _FILLED[key] = database_url(name)
+        return _FILLED[key]
 
     def _database(self, template: str) -> str:
         name = f"test_{uuid.uuid4().hex}"

@@ -28,6 +28,7 @@ from adjudicator.store.books import (
     insert_decisions,
     insert_findings,
     insert_outbox,
+    lock_path,
     night_counts,
     open_run,
     rejected_claims,
@@ -43,13 +44,14 @@ from adjudicator.store.dialect import (
     reading,
     wanted_keys,
 )
+from adjudicator.store.fencing import holds_fence, take_fence
 from adjudicator.store.files import (
     compressed,
     read_file,
     read_file_ranges,
     store_parts,
 )
-from adjudicator.store.lock import check_fence, lock_name, lock_path, run_lock, take_fence
+from adjudicator.store.lock import lock_name, run_lock
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -83,7 +85,6 @@ __all__ = [
     "authorization_units",
     "benefit_uses",
     "broken_audit",
-    "check_fence",
     "check_revision",
     "claim_counts",
     "compressed",
@@ -97,6 +98,7 @@ __all__ = [
     "find_file",
     "find_interchanges",
     "history_lines",
+    "holds_fence",
     "insert_answers",
     "insert_claims",
     "insert_decisions",

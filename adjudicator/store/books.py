@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 from sqlalchemy import Connection, select, update
+from sqlalchemy.engine import make_url
 
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL
@@ -28,6 +29,14 @@ CARRIED = "pended"
 class Run:
     run_id: int
     state: str  # intake, decided or published
+
+
+def lock_path(url: str) -> Path:
+    """The file whose lock one run at a time holds: beside an SQLite store, else in the folder."""
+    place = make_url(url)
+    if place.get_backend_name() == "sqlite":
+        return Path(f"{place.database}.lock")
+    return Path(f"{place.database or 'adjudicator'}.lock")
 
 
 def open_run(
