@@ -1,6 +1,6 @@
 """A PostgreSQL server of one's own, for the tests that need one.
 
-    python -m tests.postgresql COMMAND...
+    python -m tests.postgresql [--on-disk] COMMAND...
 
 runs the command with ADJUDICATOR_TEST_POSTGRESQL naming a fresh server on loopback, and stops the
 server by its own process id. PostgreSQL refuses to run as root: then it runs as ``postgres`` or
@@ -120,12 +120,14 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def main() -> int:
     command = sys.argv[1:]
+    on_disk = command[:1] == ["--on-disk"]
+    command = command[on_disk:]
     if not command:
-        raise SystemExit("usage: python -m tests.postgresql COMMAND...")
+        raise SystemExit("usage: python -m tests.postgresql [--on-disk] COMMAND...")
     if os.environ.get(VARIABLE):
         return subprocess.run(command, check=False).returncode
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server ends with us
-    with server() as url:
+    with server(in_memory=not on_disk) as url:
         return subprocess.run(command, env={**os.environ, VARIABLE: url}, check=False).returncode
 
 

@@ -120,13 +120,13 @@ def _handle(context: ExceptionContext) -> BaseException | None:
     error = context.original_exception
     if not isinstance(error, psycopg.Error):
         return None
-    told = _told(error)
+    told = _told(error, is_connecting=context.connection is None)
     if told is None and isinstance(context.sqlalchemy_exception, DBAPIError):
         _strip(error, context.sqlalchemy_exception)
     return told
 
 
-def _told(error: psycopg.Error) -> StoreError | None:
+def _told(error: psycopg.Error, *, is_connecting: bool = False) -> StoreError | None:
     """What an operator can mend, in the program's words; None: a fault of the program."""
     state = error.sqlstate or ""
     if state in BUSY:
@@ -150,10 +150,11 @@ def _told(error: psycopg.Error) -> StoreError | None:
             "pg_hba.conf"
         )
     if state.startswith(LOST) or (not state and isinstance(error, psycopg.OperationalError)):
+        if is_connecting:
+            return LostStoreError(f"the store's server can't be reached: {_why(error)}")
         return LostStoreError(
-            "the store's server can't be reached, or was lost: whether what was being committed "
-            "is there is not known; run the same command again, it looks before it repeats "
-            f"({_why(error)})"
+            f"the store's server was lost ({_why(error)}): what was being committed is there "
+            "whole or not at all; run the same command again, it looks before it repeats"
         )
     return None
 
