@@ -44,7 +44,10 @@ app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
 app.add_typer(db_app, name="db")
 
-Db = Annotated[str | None, typer.Option("--db", help=f"Store URL; default ${DB_VARIABLE}, then the configuration's")]
+Db = Annotated[
+    str | None,
+    typer.Option("--db", help=f"Store URL; default ${DB_VARIABLE}, then the configuration's"),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration, YAML")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 OfRun = Annotated[int | None, typer.Option("--run", help="Of that run; default the latest")]

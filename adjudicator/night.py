@@ -212,7 +212,7 @@ class _Night:
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
         if run.state in ("decided", "published"):
-            return self._finish()
+            return self._finish(run.state)
         self.step("intake")
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
@@ -576,11 +576,15 @@ class _Night:
         with self._writing() as connection:
             store.set_run_state(connection, self.run_id, "published")
 
-    def _finish(self) -> Summary:
+    def _finish(self, state: str) -> Summary:
         """A night already committed: publish what still waits, report it, write nothing more."""
         final = self.out / self.folder
-        if not (final / "manifest.json").is_file():
+        if state == "decided":
             self._publish()
+        elif not (final / "manifest.json").is_file():
+            raise NightError(
+                f"{final}: the night is published but its files are gone; restore {self.out}"
+            )
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],

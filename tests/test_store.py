@@ -298,7 +298,7 @@ def test_one_writer_at_a_time_while_readers_see_what_was(
     with engine.begin() as first:
         add_run(first)
         busy = (OperationalError, store.BusyError)
-        with pytest.raises(busy, match="locked|another process writes"), second.begin():
+        with pytest.raises(busy, match=r"locked|another process writes"), second.begin():
             pytest.fail("a second writer began")
         with store.reading(second) as reader:
             assert reader.execute(select(run.c.run_id)).all() == []

@@ -57,7 +57,7 @@ def books(url: str) -> dict[str, list[tuple[Any, ...]]]:
     found: dict[str, list[tuple[Any, ...]]] = {}
     with store.reading(engine) as connection:
         for name, table in metadata.tables.items():
-            columns = [c for c in table.columns.keys() if c not in CLOCK]
+            columns = [c.name for c in table.columns if c.name not in CLOCK]
             rows = connection.exec_driver_sql(f"SELECT {', '.join(columns)} FROM {name}")
             found[name] = sorted((tuple(row) for row in rows), key=repr)
     engine.dispose()

@@ -160,7 +160,7 @@ def _told(error: psycopg.Error, *, is_connecting: bool = False) -> StoreError | 
 
 
 def _why(error: psycopg.Error) -> str:
-    """The cause without names: the driver's words hold host and user, the server's may hold rows."""
+    """The cause without names: the driver's words hold host and user, the server's whole rows."""
     if error.sqlstate:
         return f"SQLSTATE {error.sqlstate}"
     words = str(error).casefold()

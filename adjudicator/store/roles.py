@@ -43,7 +43,8 @@ def roles_sql(owner: str, application: str, reader: str) -> str:
 DO $$ BEGIN
 {make}
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO {owner}', current_database());
+    EXECUTE format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO {owner}',
+                   current_database());
     -- temporary tables hold the keys that a question is about
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO {application}, {reader}',
                    current_database());
