@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -127,6 +128,35 @@ def test_of_two_runs_at_once_one_wins_and_the_other_writes_nothing(
     if kind == "postgresql" and not SERVER:
         pytest.skip(ABSENT)
     assert "2 races of two runs: each had one winner" in races(kind, 2, tmp_path, claims=20)
+
+
+@ON_POSTGRESQL
+def test_zeros_wherever_a_sender_puts_them_stop_neither(
+    stores: Stores, made: Path, tmp_path: Path
+) -> None:
+    """A zero byte is no text to PostgreSQL: in headers and claims it is read as another."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    plain = next((made / "inbox").glob("professional-*")).read_bytes()
+    claims = re.sub(rb"(CLM|NM1|REF|HI|SV1)\*([^*~]+)", rb"\1*\2\0", plain)
+    header = re.sub(rb"(GS|ST|BHT|SE|GE|IEA)\*([^*~]+)", rb"\1*\2\0", plain)
+    for name, data in (
+        ("claims", claims),
+        ("header", header),
+        ("sender", plain[:36] + b"\0" + plain[37:]),
+        ("number", plain[:92] + b"\0" + plain[93:]),
+        ("text", plain[:-4] + b"\0~"),
+    ):
+        (inbox / f"{name}.837").write_bytes(data)
+    found = []
+    for url in (f"sqlite:///{tmp_path / 'a.db'}", loaded(stores, made)):
+        if url.startswith("sqlite"):
+            shutil.copy(made / "loaded.db", tmp_path / "a.db")
+        out = tmp_path / f"out{len(found)}"
+        run_night(Order((inbox,), Config(db=url, out=out), DAY, DAY))
+        found.append((published(out), books(url)))
+    assert len(found[0][1]["file"]) == 5
+    assert found[0] == found[1]
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -362,7 +392,9 @@ def test_the_environment_names_the_store_and_a_file_its_password(
     ],
 )
 def test_a_server_elsewhere_proves_who_it_is(url: str, mode: dict[str, str]) -> None:
-    postgresql = pytest.importorskip("adjudicator.store.postgresql")
+    pytest.importorskip("psycopg")
+    from adjudicator.store import postgresql
+
     assert postgresql._checked_peer(make_url(url)) == mode
 
 
