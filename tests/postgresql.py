@@ -57,6 +57,22 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def certificate(at: Path) -> tuple[str, ...]:
+    """Makes ``at``.crt and ``at``.key, of a server that is called localhost and nothing else; the
+    settings by which a server shows it. Nothing where openssl is not installed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        return ()
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", f"{at}.key", "-out", f"{at}.crt"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+    at.with_suffix(".key").chmod(0o600)
+    return ("ssl=on", f"ssl_cert_file={at}.crt", f"ssl_key_file={at}.key")
+
+
 @contextmanager
 def server(*settings: str, in_memory: bool = True) -> Iterator[str]:
     """A server's URL, its superuser's password in it; the server ends with the block.
@@ -75,9 +91,10 @@ def server(*settings: str, in_memory: bool = True) -> Iterator[str]:
     ) as name:
         folder, password, port = Path(name), secrets.token_hex(16), _free_port()
         (folder / "password").write_text(password)
+        tls = certificate(folder / "server")
         if user is not None:
             entry = pwd.getpwnam(user)
-            for path in (folder, folder / "password"):
+            for path in (folder, *folder.iterdir()):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
         subprocess.run(
             [place / "initdb", "-D", folder / "data", "-U", OWNER, "-A", "scram-sha-256",
@@ -90,7 +107,7 @@ def server(*settings: str, in_memory: bool = True) -> Iterator[str]:
                 [place / "postgres", "-D", folder / "data", "-p", str(port),
                  *(part for s in ("listen_addresses=127.0.0.1", f"unix_socket_directories={folder}",
                                   "max_connections=40", "max_locks_per_transaction=128",
-                                  "shared_buffers=256MB", "max_wal_size=4GB", *settings)
+                                  "shared_buffers=256MB", "max_wal_size=4GB", *tls, *settings)
                    for part in ("-c", s))],
                 user=user, cwd=folder, stdout=log, stderr=log,
             )  # fmt: skip

@@ -26,7 +26,7 @@ from adjudicator.night import LockedError, Order, run_night
 from adjudicator.store.roles import roles_sql
 from adjudicator.store.tables import APPEND_ONLY, metadata
 from schemas.config import Config
-from tests.postgresql import programs
+from tests.postgresql import certificate, programs
 from tests.stores import ABSENT, BOTH, SERVER, Stores, administer, database_url
 from tests.synthetic import generate
 from tests.two_databases import DAY, ROOT, books, fences, load, published, races
@@ -399,10 +399,32 @@ def test_a_server_elsewhere_proves_who_it_is(url: str, mode: dict[str, str]) -> 
 
 
 @ON_POSTGRESQL
-def test_a_server_without_tls_is_refused_where_it_is_asked_for(stores: Stores) -> None:
-    url = make_url(stores.shared()).update_query_dict({"sslmode": "verify-full"})
-    with pytest.raises(store.StoreError, match=r"TLS as asked|certificate"):
-        store.open_store(url.render_as_string(hide_password=False))
+def test_a_server_that_can_not_prove_its_name_is_refused(stores: Stores, tmp_path: Path) -> None:
+    [(is_on,)] = administer("SHOW ssl")
+    if is_on != "on":
+        pytest.skip("the server speaks no TLS: openssl was not there to make it a certificate")
+    [(authority,)] = administer("SHOW ssl_cert_file")  # it signed its own
+    certificate(tmp_path / "other")
+
+    def asked(host: str, **query: str) -> str:
+        place = make_url(stores.shared()).set(host=host)
+        place = place.update_query_dict({"sslmode": "verify-full", **query})
+        return place.render_as_string(hide_password=False)
+
+    engine = store.open_store(asked("localhost", sslrootcert=authority))
+    with store.reading(engine) as connection:
+        [(is_tls,)] = connection.exec_driver_sql(
+            "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        )
+    engine.dispose()
+    assert is_tls
+    for host, root, told in (
+        ("127.0.0.1", authority, "certificate does not prove who it is"),  # not in it
+        ("localhost", str(tmp_path / "other.crt"), "certificate does not prove who it is"),
+        ("localhost", str(tmp_path / "absent.crt"), "no sslrootcert to check its certificate by"),
+    ):
+        with pytest.raises(store.StoreError, match=told):
+            store.open_store(asked(host, sslrootcert=root))
 
 
 @ON_POSTGRESQL

@@ -165,6 +165,7 @@ def _why(error: psycopg.Error) -> str:
         return f"SQLSTATE {error.sqlstate}"
     words = str(error).casefold()
     known = {
+        "root certificate": "there is no sslrootcert to check its certificate by",
         "certificate": "its certificate does not prove who it is",
         "ssl": "it does not speak TLS as asked",
         "refused": "connection refused",
