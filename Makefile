@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test check golden docs bench memory fuzz neighbours format wheel-demo clean
+.PHONY: help demo test test-postgresql databases check golden docs bench memory fuzz neighbours format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(STAMP): requirements-dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -32,6 +32,13 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-postgresql: $(STAMP) ## Run what needs PostgreSQL, on a server of its own (or the one named)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m postgresql -n 2 --dist worksteal
+
+databases: $(STAMP) ## 10,000 claims on SQLite and PostgreSQL, 50 races of two runs on each
+	$(BIN)/python -m tests.postgresql --on-disk $(BIN)/python -m tests.two_databases \
+		--claims 10000 --races 50
 
 golden: $(STAMP) ## Write the cases' expected files anew; read the difference
 	$(BIN)/python -m tests.case_tools

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, LOCKED = 1, 2, 75
 TRACE = "ADJUDICATE_TRACE"
+DB_VARIABLE = "ADJUDICATOR_DB"
+# PostgreSQL's, as `db roles` names them
+OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 SMALL_NIGHT_BYTES = 32_000_000
 ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
@@ -64,7 +67,10 @@ app.add_typer(pends_app, name="pends")
 app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
-Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
+Db = Annotated[
+    str | None,
+    typer.Option("--db", help=f"Store URL; default ${DB_VARIABLE}, then the configuration's"),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration, YAML")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 OfRun = Annotated[int | None, typer.Option("--run", help="Of that run; default the latest")]
@@ -176,6 +182,13 @@ def _config(path: Path | None, db: str | None, out: Path | None = None) -> Confi
         first = error.errors()[0]
         _fail(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", USAGE)
     beside = path.parent if path else Path()
+    if db and _holds_password(db):
+        _fail(
+            "--db: a password on the command line can be read by every account: leave it out and "
+            f"give it by PGPASSFILE, or the whole URL by {DB_VARIABLE}",
+            USAGE,
+        )
+    db = db or os.environ.get(DB_VARIABLE)
     url = db or config.db
     if not db and url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         url = f"sqlite:///{beside / url.removeprefix('sqlite:///')}"
@@ -186,6 +199,12 @@ def _config(path: Path | None, db: str | None, out: Path | None = None) -> Confi
             "programs": beside / config.programs if config.programs else None,
         }
     )
+
+
+def _holds_password(url: str) -> bool:
+    """Also where the URL is written so badly that it can't be taken apart."""
+    _, _, rest = url.partition("://")
+    return ":" in rest.rpartition("@")[0] or "password=" in rest.casefold()
 
 
 def _day(text: str | None, name: str) -> date | None:
@@ -718,7 +737,7 @@ def _act(
     from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store
+    from adjudicator.store import BusyError, StoreError, open_store
 
     settings = _config(config, db)
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
@@ -731,7 +750,7 @@ def _act(
                 connection, claim, what, note=note, who=who, made=day, programs=programs,
                 recorded_at=now,
             )  # fmt: skip
-    except OperationalError:
+    except (OperationalError, BusyError):
         _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
     except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
         _fail(str(error))
@@ -941,6 +960,7 @@ def _dispute(
             f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
             f"letters D{done.dispute_number}` writes its letter"
         )
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
 
 @payments_app.command("list")
@@ -1035,6 +1055,24 @@ def db_upgrade(db: Db = None, config: ConfigFile = None) -> None:
     except StoreError as error:
         _fail(str(error))
     typer.echo(f"the store is at revision {HEAD}")
+
+
+@db_app.command("roles")
+def db_roles(
+    owner: Annotated[str, typer.Option("--owner", help="Owns the tables; upgrades")] = OWNER_ROLE,
+    application: Annotated[
+        str, typer.Option("--application", help="Runs nights; changes no ledger or audit row")
+    ] = APPLICATION_ROLE,
+    reader: Annotated[str, typer.Option("--reader", help="Only reads")] = READER_ROLE,
+) -> None:
+    """Print the SQL that makes PostgreSQL's three roles and gives each its rights."""
+    from adjudicator.store import StoreError
+    from adjudicator.store.roles import roles_sql
+
+    try:
+        typer.echo(roles_sql(owner, application, reader), nl=False)
+    except StoreError as error:
+        _fail(str(error), USAGE)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ costs computing time only; a kill after it is mended by the next run.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -185,12 +184,10 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
 
 @contextmanager
 def _lock(url: str) -> Iterator[None]:
-    path = store.lock_path(url)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(f"{path.name}: another run holds the lock; wait for it") from None
+    with store.run_lock(url) as is_ours:
+        if not is_ours:
+            name = store.lock_name(url)
+            raise LockedError(f"{name}: another run holds the lock; wait for it")
         yield
 
 
@@ -240,10 +237,12 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
+            if run.state != "published":
+                self.fence = store.take_fence(connection)
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
         if run.state in ("decided", "published"):
-            return self._finish()
+            return self._finish(run.state)
         self.step("intake")
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
@@ -265,6 +264,17 @@ class _Night:
         self._publish()
         return summary
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of this night; none where another run has begun meanwhile."""
+        with self.engine.begin() as connection:
+            if not store.holds_fence(connection, self.fence):
+                raise LockedError(
+                    "another run has begun although this one held the lock; this one stops and "
+                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                )
+            yield connection
+
     # ---- intake ------------------------------------------------------------------------------
 
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
@@ -276,7 +286,7 @@ class _Night:
             return
         self._wait_for_file()
         with ExitStack() as transaction:
-            connection = transaction.enter_context(self.engine.begin())
+            connection = transaction.enter_context(self._writing())
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -511,7 +521,7 @@ class _Night:
             shutil.rmtree(partial)
         partial.mkdir()
         self._write_letters(partial)
-        with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
+        with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             answered = answering.submit(_write_answers, partial, self._answers(connection))
@@ -634,14 +644,18 @@ class _Night:
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
             )
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             store.set_run_state(connection, self.run_id, "published")
 
-    def _finish(self) -> Summary:
+    def _finish(self, state: str) -> Summary:
         """A night already committed: publish what still waits, report it, write nothing more."""
         final = self.out / self.folder
-        if not (final / "manifest.json").is_file():
+        if state == "decided":
             self._publish()
+        elif not (final / "manifest.json").is_file():
+            raise NightError(
+                f"{final}: the night is published but its files are gone; restore {self.out}"
+            )
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],

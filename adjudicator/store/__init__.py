@@ -51,7 +51,15 @@ from adjudicator.store.cycles import (
     waiting_remittance,
 )
 from adjudicator.store.decided import adjustments_of, decided
-from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.dialect import (
+    BusyError,
+    LostStoreError,
+    StoreError,
+    connect,
+    place_of,
+    reading,
+    wanted_keys,
+)
 from adjudicator.store.disputes import (
     carry_out_disputes,
     dispute_documents,
@@ -63,12 +71,14 @@ from adjudicator.store.disputes import (
     insert_dispute_event,
     waived_edits,
 )
+from adjudicator.store.fencing import holds_fence, take_fence
 from adjudicator.store.files import (
     compressed,
     read_file,
     read_file_ranges,
     store_parts,
 )
+from adjudicator.store.lock import lock_name, run_lock
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -86,10 +96,12 @@ from adjudicator.store.snapshot import (
 __all__ = [
     "HEAD",
     "Answer",
+    "BusyError",
     "DueAnswer",
     "KnownFile",
     "KnownInterchange",
     "LastCycle",
+    "LostStoreError",
     "Published",
     "Run",
     "StoreError",
@@ -124,6 +136,7 @@ __all__ = [
     "find_interchanges",
     "forwards",
     "history_lines",
+    "holds_fence",
     "insert_act",
     "insert_answers",
     "insert_claims",
@@ -142,6 +155,7 @@ __all__ = [
     "is_plain",
     "last_cycles",
     "ledger_head",
+    "lock_name",
     "lock_path",
     "night_counts",
     "open_claims",
@@ -150,6 +164,7 @@ __all__ = [
     "open_store",
     "overrides",
     "pend_history",
+    "place_of",
     "provider_adjustments_of",
     "read_file",
     "read_file_ranges",
@@ -157,9 +172,11 @@ __all__ = [
     "reading",
     "referral_visits",
     "rejected_claims",
+    "run_lock",
     "set_answered",
     "set_run_state",
     "store_parts",
+    "take_fence",
     "take_numbers",
     "update_claims",
     "upgrade",
