@@ -24,6 +24,7 @@ import dataframely as dy
 import polars as pl
 from sqlalchemy import Connection, func, select, update
 
+from adjudicator.store.audit import append_audit
 from adjudicator.store.tables import reference_part, reference_table, reference_version
 from schemas.frames import CENTS_LIMIT, empty
 from schemas.reference import TABLES
@@ -205,6 +206,11 @@ def load_reference(connection: Connection, folder: Path) -> str:
                     version=version, table_name=name, sha256=sha256, row_count=row_count
                 )
             )
+    append_audit(
+        connection,
+        "reference loaded",
+        {"version": version, "tables": {name: sha256 for name, (sha256, _) in digests.items()}},
+    )
     return version
 
 

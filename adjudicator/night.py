@@ -26,6 +26,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine
 
 from adjudicator import store
+from adjudicator.abnormal import abnormal
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list
@@ -99,6 +100,7 @@ class Order:
     business_date: date
     received_date: date
     accept_test: bool = False
+    approve: bool = False
 
 
 @dataclass
@@ -210,10 +212,12 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
+            if run.state != "published":
+                self.fence = store.take_fence(connection)
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
         if run.state in ("decided", "published"):
-            return self._finish()
+            return self._finish(run.state)
         self.step("intake")
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
@@ -233,6 +237,17 @@ class _Night:
         self._publish()
         return summary
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of this night; none where another run has begun meanwhile."""
+        with self.engine.begin() as connection:
+            if not store.holds_fence(connection, self.fence):
+                raise LockedError(
+                    "another run has begun although this one held the lock; this one stops and "
+                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                )
+            yield connection
+
     # ---- intake ------------------------------------------------------------------------------
 
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
@@ -242,7 +257,7 @@ class _Night:
             # not kept, so that it can be taken in once the limit is raised
             verdict.verdict, verdict.reasons = "refused", [above]
             return
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -449,13 +464,15 @@ class _Night:
 
     def _commit(self, batch: Batch) -> Summary:
         partial = self.out / f".{self.folder}.partial"
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir()
-        self._write_letters(partial)
-        with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
+        with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
+            self._refuse_abnormal(connection, batch)
+            # only now: what is there may be another run's, as long as it isn't shut out
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir()
+            self._write_letters(partial)
             answered = answering.submit(_write_answers, partial, self._answers(connection))
             decided = batch.decisions.height > 0
             if decided:
@@ -482,20 +499,48 @@ class _Night:
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
             _write(partial / "summary.json", text.encode())
             files = store.files_of(partial)
+            store.append_audit(
+                connection,
+                "decided",
+                {**summary.as_json(), "files_digest": store.files_digest(files)},
+                run_id=self.run_id,
+            )
+            number, head = store.audit_head(connection)
             manifest = {
                 "run_id": self.run_id,
                 "reference": self.reference.version,
+                "audit": {"sequence_number": number, "hash": head},
                 "files": {f.name: f.sha256 for f in files},
             }
             told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
             _write(partial / "manifest.json", told)
             _sync_folder(partial)
+            _sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
             )
-            store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
-            store.set_run_state(connection, self.run_id, "decided")
+            store.set_run_state(
+                connection, self.run_id, "decided", ledger_head=store.ledger_head(connection)
+            )
+        store.checkpoint(self.engine)
         return summary
+
+    def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
+        """Stops a night far off the usual, unless it is approved, which the audit trail tells."""
+        found = abnormal(
+            connection,
+            self.order.config,
+            claim_count=sum(v.claim_count for v in self.verdicts),
+            paid_amount=int(batch.decisions["paid_amount"].sum()),
+        )
+        if found and not self.order.approve:
+            raise NightError(
+                f"an abnormal night: {'; '.join(f.sentence() for f in found)}; nothing is "
+                "committed. Look at its files; if it is meant, run the same command with --approve"
+            )
+        if found:
+            told = {"abnormal": [f.as_json() for f in found]}
+            store.append_audit(connection, "approved", told, run_id=self.run_id)
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
@@ -558,19 +603,24 @@ class _Night:
             if final.exists():
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
-            _sync_folder(self.out)
+        _sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / "manifest.json").is_file():
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
             )
-        with self.engine.begin() as connection:
-            store.set_run_state(connection, self.run_id, "published")
+        with self._writing() as connection:
+            store.set_published(connection, self.run_id)
 
-    def _finish(self) -> Summary:
+    def _finish(self, state: str) -> Summary:
         """A night already committed: publish what still waits, report it, write nothing more."""
         final = self.out / self.folder
-        if not (final / "manifest.json").is_file():
+        if state == "decided":
+            self._compare_with_outbox()
             self._publish()
+        elif not (final / "manifest.json").is_file():
+            raise NightError(
+                f"{final}: the night is published but its files are gone; restore {self.out}"
+            )
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
@@ -578,6 +628,22 @@ class _Night:
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
             told["priced_count"], told["illustrative_plans"],
         )  # fmt: skip
+
+
+    def _compare_with_outbox(self) -> None:
+        """What a run that was stopped left on disk must be what it committed."""
+        partial = self.out / f".{self.folder}.partial"
+        if not partial.exists():
+            return
+        with store.reading(self.engine) as connection:
+            committed = store.outbox_of(connection, self.run_id)
+        there = store.files_of(partial)
+        if there != committed:
+            wrong = sorted({f.name for f in {*there} ^ {*committed}})
+            raise NightError(
+                f"{partial}: {wrong[0]} is not as it was committed; nothing is published. "
+                f"Restore {self.out} and the store from the same backup and run again"
+            )
 
 
 # ---- helpers ---------------------------------------------------------------------------------
@@ -714,8 +780,12 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -19,10 +19,19 @@ from adjudicator.store.arrivals import (
     insert_interchanges,
     set_answered,
 )
-from adjudicator.store.audit import append_audit, audit_head, broken_audit
+from adjudicator.store.audit import (
+    AuditRow,
+    append_audit,
+    audit_head,
+    broken_audit,
+    details_of,
+    utc_now,
+    walk_audit,
+)
 from adjudicator.store.books import (
     Published,
     Run,
+    files_digest,
     files_of,
     insert_claims,
     insert_decisions,
@@ -31,11 +40,14 @@ from adjudicator.store.books import (
     lock_path,
     night_counts,
     open_run,
+    outbox_of,
     rejected_claims,
+    set_published,
     set_run_state,
 )
 from adjudicator.store.decided import adjustments_of, decided
-from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.dialect import StoreError, checkpoint, connect, reading, wanted_keys
+from adjudicator.store.fencing import holds_fence, take_fence
 from adjudicator.store.files import (
     compressed,
     read_file,
@@ -59,6 +71,7 @@ from adjudicator.store.snapshot import (
 __all__ = [
     "HEAD",
     "Answer",
+    "AuditRow",
     "DueAnswer",
     "KnownFile",
     "KnownInterchange",
@@ -74,18 +87,22 @@ __all__ = [
     "benefit_uses",
     "broken_audit",
     "check_revision",
+    "checkpoint",
     "claim_counts",
     "compressed",
     "connect",
     "current",
     "decided",
     "delete_lines",
+    "details_of",
     "due_answers",
+    "files_digest",
     "files_of",
     "find_arrival",
     "find_file",
     "find_interchanges",
     "history_lines",
+    "holds_fence",
     "insert_answers",
     "insert_claims",
     "insert_decisions",
@@ -102,6 +119,7 @@ __all__ = [
     "open_pends",
     "open_run",
     "open_store",
+    "outbox_of",
     "overrides",
     "pend_history",
     "read_file",
@@ -111,10 +129,14 @@ __all__ = [
     "referral_visits",
     "rejected_claims",
     "set_answered",
+    "set_published",
     "set_run_state",
     "store_parts",
+    "take_fence",
     "take_numbers",
     "update_claims",
     "upgrade",
+    "utc_now",
+    "walk_audit",
     "wanted_keys",
 ]
