@@ -22,7 +22,7 @@ def decide(batch: Batch, reference: Reference, limit: int) -> Batch:
     try:
         return _walk(batch, reference)
     except (Exception, pl.exceptions.PanicException) as failure:
-        allowed = max(1, min(limit, batch.claims.height // 100))
+        allowed = allowed_failures(batch.claims.height, limit)
         culprits = _culprits(batch, batch.claims["claim_id"], reference, allowed)
         if not culprits:
             raise UndecidableError(
@@ -33,6 +33,12 @@ def decide(batch: Batch, reference: Reference, limit: int) -> Batch:
     good = batch.claims.filter(~pl.col("claim_id").is_in(out.implode()))["claim_id"]
     decided = _walk(batch.only(good), reference)
     return _with_system_pends(decided, batch, out)
+
+
+def allowed_failures(claim_count: int, limit: int) -> int:
+    """How many claims of a night may pend SYSTEM: one in a hundred, no more than ``limit``; one of
+    a smaller night."""
+    return max(1, min(limit, claim_count // 100))
 
 
 def _walk(batch: Batch, reference: Reference) -> Batch:

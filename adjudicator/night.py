@@ -629,7 +629,6 @@ class _Night:
             told["priced_count"], told["illustrative_plans"],
         )  # fmt: skip
 
-
     def _compare_with_outbox(self) -> None:
         """What a run that was stopped left on disk must be what it committed."""
         partial = self.out / f".{self.folder}.partial"

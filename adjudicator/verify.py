@@ -33,7 +33,6 @@ SHARES = ("deductible_amount", "coinsurance_amount", "copay_amount")
 PUT_BACK = "put it back from the backup"
 RESTORE = "restore store and published nights from one backup, and do the nights since again"
 REPORT = "keep the store and report it"
-NUMBERS = pl.Int64, pl.String
 
 
 @dataclass(frozen=True)
@@ -207,9 +206,8 @@ def _files(
         if file.name == MANIFEST:
             _manifest(name, content, others, trail, done)
     for extra in sorted(there):
-        done.faults.append(
-            Fault(f"{name}/{extra}", "is no file of this night", "move it away, ask who put it there")
-        )
+        mend = "move it away, ask who put it there"
+        done.faults.append(Fault(f"{name}/{extra}", "is no file of this night", mend))
     if night.state == "decided":
         done.faults.append(
             Fault(name, "is in place, but the store doesn't know yet", "run the same command again")
@@ -255,9 +253,7 @@ def _received(connection: Connection, done: Verified) -> None:
 # ---- money -----------------------------------------------------------------------------------
 
 
-def _payments(
-    connection: Connection, out: Path, nights: list[_Night], done: Verified
-) -> None:
+def _payments(connection: Connection, out: Path, nights: list[_Night], done: Verified) -> None:
     """Each payment is the sum of its ledger entries, and its 835 pays just that, claim by claim."""
     folders = {n.run_id: n.folder for n in nights}
     entries = store.read_frame(
@@ -334,15 +330,15 @@ def _claims_paid(
             owed[number] = owed.get(number, 0) + entry["entry_amount"]
     if owed == paid:
         return
-    for number in sorted({*owed} | {*paid})[: None]:
-        if owed.get(number) != paid.get(number):
-            shown = number if number.isdecimal() else "of another number"
-            told = [money(v) if v is not None else "nothing" for v in
-                    (paid.get(number), owed.get(number))]  # fmt: skip
-            done.faults.append(
-                Fault(where, f"claim {shown}: {told[0]} in the file, {told[1]} in the ledger",
-                      PUT_BACK)
-            )  # fmt: skip
+    off = sorted(n for n in {*owed} | {*paid} if owed.get(n) != paid.get(n))
+    for number in off[:TOLD]:
+        shown = number if number.isdecimal() else "of another number"
+        in_file, in_ledger = (
+            "nothing" if amount is None else money(amount)
+            for amount in (paid.get(number), owed.get(number))
+        )
+        what = f"claim {shown}: {in_file} in the file, {in_ledger} in the ledger"
+        done.faults.append(Fault(where, what, PUT_BACK))
 
 
 def _claims(connection: Connection, done: Verified) -> None:

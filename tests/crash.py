@@ -176,8 +176,8 @@ class Site:
         found = ended(place)
         faults = faults_of(place)
         struck = Struck(
-            point, "INJECTED" in told or code == -9, code, whole, len(expected.claims - found.claims),
-            paid_twice(place), (found.files, found.tables) == (expected.files, expected.tables),
+            point, "INJECTED" in told or code == -9, code, whole,
+            len(expected.claims - found.claims), paid_twice(place), (found.files, found.tables) == (expected.files, expected.tables),
             faults,
         )  # fmt: skip
         if struck.good:
@@ -212,9 +212,7 @@ def ended(place: Path) -> Ended:
             tables[name] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
         claims = connection.exec_driver_sql("SELECT claim_id, disposition FROM claim").all()
     engine.dispose()
-    return Ended(
-        dict(_files(place / "out")), tables, frozenset((int(c), d) for c, d in claims)
-    )
+    return Ended(dict(_files(place / "out")), tables, frozenset((int(c), d) for c, d in claims))
 
 
 def paid_twice(place: Path) -> int:

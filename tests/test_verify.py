@@ -104,7 +104,8 @@ def test_every_changed_byte_of_every_file_is_found(place: Path) -> None:
         path = chance.choice(files)
         whole = path.read_bytes()
         at = chance.randrange(len(whole))
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ chance.randrange(1, 256)]) + whole[at + 1 :])
+        other = bytes([whole[at] ^ chance.randrange(1, 256)])
+        path.write_bytes(whole[:at] + other + whole[at + 1 :])
         name = path.relative_to(place / "out").as_posix()
         if name not in [fault.file for fault in look(place).faults]:
             missed.append((name, at))

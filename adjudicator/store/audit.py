@@ -78,8 +78,9 @@ def append_audit(
 def details_of(connection: Connection, what: str, count: int) -> list[str]:
     """The facts of the last ``count`` such acts, as JSON, the last one first."""
     columns = audit.c
-    last = select(columns.detail).where(columns.what == what).order_by(columns.sequence_number.desc())
-    return [str(detail) for detail in connection.execute(last.limit(count)).scalars()]
+    of_kind = select(columns.detail).where(columns.what == what)
+    last = of_kind.order_by(columns.sequence_number.desc()).limit(count)
+    return [str(detail) for detail in connection.execute(last).scalars()]
 
 
 def walk_audit(connection: Connection) -> tuple[list[AuditRow], list[tuple[int, str]]]:
