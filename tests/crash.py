@@ -176,10 +176,15 @@ class Site:
         found = ended(place)
         faults = faults_of(place)
         struck = Struck(
-            point, "INJECTED" in told or code == -9, code, whole,
-            len(expected.claims - found.claims), paid_twice(place), (found.files, found.tables) == (expected.files, expected.tables),
-            faults,
-        )  # fmt: skip
+            point=point,
+            reached="INJECTED" in told or code == -9,
+            code=code,
+            whole=whole,
+            lost=len(expected.claims - found.claims),
+            paid_twice=paid_twice(place),
+            same=(found.files, found.tables) == (expected.files, expected.tables),
+            faults=faults,
+        )
         if struck.good:
             shutil.rmtree(place)
         return struck
