@@ -78,6 +78,10 @@ verify-bytes: $(STAMP) ## 2,000 changes of one byte in published files: verify f
 races: $(STAMP) ## Fifty times two runs at once
 	RACES=50 $(BIN)/python -m pytest tests/test_run_ledger.py -k two_runs -n 2
 
+sbom: ## What the program is made of: build/sbom.json, CycloneDX
+	@mkdir -p build
+	$(PYTHON) -m tests.sbom --out build/sbom.json
+
 wheel-demo: $(STAMP) ## Run the demo from the built wheel, outside the checkout
 	@rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m hatchling build -t wheel -d build/wheel

@@ -17,7 +17,7 @@ from tests.crash import FAULTS, Ended, Point, Site, ended, faults_of, told, visi
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = 20
-ROOMS = [int(room) for room in os.environ.get("ROOMS", "24 360").split()]
+ROOMS = [int(room) for room in os.environ.get("ROOMS", "360").split()]
 needs_strace = pytest.mark.skipif(
     shutil.which("strace") is None, reason="strace is not here to put faults at calls"
 )

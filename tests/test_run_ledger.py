@@ -25,13 +25,14 @@ from tests.crash import Ended, ended, faults_of, paid_twice
 from tests.synthetic import generate
 from tests.test_night import DAY, NEXT, ROOT, load, order, published, rows
 
+CLAIMS = 40
 RACES = int(os.environ.get("RACES", "1"))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ledger")
-    generate(folder, 200, seed=7)
+    generate(folder, CLAIMS, seed=7)
     load(folder / "loaded.db", folder / "reference")
     (folder / "empty").mkdir()
     return folder
@@ -55,7 +56,7 @@ def place(made: Path, tmp_path: Path) -> Path:
 # ---- one run at a time -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["intake", "decide", "commit", "publish"])
+@pytest.mark.parametrize("step", ["intake", "commit", "publish"])
 def test_a_run_that_lost_its_lock_writes_nothing_more(
     place: Path, expected: Ended, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -230,13 +231,13 @@ def test_far_off_the_usual(
 
 
 def test_an_abnormal_night_waits_for_approval(place: Path, expected: Ended) -> None:
-    nights_before(place, [(20, 100_000)] * 5)
-    config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out", abnormal_claim_count=199)
+    nights_before(place, [(10, 100_000)] * 5)
+    config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out", abnormal_claim_count=39)
     asked = Order((place / "inbox",), config, DAY, DAY)
     with pytest.raises(NightError) as stopped:
         run_night(asked)
-    # 200 came; 3 times 20 is 60, below the floor of 199
-    assert "200 claims received, above 199; the median of the last 5 nights is 20" in str(
+    # 40 came; 3 times 10 is 30, below the floor of 39
+    assert "40 claims received, above 39; the median of the last 5 nights is 10" in str(
         stopped.value
     )
     assert "--approve" in str(stopped.value)
@@ -250,7 +251,7 @@ def test_an_abnormal_night_waits_for_approval(place: Path, expected: Ended) -> N
     engine = store.open_store(f"sqlite:///{place / 'a.db'}")
     with store.reading(engine) as connection:
         [approved] = store.details_of(connection, "approved", 10)
-        assert json.loads(approved)["abnormal"][0]["tonight"] == 200
+        assert json.loads(approved)["abnormal"][0]["tonight"] == 40
         assert all("row" not in f.what for f in verify(connection, place / "out").faults)
     engine.dispose()
 
@@ -279,8 +280,8 @@ def test_one_in_a_hundred_may_fail_and_no_more_than_the_limit(
 def test_above_one_in_a_hundred_the_night_stops(
     place: Path, monkeypatch: pytest.MonkeyPatch, culprits: int, stops: bool
 ) -> None:
-    """199 claims are accepted, so that 2 are more than one in a hundred."""
-    bad = {17, 90, 120}
+    """Of fewer than 200 claims one may fail, and no second one."""
+    bad = {7, 17}
 
     @wraps(STAGES[4])
     def fragile(batch: Any, reference: Any) -> Any:
@@ -293,7 +294,7 @@ def test_above_one_in_a_hundred_the_night_stops(
         run_night(order(place))
         assert rows(place, "claim WHERE pend_codes = 'SYSTEM'") == culprits
         return
-    with pytest.raises(NightError, match="more than 1 of 199 claims make the program fail"):
+    with pytest.raises(NightError, match=r"more than 1 of \d+ claims make the program fail"):
         run_night(order(place))
     assert rows(place, "payment") == 0
     assert not published(place)
