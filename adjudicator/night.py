@@ -770,7 +770,8 @@ def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():  # an error of making it is one, then
+        path.parent.mkdir(exist_ok=True)
     with path.open("xb") as handle:
         handle.write(content)
         handle.flush()

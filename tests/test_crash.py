@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import FAULTS, Ended, Point, Site, ended, faults_of, told, visible
+from tests.crash import CALLS, FAULTS, Ended, Point, Site, calls_of, ended, faults_of, told, visible
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = 20
@@ -52,6 +52,34 @@ def test_whatever_happens_at_a_call_the_next_run_ends_as_if_it_had_not(
     assert struck.code == (-9 if fault == "kill" else 1)
     assert told([struck], CLAIMS, 3).count("\n") == 8
     assert fault in FAULTS
+
+
+@needs_strace
+def test_all_is_on_disk_before_the_commit_and_visible_only_after_it(site: Site) -> None:
+    """What a power cut asks for, which no kill can show: every file and folder synced, then the
+    store's log, then the rename, then the folder it is in."""
+    place = site.fresh("order")
+    code, trace = site.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
+    assert code == 0
+    calls = list(calls_of(trace, place))
+    partial = "out/.run-000001-2025-11-15.partial"
+    committed = max(
+        at for at, call in enumerate(calls[: calls.index(("rename", partial))])
+        if call == ("fdatasync", "a.db-wal")
+    )  # fmt: skip
+    before = calls[:committed]
+    written = {name for call, name in before if call == "write" and name.startswith(partial)}
+    assert len(written) > 10
+    for name in written:
+        assert before.index(("write", name)) < before.index(("fsync", name)), name
+    last = max(at for at, (call, _) in enumerate(before) if call == "write")
+    for folder in (partial, f"{partial}/835", f"{partial}/acks", "out"):
+        assert ("fsync", folder) in before[last:], folder
+    after = calls[committed:]
+    assert not any(call == "write" and name.startswith("out/") for call, name in after)
+    assert after.index(("rename", partial)) < after.index(("fsync", "out"))
+    # then the store says so
+    assert after.index(("fsync", "out")) < after.index(("pwrite64", "a.db-wal"))
 
 
 # ---- a disk without room ---------------------------------------------------------------------
