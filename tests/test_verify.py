@@ -239,6 +239,19 @@ def test_a_changed_removed_or_moved_row_is_found(place: Path, statements: tuple[
     assert any(fault.file == "the audit trail" for fault in look(place).faults)
 
 
+def test_a_row_changed_with_its_own_hash_does_not_fit_the_next(place: Path) -> None:
+    with sqlite3.connect(place / "a.db") as connection:
+        [(previous, run_id, what, detail)] = connection.execute(
+            "SELECT previous_hash, run_id, what, detail FROM audit WHERE sequence_number = 2"
+        ).fetchall()
+    connection.close()
+    changed = detail.replace(DAY.isoformat(), NEXT.isoformat())
+    digest = _hash(previous, 2, run_id, what, changed)
+    forge(place, f"UPDATE audit SET detail = '{changed}', hash = '{digest}' "
+          "WHERE sequence_number = 2")  # fmt: skip
+    assert [f.what for f in look(place).faults] == ["row 3 does not follow the row before it"]
+
+
 def test_a_row_added_without_its_act_is_found(place: Path) -> None:
     engine = store.open_store(f"sqlite:///{place / 'a.db'}")
     with engine.begin() as connection:
