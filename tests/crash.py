@@ -149,12 +149,14 @@ class Site:
         place = self.fresh("undisturbed")
         code, told = self.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
         assert code == 0, told[-2000:]
-        counts: Counter[tuple[str, str]] = Counter()
-        points = []
-        for call, name in calls_of(told, place):
-            counts[call, name] += 1
-            points += [Point(call, name, counts[call, name], fault) for fault in FAULTS]
-        return ended(place), points
+        # strace counts by thread: where two write one file, the first to come so far is struck
+        counts: Counter[tuple[str, str, str]] = Counter()
+        points: dict[Point, None] = {}
+        for thread, call, name in calls_of(told, place):
+            counts[thread, call, name] += 1
+            for fault in FAULTS:
+                points[Point(call, name, counts[thread, call, name], fault)] = None
+        return ended(place), list(points)
 
     def strike(self, point: Point, expected: Ended, name: str) -> Struck:
         """The night with that fault, what is seen of it then, and the same command again."""
@@ -185,13 +187,13 @@ class Site:
         return struck
 
 
-def calls_of(told: str, place: Path) -> Iterator[tuple[str, str]]:
-    """The calls of a trace with decoded paths, and the file below the place each is on."""
+def calls_of(told: str, place: Path) -> Iterator[tuple[str, str, str]]:
+    """The calls of a trace with decoded paths: thread, call, and the file below the place."""
     for line in told.splitlines():
         found = PLACE.match(line)
         path = next((p for p in found.groups()[1:] if p), "") if found else ""
         if found is not None and path.startswith(f"{place}/"):
-            yield found[1], path.removeprefix(f"{place}/")
+            yield line.split()[0], found[1], path.removeprefix(f"{place}/")
 
 
 def visible(place: Path) -> dict[str, bytes]:

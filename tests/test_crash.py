@@ -61,7 +61,7 @@ def test_all_is_on_disk_before_the_commit_and_visible_only_after_it(site: Site) 
     place = site.fresh("order")
     code, trace = site.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
     assert code == 0
-    calls = list(calls_of(trace, place))
+    calls = [(call, name) for _, call, name in calls_of(trace, place)]
     partial = "out/.run-000001-2025-11-15.partial"
     committed = max(
         at for at, call in enumerate(calls[: calls.index(("rename", partial))])
