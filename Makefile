@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test test-postgresql databases check golden docs bench memory fuzz neighbours format wheel-demo clean
+.PHONY: help demo test test-postgresql databases check golden docs bench memory fuzz neighbours \
+	crash crash-sample verify-bytes races sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -69,6 +70,24 @@ fuzz: $(STAMP) ## Damaged segments and files against pyx12, ten times what the t
 
 neighbours: $(STAMP) ## One bad claim beside 9,999 good ones: the same decisions and 835s
 	NEIGHBOURS=9999 $(BIN)/python -m pytest tests/test_neighbours.py -n 2 --dist worksteal
+
+crash: $(STAMP) ## Faults at every writing call of a night, and a full disk; goes on where it was stopped
+	$(BIN)/python -m tests.crash
+	$(BIN)/python -m tests.crash --claims 200 --points 200
+	ROOMS="$$(seq -s ' ' 8 16 376)" $(BIN)/python -m pytest tests/test_crash.py
+
+crash-sample: $(STAMP) ## Sixty of those faults
+	$(BIN)/python -m tests.crash --points 60
+
+verify-bytes: $(STAMP) ## 2,000 changes of one byte in published files: verify finds all
+	VERIFY_BYTES=2000 $(BIN)/python -m pytest tests/test_verify.py -k changed_byte
+
+races: $(STAMP) ## Fifty times two runs at once
+	RACES=50 $(BIN)/python -m pytest tests/test_run_ledger.py -k two_runs -n 2
+
+sbom: ## What the program is made of: build/sbom.json, CycloneDX
+	@mkdir -p build
+	$(PYTHON) -m tests.sbom --out build/sbom.json
 
 wheel-demo: $(STAMP) ## Run the demo from the built wheel, outside the checkout
 	@rm -rf build/wheel && mkdir -p build/wheel

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
+AGAIN = "nothing is published by halves; mend it and run again"
 TRACE = "ADJUDICATE_TRACE"
 DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
@@ -72,6 +74,7 @@ Db = Annotated[
     typer.Option("--db", help=f"Store URL; default ${DB_VARIABLE}, then the configuration's"),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration, YAML")]
+LogFile = Annotated[Path | None, typer.Option("--log", help="Append a line of JSON a step here")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 OfRun = Annotated[int | None, typer.Option("--run", help="Of that run; default the latest")]
 From = Annotated[str | None, typer.Option("--from", help="With --to: of the nights of these days")]
@@ -231,12 +234,18 @@ def run(
     accept_test: Annotated[
         bool, typer.Option("--accept-test", help="Adjudicate test files and others' files too")
     ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Go on with a night that is far off the usual")
+    ] = False,
+    log: LogFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
     apart = _apart(inputs)
     settings = _config(config, db, out)
     ahead = _ahead(apart, inputs, settings)
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
     from adjudicator.load import ReferenceDataError
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
@@ -244,17 +253,29 @@ def run(
 
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     order = Order(
-        tuple(inputs), settings, day, _day(received, "--received") or day, accept_test=accept_test
-    )
+        tuple(inputs), settings, day, _day(received, "--received") or day, accept_test=accept_test,
+        approve=approve,
+    )  # fmt: skip
+    tell = _night_log(log)
     try:
-        summary = run_night(order, _progress, ahead)
+        summary = run_night(order, tell, ahead)
     except LockedError as error:
+        tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
     except (NightError, StoreError, DataFileError, ReferenceDataError) as error:
+        tell("failed", {"exit": FAILED})
         _fail(str(error))
     except OSError as error:
+        tell("failed", {"exit": FAILED})
         place = Path(str(error.filename)).name if error.filename else "the file system"
-        _fail(f"{place}: {error.strerror}; nothing is published, mend it and run again")
+        _fail(f"{place}: {error.strerror}; {AGAIN}")
+    except DBAPIError as error:
+        if not isinstance(error, OperationalError):
+            raise
+        tell("failed", {"exit": FAILED})
+        _fail(f"the store can't be read or written: {error.orig}; {AGAIN}")
+    tell("done", {"exit": 0, "run": summary.run_id, **summary.counts,
+                  "paid_amount": summary.paid_amount})  # fmt: skip
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=2, sort_keys=True))
     else:
@@ -297,8 +318,26 @@ def _files(inputs: list[Path]) -> list[Path]:
     return [f for f in files_of(inputs) if f.is_file()]
 
 
+def _night_log(path: Path | None) -> Callable[..., None]:
+    """Tells each step on a terminal, and in ``path`` where there is one."""
+    if path is None:
+        return lambda step, _facts=None: _progress(step)
+    from adjudicator.night_log import NightLog
+
+    try:
+        log = NightLog(path)
+    except OSError as error:
+        _fail(f"{path}: can't be written: {error.strerror}; give another --log", USAGE)
+
+    def tell(step: str, facts: dict[str, Any] | None = None) -> None:
+        _progress(step)
+        log.write(step, facts)
+
+    return tell
+
+
 def _progress(step: str) -> None:
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and step not in ("done", "failed"):
         typer.echo(f"\r\033[K{step} …" if step != "publish" else "\r\033[K", err=True, nl=False)
 
 
@@ -405,6 +444,32 @@ def explain(
     except (DataFileError, StoreError, UnknownClaimError) as error:
         _fail(str(error))
     typer.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told))
+
+
+@app.command()
+def verify(
+    out: Annotated[Path | None, typer.Option("--out", help="Where the nights are")] = None,
+    db: Db = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check all that was published, booked and done against each other. Exit 1: a fault."""
+    from sqlalchemy.exc import DatabaseError
+
+    from adjudicator.store import StoreError, open_store, reading
+    from adjudicator.verify import verify as look
+
+    settings = _config(config, db, out)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = look(connection, settings.out)
+    except StoreError as error:
+        _fail(str(error))
+    except DatabaseError as error:
+        _fail(f"the store can't be read: {error.orig}; restore it from the backup")
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
+    if found.faults:
+        raise typer.Exit(FAILED)
 
 
 @reference_app.command("load")

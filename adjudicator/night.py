@@ -25,6 +25,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine
 
 from adjudicator import store
+from adjudicator.abnormal import abnormal
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list
@@ -105,6 +106,7 @@ class Order:
     business_date: date
     received_date: date
     accept_test: bool = False
+    approve: bool = False
 
 
 @dataclass
@@ -517,13 +519,15 @@ class _Night:
 
     def _commit(self, batch: Batch) -> Summary:
         partial = self.out / f".{self.folder}.partial"
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir()
-        self._write_letters(partial)
         with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
+            self._refuse_abnormal(connection, batch)
+            # only now: what is there may be another run's, as long as it isn't shut out
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir()
+            self._write_letters(partial)
             answered = answering.submit(_write_answers, partial, self._answers(connection))
             cycle = self._pay(connection, batch, partial)
             answered.result()
@@ -538,19 +542,30 @@ class _Night:
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
             _write(partial / "summary.json", text.encode())
             files = store.files_of(partial)
+            store.append_audit(
+                connection,
+                "decided",
+                {**summary.as_json(), "files_digest": store.files_digest(files)},
+                run_id=self.run_id,
+            )
+            number, head = store.audit_head(connection)
             manifest = {
                 "run_id": self.run_id,
                 "reference": self.reference.version,
+                "audit": {"sequence_number": number, "hash": head},
                 "files": {f.name: f.sha256 for f in files},
             }
             told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
             _write(partial / "manifest.json", told)
             _sync_folder(partial)
+            _sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
             )
-            store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
-            store.set_run_state(connection, self.run_id, "decided")
+            store.set_run_state(
+                connection, self.run_id, "decided", ledger_head=store.ledger_head(connection)
+            )
+        store.checkpoint(self.engine)
         return summary
 
     def _pay(self, connection: Connection, batch: Batch, partial: Path) -> Cycle:
@@ -577,6 +592,23 @@ class _Night:
                 _refuse_unbalanced(wrong.result())
         keep_cycle(connection, self.run_id, cycle, batch, self.reference)
         return cycle
+
+    def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
+        """Stops a night far off the usual, unless it is approved, which the audit trail tells."""
+        found = abnormal(
+            connection,
+            self.order.config,
+            claim_count=sum(v.claim_count for v in self.verdicts),
+            paid_amount=int(batch.decisions["paid_amount"].sum()),
+        )
+        if found and not self.order.approve:
+            raise NightError(
+                f"an abnormal night: {'; '.join(f.sentence() for f in found)}; nothing is "
+                "committed. Look at its files; if it is meant, run the same command with --approve"
+            )
+        if found:
+            told = {"abnormal": [f.as_json() for f in found]}
+            store.append_audit(connection, "approved", told, run_id=self.run_id)
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
@@ -639,18 +671,19 @@ class _Night:
             if final.exists():
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
-            _sync_folder(self.out)
+        _sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / "manifest.json").is_file():
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
             )
         with self._writing() as connection:
-            store.set_run_state(connection, self.run_id, "published")
+            store.set_published(connection, self.run_id)
 
     def _finish(self, state: str) -> Summary:
         """A night already committed: publish what still waits, report it, write nothing more."""
         final = self.out / self.folder
         if state == "decided":
+            self._compare_with_outbox()
             self._publish()
         elif not (final / "manifest.json").is_file():
             raise NightError(
@@ -664,6 +697,21 @@ class _Night:
             told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
             told.get("payment_cycle"),
         )  # fmt: skip
+
+    def _compare_with_outbox(self) -> None:
+        """What a run that was stopped left on disk must be what it committed."""
+        partial = self.out / f".{self.folder}.partial"
+        if not partial.exists():
+            return
+        with store.reading(self.engine) as connection:
+            committed = store.outbox_of(connection, self.run_id)
+        there = store.files_of(partial)
+        if there != committed:
+            wrong = sorted({f.name for f in {*there} ^ {*committed}})
+            raise NightError(
+                f"{partial}: {wrong[0]} is not as it was committed; nothing is published. "
+                f"Restore {self.out} and the store from the same backup and run again"
+            )
 
 
 # ---- helpers ---------------------------------------------------------------------------------
@@ -782,8 +830,8 @@ def _render(
     """Writes the 835s and has them checked, in the other process where there is one. Returns
     what is wrong."""
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    for file in files.values():
-        file.parent.mkdir(exist_ok=True)
+    for parent in {file.parent for file in files.values()}:
+        parent.mkdir(exist_ok=True)
     what = (files, *vars(remittance).values())
     if ahead is not None:
         try:
@@ -807,7 +855,8 @@ def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():  # an error of making it is one, then
+        path.parent.mkdir(exist_ok=True)
     with path.open("xb") as handle:
         handle.write(content)
         handle.flush()
@@ -816,8 +865,12 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
