@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test test-postgresql databases check golden docs bench memory fuzz neighbours \
+.PHONY: help demo test test-long test-postgresql databases check golden docs bench memory fuzz neighbours \
 	crash crash-sample verify-bytes races sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
@@ -32,7 +32,10 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 			--out $(DEMO)/out || exit 1; done
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal
+
+test-long: $(STAMP) ## Run the longer tests: against plain models, of damaged bytes, crashes
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal
 
 test-postgresql: $(STAMP) ## Run what needs PostgreSQL, on a server of its own (or the one named)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m postgresql -n 2 --dist worksteal

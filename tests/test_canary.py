@@ -72,7 +72,7 @@ def test_people_are_told_of_in_no_other_place(
     words = [f"{CANARY}{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(60)]
     monkeypatch.setattr(synthetic, "FIRST_NAMES", tuple(words))
     synthetic.generate(tmp_path, 40, seed=7)
-    load(tmp_path / "a.db", tmp_path / "reference")
+    load(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "reference")
     members = pl.read_csv(tmp_path / "reference" / "members.csv", infer_schema=False)
     claims = "".join(p.read_text() for p in sorted((tmp_path / "inbox").iterdir()))
     secrets = {
@@ -155,7 +155,7 @@ def planted_sets(data: str) -> str:
 @pytest.mark.parametrize("letter", ["professional", "institutional"])
 def test_a_canary_in_any_element_is_told_nowhere(tmp_path: Path, say: Say, letter: str) -> None:
     synthetic.generate(tmp_path, 40, seed=3, mix={**synthetic.MIX, "other_payer": 1000 - 123})
-    load(tmp_path / "a.db", tmp_path / "reference")
+    load(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "reference")
     source = tmp_path / "inbox" / f"{letter}-001.837"
     small = first_claims(source.read_text())
     inbox = tmp_path / "planted"
@@ -199,7 +199,7 @@ def first_claims(data: str) -> str:
 
 def test_a_canary_in_any_cell_of_a_persons_row_is_told_nowhere(tmp_path: Path, say: Say) -> None:
     synthetic.generate(tmp_path, 20, seed=3)
-    load(tmp_path / "a.db", tmp_path / "reference")
+    load(f"sqlite:///{tmp_path / 'a.db'}", tmp_path / "reference")
     store = f"sqlite:///{tmp_path / 'a.db'}"
     for table in ("members", "coverage"):
         whole = pl.read_csv(tmp_path / "reference" / f"{table}.csv", infer_schema=False)

@@ -15,6 +15,8 @@ import pytest
 
 from tests.crash import CALLS, FAULTS, Ended, Point, Site, calls_of, ended, faults_of, told, visible
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 CLAIMS = 20
 ROOMS = [int(room) for room in os.environ.get("ROOMS", "360").split()]

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -213,6 +214,7 @@ def tables(pairs: dict[Any, Any], limits: dict[Any, Any], add_ons: dict[Any, Any
     }  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=NIGHTS, deadline=None, derandomize=True)
 @given(
     claims=st.lists(CLAIM, min_size=4, max_size=4),

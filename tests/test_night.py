@@ -233,6 +233,7 @@ def test_the_same_bytes_again_have_no_effect(place: Path) -> None:
     assert by_fate(summary)["received"] == 0
 
 
+@pytest.mark.long
 def test_one_file_or_its_sets_in_several_decide_alike(
     place: Path, made: Path, tmp_path: Path, stores: Stores
 ) -> None:
@@ -540,6 +541,7 @@ def _checked_npi(found: re.Match[bytes]) -> bytes:
     return samples.npi(int(found[1])).encode()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is absent: no corpus to read")
 def test_the_corpus_is_read_or_refused_and_what_is_read_is_priced(tmp_path: Path) -> None:
     from tests.corpus_reference import write_reference

@@ -429,6 +429,7 @@ def test_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyP
         }
 
 
+@pytest.mark.long
 def test_no_more_than_a_few_chunks_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``keep`` does not keep is let go, while the next chunks are read."""
     import gc

@@ -31,6 +31,8 @@ from tests.stores import ABSENT, BOTH, SERVER, Stores, administer, database_url
 from tests.synthetic import generate
 from tests.two_databases import DAY, ROOT, books, fences, load, published, races
 
+pytestmark = pytest.mark.long
+
 ON_POSTGRESQL = pytest.mark.parametrize("stores", BOTH[1:], indirect=True)
 
 

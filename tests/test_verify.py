@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two nights of 40 claims, the second with what the first left and an act on it."""
     place = tmp_path_factory.mktemp("verify")
     generate(place, 40, seed=7)
-    load(place / "a.db", place / "reference")
+    load(f"sqlite:///{place / 'a.db'}", place / "reference")
     config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out")
     run_night(Order((place / "inbox",), config, DAY, DAY))
     engine = store.open_store(config.db)
@@ -46,8 +46,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "SELECT claim_id, claim_number FROM claim WHERE disposition = 'pended'"
         ).first()  # type: ignore[misc]
         store.insert_override(
-            connection, claim_id, number, "released", made_date=NEXT, made_by="Ames",
-            note="a note", edit="suspected_duplicate",
+            connection, claim_id, number, "released", {"edit": "suspected_duplicate"},
+            made_date=NEXT, made_by="Ames", note="a note",
         )  # fmt: skip
     engine.dispose()
     (place / "empty").mkdir()
