@@ -33,7 +33,7 @@ RACES = int(os.environ.get("RACES", "1"))
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ledger")
     generate(folder, CLAIMS, seed=7)
-    load(folder / "loaded.db", folder / "reference")
+    load(f"sqlite:///{folder / 'loaded.db'}", folder / "reference")
     (folder / "empty").mkdir()
     return folder
 
