@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adjudicator.night import Summary
-    from edi.ahead import Ahead
-    from edi.apart import Apart
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
@@ -29,7 +27,6 @@ DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
 OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 SMALL_NIGHT_BYTES = 32_000_000
-ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -241,9 +238,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    apart = _apart(inputs)
+    _spare_threads(inputs)
     settings = _config(config, db, out)
-    ahead = _ahead(apart, inputs, settings)
     from sqlalchemy.exc import DBAPIError, OperationalError
 
     from adjudicator.load import ReferenceDataError
@@ -258,7 +254,7 @@ def run(
     )  # fmt: skip
     tell = _night_log(log)
     try:
-        summary = run_night(order, tell, ahead)
+        summary = run_night(order, tell)
     except LockedError as error:
         tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
@@ -282,40 +278,17 @@ def run(
         _print_summary(summary, settings.out)
 
 
-def _apart(inputs: list[Path]) -> Apart | None:
-    """Another process to share the work of a night or check of some size; and one polars thread
-    where it is small: waking more costs more than they save. Before polars is imported; what the
-    environment says comes first."""
-    try:
-        size = sum(f.stat().st_size for f in _files(inputs))
-    except OSError:
-        return None  # whoever reads them will say what can't be read
-    if size < SMALL_NIGHT_BYTES:
-        os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
-        return None
-    from edi.apart import Apart
-
-    return Apart("edi.ahead", "edi.publish_835")
-
-
-def _ahead(apart: Apart | None, inputs: list[Path], settings: Config) -> Ahead | None:
-    """The other process begins to read, while this one imports the rest."""
-    if apart is None:
-        return None
-    from edi.ahead import Ahead
-    from edi.read_file import Limits
-
-    files = [f for f in _files(inputs) if f.stat().st_size <= settings.file_bytes_limit]
-    limits = Limits(settings.segment_bytes_limit, settings.claim_bytes_limit)
-    return Ahead(apart, files, settings.chunk_bytes, limits)
-
-
-def _files(inputs: list[Path]) -> list[Path]:
-    """The files among the inputs in the order they are taken in; standard input is none."""
+def _spare_threads(inputs: list[Path]) -> None:
+    """One polars thread for a small night: waking more costs more than they save. Before polars
+    is imported; what the environment says comes first."""
     from edi.received import files_of
 
-    return [f for f in files_of(inputs) if f.is_file()]
+    try:
+        small = sum(f.stat().st_size for f in files_of(inputs) if f.is_file()) < SMALL_NIGHT_BYTES
+    except OSError:
+        return  # the night will say what can't be read
+    if small:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 
 def _night_log(path: Path | None) -> Callable[..., None]:
@@ -405,14 +378,12 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
-    apart = _apart(files)
     settings = _config(config, None)
-    ahead = _ahead(apart, files, settings)
     from adjudicator.check import check_files
 
     try:
         day = _day(business_date, "--business-date") or date.today()
-        findings = check_files(files, out, day, settings, ahead)
+        findings = check_files(files, out, day, settings)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:

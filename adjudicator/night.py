@@ -69,8 +69,6 @@ from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
-from edi.ahead import Ahead
-from edi.apart import ApartError
 from edi.publish_835 import publish_835
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading, Limits
@@ -166,10 +164,9 @@ class Summary:
         }
 
 
-def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = None) -> Summary:
+def run_night(order: Order, step: Step = lambda _: None) -> Summary:
     """Do one night, or finish one that was interrupted; a finished one is only reported again.
 
-    ``ahead``: another process that reads the night's files too, and writes its 835s.
 
     Raises NightError (LockedError where another run is at work); nothing is published then.
     """
@@ -179,7 +176,7 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
         with _lock(order.config.db):
             _make_folder(order.config.out)
             with ThreadPoolExecutor(1) as storing:
-                return _Night(engine, order, order.config.out, step, storing, ahead).run()
+                return _Night(engine, order, order.config.out, step, storing).run()
     finally:
         engine.dispose()
 
@@ -213,10 +210,9 @@ class _Night:
         out: Path,
         step: Step,
         storing: ThreadPoolExecutor,
-        ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
-        self.storing, self.ahead = storing, ahead
+        self.storing = storing
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -302,7 +298,7 @@ class _Night:
             if known is not None and known.is_settled:
                 self._repeat(connection, arrival, known)
                 return
-            store_all = self._read(connection, arrival, path, data, is_kept=known is not None)
+            store_all = self._read(connection, arrival, data, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
 
     def _wait_for_file(self) -> None:
@@ -332,7 +328,6 @@ class _Night:
         self,
         connection: Connection,
         arrival: _Arrival,
-        path: Path,
         data: bytes | mmap.mmap,
         *,
         is_kept: bool,
@@ -347,7 +342,6 @@ class _Night:
             parts = beside.submit(store.compressed, data)
             reading = read_claims_file(
                 data, order.config.chunk_bytes, self.own_names, _limits(order.config),
-                elsewhere=self.ahead.of(path) if self.ahead and str(path) != "-" else None,
             )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
@@ -580,9 +574,7 @@ class _Night:
         if decided or names:
             with ThreadPoolExecutor(1) as beside:
                 wrong = beside.submit(
-                    lambda: _render(
-                        partial, remittance(cycle, batch, self.reference), names, self.ahead
-                    )
+                    lambda: _render(partial, remittance(cycle, batch, self.reference), names)
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
                 if decided:
@@ -825,20 +817,13 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
 
 
 def _render(
-    folder: Path, remittance: Remittance, names: Mapping[str, int], ahead: Ahead | None
+    folder: Path, remittance: Remittance, names: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s and has them checked, in the other process where there is one. Returns
-    what is wrong."""
+    """Writes the 835s and has them checked. Returns what is wrong."""
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    for parent in {file.parent for file in files.values()}:
-        parent.mkdir(exist_ok=True)
-    what = (files, *vars(remittance).values())
-    if ahead is not None:
-        try:
-            return ahead.apart.ask(publish_835, *what).result()
-        except ApartError:
-            pass  # done here
-    return publish_835(*what)
+    for file in files.values():
+        file.parent.mkdir(exist_ok=True)
+    return publish_835(files, *vars(remittance).values())
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:

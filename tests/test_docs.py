@@ -72,6 +72,7 @@ def test_no_meaning_is_told_of_a_column_that_is_gone() -> None:
     assert set(docs.STORE_FRAMES) <= set(metadata.tables)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("each", EDITS, ids=lambda each: each.name)
 def test_an_edit_is_told_with_its_sentence_and_what_it_puts(each: Edit) -> None:
     section = PAGES["edits.md"]().split(f"\n### {each.name}\n")[1].split("\n### ")[0]

@@ -87,6 +87,7 @@ CUTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "kind", "provider_every"), CUTS)
 def test_the_size_of_chunks_does_not_matter(fault: str, kind: str, provider_every: int) -> None:
     """One ST of six claims, cut at billing providers (HL 20) and at subscribers (HL 22)."""
