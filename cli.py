@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adjudicator.night import Summary
+    from edi.apart import Apart
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
@@ -27,6 +28,7 @@ DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
 OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 SMALL_NIGHT_BYTES = 32_000_000
+ALONE_BYTES = 1_500_000  # below it another process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -218,6 +220,7 @@ def _day(text: str | None, name: str) -> date | None:
 
 @app.command()
 def run(
+    ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Files, folders or -")],
     db: Db = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the night's files go")] = None,
@@ -238,8 +241,12 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    _spare_threads(inputs)
+    apart = _other_process(ctx, inputs, "edi.ahead")
     settings = _config(config, db, out)
+    from adjudicator.reading import reading_ahead
+    from edi.read_file import read_chunk
+
+    ahead = ctx.with_resource(reading_ahead(apart, inputs, settings, read_chunk))
     from sqlalchemy.exc import DBAPIError, OperationalError
 
     from adjudicator.load import ReferenceDataError
@@ -254,7 +261,7 @@ def run(
     )  # fmt: skip
     tell = _night_log(log)
     try:
-        summary = run_night(order, tell)
+        summary = run_night(order, tell, ahead)
     except LockedError as error:
         tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
@@ -278,17 +285,25 @@ def run(
         _print_summary(summary, settings.out)
 
 
-def _spare_threads(inputs: list[Path]) -> None:
-    """One polars thread for a small night: waking more costs more than they save. Before polars
-    is imported; what the environment says comes first."""
+def _other_process(ctx: typer.Context, inputs: list[Path], module: str) -> Apart | None:
+    """A process that is ready to read ahead, until the command ends; none for few claims.
+
+    Of a small night polars has one thread: waking more costs more than they save. That is settled
+    before polars is imported; what the environment says comes first.
+    """
     from edi.received import files_of
 
     try:
-        small = sum(f.stat().st_size for f in files_of(inputs) if f.is_file()) < SMALL_NIGHT_BYTES
+        size = sum(f.stat().st_size for f in files_of(inputs) if f.is_file())
     except OSError:
-        return  # the night will say what can't be read
-    if small:
+        return None  # the night will say what can't be read
+    if size < SMALL_NIGHT_BYTES:
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
+        return None
+    from edi.apart import Apart
+
+    return ctx.with_resource(Apart(module))
 
 
 def _night_log(path: Path | None) -> Callable[..., None]:
@@ -367,6 +382,7 @@ def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
 
 @app.command()
 def check(
+    ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 or paper")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the acknowledgements (TA1, 999, 277CA) here")
@@ -378,12 +394,16 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
+    apart = _other_process(ctx, files, "adjudicator.check")
     settings = _config(config, None)
-    from adjudicator.check import check_files
+    from adjudicator.check import check_files, checking
+    from adjudicator.reading import reading_ahead
 
+    read = checking(answered=out is not None)
     try:
         day = _day(business_date, "--business-date") or date.today()
-        findings = check_files(files, out, day, settings)
+        ahead = ctx.with_resource(reading_ahead(apart, files, settings, read))
+        findings = check_files(files, out, day, settings, ahead)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:

@@ -63,16 +63,19 @@ from adjudicator.programs import (
     load_programs,
     own_names,
 )
+from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
-from edi.publish_835 import publish_835
+from edi.ahead import Ahead
+from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import FileReading, Limits
+from edi.read_file import FileReading, Parts
 from edi.received import bytes_of, files_of, sha256, too_large
+from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
 
@@ -164,10 +167,10 @@ class Summary:
         }
 
 
-def run_night(order: Order, step: Step = lambda _: None) -> Summary:
+def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = None) -> Summary:
     """Do one night, or finish one that was interrupted; a finished one is only reported again.
 
-
+    ``ahead`` reads the order's inputs already (``read_chunk`` of their chunks).
     Raises NightError (LockedError where another run is at work); nothing is published then.
     """
     os.umask(0o077)
@@ -176,7 +179,7 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
         with _lock(order.config.db):
             _make_folder(order.config.out)
             with ThreadPoolExecutor(1) as storing:
-                return _Night(engine, order, order.config.out, step, storing).run()
+                return _Night(engine, order, order.config.out, step, storing, ahead).run()
     finally:
         engine.dispose()
 
@@ -210,9 +213,10 @@ class _Night:
         out: Path,
         step: Step,
         storing: ThreadPoolExecutor,
+        ahead: Ahead | None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
-        self.storing = storing
+        self.storing, self.ahead = storing, ahead
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -227,7 +231,7 @@ class _Night:
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
         asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
-        limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
+        limits = (self.order.config.file_bytes_limit, *limits_of(self.order.config))
         if limits != _limits_unset():  # with other limits it is another night
             asked = (*asked, limits)
         settings = hashlib.sha256(repr(asked).encode()).hexdigest()
@@ -245,6 +249,8 @@ class _Night:
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
+        if self.ahead is not None:
+            self.ahead.end()
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
@@ -298,7 +304,8 @@ class _Night:
             if known is not None and known.is_settled:
                 self._repeat(connection, arrival, known)
                 return
-            store_all = self._read(connection, arrival, data, is_kept=known is not None)
+            parts = self.ahead.parts_of(path) if self.ahead is not None else None
+            store_all = self._read(connection, arrival, data, parts, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
 
     def _wait_for_file(self) -> None:
@@ -329,6 +336,7 @@ class _Night:
         connection: Connection,
         arrival: _Arrival,
         data: bytes | mmap.mmap,
+        parts: Parts | None,
         *,
         is_kept: bool,
     ) -> Callable[[], None]:
@@ -339,9 +347,10 @@ class _Night:
         """
         verdict, order = arrival.verdict, self.order
         with ThreadPoolExecutor(1) as beside:
-            parts = beside.submit(store.compressed, data)
+            compressed = beside.submit(store.compressed, data)
             reading = read_claims_file(
-                data, order.config.chunk_bytes, self.own_names, _limits(order.config),
+                data, order.config.chunk_bytes, self.own_names, limits_of(order.config),
+                parts=parts,
             )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
@@ -376,7 +385,7 @@ class _Night:
                 if numbered is not None:
                     self._insert_claims(connection, arrival, numbered)
                 if not is_kept or verdict.verdict != REPEATED:
-                    store.store_parts(connection, arrival.file_id, parts.result())
+                    store.store_parts(connection, arrival.file_id, compressed.result())
                 store.insert_interchanges(
                     connection, arrival.file_id,
                     [(r.position, *r.key, sums.result()[r.position], r.verdict) for r in received],
@@ -725,13 +734,9 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     return out
 
 
-def _limits(config: Config) -> Limits:
-    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
-
-
 def _limits_unset() -> tuple[int, ...]:
     unset = Config()
-    return (unset.file_bytes_limit, *_limits(unset))
+    return (unset.file_bytes_limit, *limits_of(unset))
 
 
 def _shown(path: Path) -> str:
@@ -819,11 +824,13 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
 def _render(
     folder: Path, remittance: Remittance, names: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s and has them checked. Returns what is wrong."""
+    """Writes the 835s, and recomputes every total from the written bytes by independent code.
+    Returns what is wrong."""
+    documents = write_835(*vars(remittance).values())
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    for file in files.values():
-        file.parent.mkdir(exist_ok=True)
-    return publish_835(files, *vars(remittance).values())
+    for payment, file in files.items():
+        _write(file, documents[payment])
+    return check_files(list(files.values()))
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:

@@ -22,7 +22,7 @@ class Config(Strict):
     file_bytes_limit: PositiveInt = 4_000_000_000
     segment_bytes_limit: PositiveInt = 10_000
     claim_bytes_limit: PositiveInt = 5_000_000
-    chunk_bytes: PositiveInt = 18_000_000
+    chunk_bytes: PositiveInt = 9_000_000
     system_pends_limit: PositiveInt = Field(
         default=100, description="more claims than this that fail inside stop the night"
     )
