@@ -1025,12 +1025,13 @@ def payments_show(
 ) -> None:  # fmt: skip
     """Show one payment: its claims, what it carries beside them, what it paid."""
     from adjudicator import payment_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.store import StoreError, open_store, reading
 
     try:
         with reading(open_store(_config(config, db).db, create=False)) as connection:
             shown = desk.payments_show(connection, payment)
-    except (StoreError, desk.PaymentDeskError) as error:
+    except (StoreError, DeskError) as error:
         _fail(str(error))
     typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
 
@@ -1057,6 +1058,7 @@ def payments_adjust(
     from sqlalchemy.exc import OperationalError
 
     from adjudicator import payment_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.load import ReferenceDataError, read_reference
     from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store
@@ -1076,7 +1078,7 @@ def payments_adjust(
             )  # fmt: skip
     except OperationalError:
         _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, ReferenceDataError, StoreError, desk.PaymentDeskError) as error:
+    except (DataFileError, ReferenceDataError, StoreError, DeskError) as error:
         _fail(str(error))
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
