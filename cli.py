@@ -52,17 +52,13 @@ pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a
                         no_args_is_help=True)  # fmt: skip
 dispute_app = typer.Typer(help="Providers' disputes: taken in, looked at, decided, with letters.",
                           no_args_is_help=True)  # fmt: skip
-db_app = typer.Typer(help="The store.", no_args_is_help=True)
-app.add_typer(reference_app, name="reference")
-app.add_typer(report_app, name="report")
-app.add_typer(pends_app, name="pends")
-app.add_typer(dispute_app, name="dispute")
 payments_app = typer.Typer(help="Payments: what each payee was paid, and what is taken back.",
                            no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
+app.add_typer(dispute_app, name="dispute")
 app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
