@@ -23,6 +23,7 @@ from adjudicator.arithmetic import (
     share,
     total_paid,
 )
+from adjudicator.desk import DeskError
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
@@ -93,7 +94,7 @@ OTHER_PAYER, UNCOLLECTABLE = "other_payer", "uncollectable"
 OWED = ("deductible", "coinsurance", "copay", UNCOLLECTABLE)
 
 
-class UnknownClaimError(Exception):
+class UnknownClaimError(DeskError):
     """No claim has that number, or it has no such line: the message says what there is."""
 
 
