@@ -375,6 +375,7 @@ def _progress(step: str) -> None:
 
 def _print_summary(summary: Summary, out: Path) -> None:
     from adjudicator.explain import money
+    from adjudicator.reports.text import counted
 
     typer.echo(f"Night of {summary.business_date} (run {summary.run_id})\n")
     typer.echo(f"  {'':<18}{'claims':>10}{'charges':>18}")
@@ -393,11 +394,11 @@ def _print_summary(summary: Summary, out: Path) -> None:
     plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
     plain = [f for f in plain if not f.reasons]
     if plain:
-        claims = _claims(sum(f.claim_count for f in plain))
-        typer.echo(f"  {'read':<9} {_counted(len(plain), 'file')} without a fault: {claims}")
+        claims = counted(sum(f.claim_count for f in plain), "claim")
+        typer.echo(f"  {'read':<9} {counted(len(plain), 'file')} without a fault: {claims}")
     for f in (f for f in summary.files if f not in plain):
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
-        typer.echo(f"  {f.verdict:<9} {f.name}: {_claims(f.claim_count)}{extra}")
+        typer.echo(f"  {f.verdict:<9} {f.name}: {counted(f.claim_count, 'claim')}{extra}")
         for reason in f.reasons:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
@@ -405,14 +406,6 @@ def _print_summary(summary: Summary, out: Path) -> None:
     for table in summary.coding_tables:
         typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
-
-
-def _claims(count: int) -> str:
-    return _counted(count, "claim")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
@@ -604,6 +597,7 @@ def reference_check(
     from adjudicator.load import ReferenceDataError, current_version, read_reference
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_folder, check_reference
+    from adjudicator.reports.text import counted
     from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
@@ -634,8 +628,8 @@ def reference_check(
             if f.places:
                 typer.echo(_wrapped(f.where(), " " * 7, indent=7))
         typer.echo(
-            f"{len(held)} tables, {sum(held):,} rows: {_counted(errors, 'error')}, "
-            f"{_counted(len(found) - errors, 'note')}"
+            f"{len(held)} tables, {sum(held):,} rows: {counted(errors, 'error')}, "
+            f"{counted(len(found) - errors, 'note')}"
         )
     if errors:
         raise typer.Exit(FAILED)
@@ -679,6 +673,7 @@ def report_disputes(
     """Disputes that wait for a decision, or to be carried out, with their age (CSV and JSON)."""
     from adjudicator import dispute_desk as desk
     from adjudicator.reports.disputes import publish_disputes
+    from adjudicator.reports.text import counted
 
     settings, day = _config(config, db, out), _day(business_date, "--business-date")
     wanted = _formats(formats, ("csv", "json"))
@@ -696,7 +691,7 @@ def report_disputes(
         typer.echo(json.dumps(told, indent=2))
         return
     typer.echo(desk.list_as_text(found))
-    typer.echo(f"\n{_counted(len(written), 'file')} in {written[0].parent}")
+    typer.echo(f"\n{counted(len(written), 'file')} in {written[0].parent}")
 
 
 def _formats(formats: str | None, known: tuple[str, ...]) -> tuple[str, ...]:

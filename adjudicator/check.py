@@ -21,6 +21,7 @@ import polars as pl
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
+from adjudicator.reports.text import counted
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import READ, Issue, acknowledge, codes_told
 from edi.envelope import Envelope, Problem
@@ -51,8 +52,8 @@ class Checked:
     @property
     def levels(self) -> dict[int, int]:
         """How many findings each level has."""
-        counted = Counter(row["level"] for row in self.rows)
-        return {level: counted[level] for level in LEVELS if counted[level]}
+        found = Counter(row["level"] for row in self.rows)
+        return {level: found[level] for level in LEVELS if found[level]}
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -64,7 +65,7 @@ class Checked:
     def as_text(self) -> str:
         out = []
         for told in self.files:
-            counts = f"{_counted(told['claims'], 'claim')}, {_counted(told['findings'], 'finding')}"
+            counts = f"{counted(told['claims'], 'claim')}, {counted(told['findings'], 'finding')}"
             out.append(f"{told['file']}: {counts}")
             out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
             out += [f"  note        {text}" for text in told["notes"]]
@@ -89,11 +90,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _totals(levels: Mapping[int, int]) -> Iterator[str]:
     for level, count in levels.items():
-        yield f"SNIP {level}, {LEVELS[level]}: {_counted(count, 'finding')}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+        yield f"SNIP {level}, {LEVELS[level]}: {counted(count, 'finding')}"
 
 
 def check_files(

@@ -19,6 +19,7 @@ from adjudicator import store
 from adjudicator.arithmetic import money
 from adjudicator.desk import WIDTH, DeskError, filled, said
 from adjudicator.payments import BALANCE, OTHER, OVERPAYMENT, balances, words
+from adjudicator.reports.text import counted
 from schemas.frames import CENTS_LIMIT
 from schemas.program import Program
 
@@ -185,8 +186,7 @@ def list_as_text(found: Listed) -> str:
         for p in found.payments
     ]
     total = sum(p["payment_amount"] for p in found.payments)
-    count = len(found.payments)
-    out += ["", f"{count:,} payment{'s' * (count != 1)}, {money(total)}"]
+    out += ["", f"{counted(len(found.payments), 'payment')}, {money(total)}"]
     out += [
         filled(
             f"payee {b['payee_id']}, {b['program_code']}: {money(-b['balance_amount'])} is carried "
@@ -269,7 +269,6 @@ def payments_show(connection: Connection, number: str) -> Shown:
 def show_as_text(shown: Shown) -> str:
     """At 80 columns: the claims, what is taken and given beside them, what is paid."""
     p = shown.payment
-    count = len(shown.claims)
     out = [
         filled(
             f"Payment {p['trace_number']} of {p['payment_date']} to payee {p['payee_id']}, "
@@ -277,7 +276,7 @@ def show_as_text(shown: Shown) -> str:
         ),
         "",
         *(f"  {c['claim_number']:<44}{money(c['paid_amount']):>18}" for c in shown.claims),
-        f"  {f'{count:,} claim' + 's' * (count != 1):<44}{money(shown.claims_amount):>18}",
+        f"  {counted(len(shown.claims), 'claim'):<44}{money(shown.claims_amount):>18}",
     ]
     for row in shown.beside:
         reference = row["reference_number"]
