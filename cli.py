@@ -262,12 +262,12 @@ def _acting(
 
 def _said(settings: Config, note: str, who: str, business_date: str | None) -> dict[str, Any]:
     """Who does what a person does, when, and why."""
-    from datetime import UTC, datetime
+    from adjudicator.store import utc_now
 
     return {
         "note": note, "who": who,
         "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
-        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "recorded_at": utc_now(),
     }  # fmt: skip
 
 
