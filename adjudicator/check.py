@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from adjudicator.disk import write_whole
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
@@ -114,7 +114,8 @@ def check_files(
             for one in acknowledge(reading, issue, rejections=rejections):
                 checked.acknowledgement_count += 1
                 written[f"{position:04d}-{one.name}"] = one.code
-                _write(out / f"{position:04d}-{one.name}", one.content)
+                out.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_whole(out / f"{position:04d}-{one.name}", one.content, synced=False)
         checked.rows += found
         checked.files.append({
             "file": path.name, "claims": reading.claim_count, "findings": len(found),
@@ -126,16 +127,6 @@ def check_files(
 @cache
 def _own_names() -> frozenset[str]:
     return own_names(load_programs())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A whole file or none, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-    partial.replace(path)
 
 
 def read_checked(
