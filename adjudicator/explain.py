@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
 from typing import Any
 
 import polars as pl
@@ -141,7 +140,7 @@ def explain(
     Raises UnknownClaimError.
     """
     row = _claim(connection, number)
-    programs = _shipped() if programs is None else programs
+    programs = load_programs() if programs is None else programs
     program = programs.get(row["program_code"])
     claim_id, run_id = row["claim_id"], row["decided_run_id"]
     lines = [_line(r) for r in decided(connection, "lines", [claim_id]).to_dicts()]
@@ -199,11 +198,6 @@ def explain(
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
     )
-
-
-_shipped = cache(load_programs)
-_codes = cache(load_adjustment_codes)
-_messages = cache(load_message_codes)
 
 
 # ---- what the store holds --------------------------------------------------------------------
@@ -607,7 +601,7 @@ def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dic
 
 def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
     """An adjustment with our own words for its group and codes."""
-    codes, messages = _codes(), _messages()
+    codes, messages = load_adjustment_codes(), load_message_codes()
     group, carc, rarc = (adjustment[c] for c in ("group_code", "carc", "rarc"))
     return {
         **adjustment,
@@ -628,7 +622,7 @@ def _waits_for(
 ) -> list[dict[str, Any]]:
     """The pends that stand: code, our words for it, which edit found it, what releases it, since
     when it waits, whose it is, what that queue does next, and its last day."""
-    messages = _messages()
+    messages = load_message_codes()
     return [
         {
             "pend_code": f["pend_code"],
