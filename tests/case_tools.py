@@ -30,6 +30,7 @@ from tests.pdf_text import pages
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CLAIMS, REFERENCE = FIXTURES / "claims", FIXTURES / "reference"
 FIRST_NIGHT = date(2025, 11, 15)
+LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 AMOUNTS = ("charge", "allowed", "deductible", "coinsurance", "copay", "member", "paid")
 LISTS = ("findings", "pends", "adjustments")
 HEADINGS = ("## Totals", "## Totals of the second night")
@@ -81,7 +82,7 @@ def nights(case: str) -> list[Night]:
     """The nights of a case.yaml; what a claim's entry doesn't name is 0 or none."""
     folder = CLAIMS / case
     # all values as text: an amount is never a float
-    facts = yaml.load((folder / "case.yaml").read_text("utf-8"), yaml.BaseLoader)
+    facts = yaml.load((folder / "case.yaml").read_text("utf-8"), LOADER)
     told = [
         Night(
             (claims_file(case),),
