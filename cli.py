@@ -7,7 +7,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,11 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
 
     from adjudicator.night import Summary
     from edi.apart import Apart
     from schemas.config import Config
+    from schemas.program import Program
 
 FAILED, USAGE, LOCKED = 1, 2, 75
 AGAIN = "nothing is published by halves; mend it and run again"
@@ -54,17 +58,13 @@ pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a
                         no_args_is_help=True)  # fmt: skip
 dispute_app = typer.Typer(help="Providers' disputes: taken in, looked at, decided, with letters.",
                           no_args_is_help=True)  # fmt: skip
-db_app = typer.Typer(help="The store.", no_args_is_help=True)
-app.add_typer(reference_app, name="reference")
-app.add_typer(report_app, name="report")
-app.add_typer(pends_app, name="pends")
-app.add_typer(dispute_app, name="dispute")
 payments_app = typer.Typer(help="Payments: what each payee was paid, and what is taken back.",
                            no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
+app.add_typer(dispute_app, name="dispute")
 app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
@@ -218,6 +218,65 @@ def _day(text: str | None, name: str) -> date | None:
         _fail(f"{name} {text!r} is not a date; write it as 2025-11-15", USAGE)
 
 
+def _programs(settings: Config) -> dict[str, Program]:
+    from adjudicator.programs import DataFileError, load_programs
+
+    try:
+        return load_programs(settings.programs)
+    except DataFileError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _seeing(settings: Config) -> Iterator[Connection]:
+    """A snapshot of the store; what can't be shown of it is told in one line."""
+    from adjudicator.desk import DeskError
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            yield connection
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _acting(
+    settings: Config, lock: AbstractContextManager[None] | None = None
+) -> Iterator[Connection]:
+    """A transaction for what a person does, under the ``lock`` where there is one: kept whole, or
+    not at all and told in one line."""
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator.desk import DeskError
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.store import BusyError, StoreError, open_store
+
+    try:
+        engine = open_store(settings.db, create=False)
+        with lock or nullcontext(), engine.begin() as connection:
+            yield connection
+    except (OperationalError, BusyError):
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (ReferenceDataError, StoreError, DeskError) as error:
+        _fail(str(error))
+
+
+def _said(settings: Config, note: str, who: str, business_date: str | None) -> dict[str, Any]:
+    """Who does what a person does, when, and why."""
+    from adjudicator.store import utc_now
+
+    return {
+        "note": note, "who": who,
+        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
+        "recorded_at": utc_now(),
+    }  # fmt: skip
+
+
+def _echo(as_json: bool, told: Callable[[], Any], text: Callable[[], str]) -> None:
+    typer.echo(json.dumps(told(), indent=2) if as_json else text())
+
+
 @app.command()
 def run(
     ctx: typer.Context,
@@ -331,6 +390,7 @@ def _progress(step: str) -> None:
 
 def _print_summary(summary: Summary, out: Path) -> None:
     from adjudicator.explain import money
+    from adjudicator.reports.text import counted
 
     typer.echo(f"Night of {summary.business_date} (run {summary.run_id})\n")
     typer.echo(f"  {'':<18}{'claims':>10}{'charges':>18}")
@@ -349,11 +409,11 @@ def _print_summary(summary: Summary, out: Path) -> None:
     plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
     plain = [f for f in plain if not f.reasons]
     if plain:
-        claims = _claims(sum(f.claim_count for f in plain))
-        typer.echo(f"  {'read':<9} {_counted(len(plain), 'file')} without a fault: {claims}")
+        claims = counted(sum(f.claim_count for f in plain), "claim")
+        typer.echo(f"  {'read':<9} {counted(len(plain), 'file')} without a fault: {claims}")
     for f in (f for f in summary.files if f not in plain):
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
-        typer.echo(f"  {f.verdict:<9} {f.name}: {_claims(f.claim_count)}{extra}")
+        typer.echo(f"  {f.verdict:<9} {f.name}: {counted(f.claim_count, 'claim')}{extra}")
         for reason in f.reasons:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
@@ -361,14 +421,6 @@ def _print_summary(summary: Summary, out: Path) -> None:
     for table in summary.coding_tables:
         typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
-
-
-def _claims(count: int) -> str:
-    return _counted(count, "claim")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
@@ -423,18 +475,13 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Tell why a claim was decided as it was, with the sentence each decision rests on."""
-    from adjudicator.explain import UnknownClaimError, as_text
+    from adjudicator.explain import as_text
     from adjudicator.explain import explain as tell
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            told = tell(connection, claim, line, load_programs(settings.programs))
-    except (DataFileError, StoreError, UnknownClaimError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told))
+    with _seeing(settings) as connection:
+        told = tell(connection, claim, line, _programs(settings))
+    _echo(as_json, told.as_json, lambda: as_text(told))
 
 
 @app.command()
@@ -570,6 +617,7 @@ def reference_check(
     from adjudicator.load import ReferenceDataError, current_version, read_reference
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_folder, check_reference
+    from adjudicator.reports.text import counted
     from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
@@ -600,8 +648,8 @@ def reference_check(
             if f.places:
                 typer.echo(_wrapped(f.where(), " " * 7, indent=7))
         typer.echo(
-            f"{len(held)} tables, {sum(held):,} rows: {_counted(errors, 'error')}, "
-            f"{_counted(len(found) - errors, 'note')}"
+            f"{len(held)} tables, {sum(held):,} rows: {counted(errors, 'error')}, "
+            f"{counted(len(found) - errors, 'note')}"
         )
     if errors:
         raise typer.Exit(FAILED)
@@ -644,20 +692,17 @@ def report_disputes(
 ) -> None:  # fmt: skip
     """Disputes that wait for a decision, or to be carried out, with their age (CSV and JSON)."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
     from adjudicator.reports.disputes import publish_disputes
-    from adjudicator.store import StoreError, open_store, reading
+    from adjudicator.reports.text import counted
 
     settings, day = _config(config, db, out), _day(business_date, "--business-date")
     wanted = _formats(formats, ("csv", "json"))
     _dispute_kind(kind)
+    with _seeing(settings) as connection:
+        day = day or desk.last_day(connection)
+        found = desk.dispute_list(connection, today=day, kind=kind)
     try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            day = day or desk.last_day(connection)
-            found = desk.dispute_list(connection, today=day, kind=kind)
         written = publish_disputes(found, day, settings.out, wanted)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
     except OSError as error:
         place = Path(str(error.filename)).name if error.filename else "the file system"
         _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
@@ -666,7 +711,7 @@ def report_disputes(
         typer.echo(json.dumps(told, indent=2))
         return
     typer.echo(desk.list_as_text(found))
-    typer.echo(f"\n{_counted(len(written), 'file')} in {written[0].parent}")
+    typer.echo(f"\n{counted(len(written), 'file')} in {written[0].parent}")
 
 
 def _formats(formats: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -723,18 +768,11 @@ def pends_list(
 ) -> None:  # fmt: skip
     """List what waits: claim, pend, age in days, since when, last day, work queue."""
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(
-        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
-    )
+    with _seeing(settings) as connection:
+        found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
+    _echo(as_json, lambda: desk.list_as_json(found), lambda: desk.list_as_text(found))
 
 
 @pends_app.command("show")
@@ -744,19 +782,12 @@ def pends_show(
 ) -> None:  # fmt: skip
     """Show what one claim waits for, what may be decided of it, and what each night saw."""
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        programs = load_programs(settings.programs)
-        with reading(open_store(settings.db, create=False)) as connection:
-            shown = desk.pends_show(connection, claim, programs, day)
-    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    programs = _programs(settings)
+    with _seeing(settings) as connection:
+        shown = desk.pends_show(connection, claim, programs, day)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @pends_app.command("release")
@@ -785,32 +816,15 @@ def _act(
     name: str, claim: str, what: str, note: str, who: str, business_date: str | None,
     db: str | None, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import BusyError, StoreError, open_store
 
     settings = _config(config, db)
-    day = _day(business_date, "--business-date") or settings.business_date or date.today()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = _said(settings, note, who, business_date)
     act = desk.release if name == "release" else desk.deny
-    try:
-        programs = load_programs(settings.programs)
-        with open_store(settings.db, create=False).begin() as connection:
-            done = act(
-                connection, claim, what, note=note, who=who, made=day, programs=programs,
-                recorded_at=now,
-            )  # fmt: skip
-    except (OperationalError, BusyError):
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    programs = _programs(settings)
+    with _acting(settings) as connection:
+        done = act(connection, claim, what, programs=programs, **said)
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @dispute_app.command("file")
@@ -871,19 +885,12 @@ def dispute_list(
 ) -> None:  # fmt: skip
     """List disputes that wait for a decision, or to be carried out, the oldest first."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
     _dispute_kind(kind)
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.dispute_list(connection, today=day, every=every, kind=kind)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(
-        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
-    )
+    with _seeing(settings) as connection:
+        found = desk.dispute_list(connection, today=day, every=every, kind=kind)
+    _echo(as_json, lambda: desk.list_as_json(found), lambda: desk.list_as_text(found))
 
 
 @dispute_app.command("show")
@@ -893,18 +900,12 @@ def dispute_show(
 ) -> None:  # fmt: skip
     """Show one dispute: what it disputes, what came, what may be waived, what became of it."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        programs = load_programs(settings.programs)
-        with reading(open_store(settings.db, create=False)) as connection:
-            shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
-    except (DataFileError, StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    programs = _programs(settings)
+    with _seeing(settings) as connection:
+        shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @dispute_app.command("uphold")
@@ -947,22 +948,18 @@ def dispute_letters(
 ) -> None:  # fmt: skip
     """Write the letters of a dispute again, as they were."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
     from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
     from adjudicator.reports.publish import write_files
-    from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db, out)
+    with _seeing(settings) as connection:
+        found = desk.letters(connection, desk.read_number(dispute))
     try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.letters(connection, desk.read_number(dispute))
         written = write_files(settings.out / FOLDER, [(n, letter_pdf(x)) for n, x in found])
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
     except OSError as error:
         _fail(f"{settings.out / FOLDER}: {error.strerror}; mend it and run again")
     names = [str(path) for path in written]
-    typer.echo(json.dumps({"written": names}, indent=2) if as_json else "\n".join(names))
+    _echo(as_json, lambda: {"written": names}, lambda: "\n".join(names))
 
 
 def _dispute_kind(kind: str | None) -> None:
@@ -977,38 +974,21 @@ def _dispute(
     out: Path | None, db: str | None, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """An act on a dispute, under the lock, and its letter once it is kept."""
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.load import read_reference
     from adjudicator.night import LockedError, holding
-    from adjudicator.programs import DataFileError, load_programs
     from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
     from adjudicator.reports.publish import write_files
-    from adjudicator.store import StoreError, open_store
 
     settings = _config(config, db, out)
-    facts = {
-        "note": note, "who": who,
-        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
-        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    facts = _said(settings, note, who, business_date)
+    facts["programs"] = _programs(settings)
     try:
-        facts["programs"] = load_programs(settings.programs)
-        engine = open_store(settings.db, create=False)
-        with holding(settings.db), engine.begin() as connection:
+        with _acting(settings, holding(settings.db)) as connection:
             facts["payees"] = read_reference(connection)[1]["payees"]
             done = act(connection, facts)
             letter = letter_pdf(done.letter)
     except LockedError as error:
         _fail(f"{error}; nothing is kept", LOCKED)
-    except OperationalError:
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, ReferenceDataError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
     try:
         write_files(settings.out / FOLDER, [(done.letter_name, letter)])
     except OSError as error:
@@ -1016,7 +996,7 @@ def _dispute(
             f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
             f"letters D{done.dispute_number}` writes its letter"
         )
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @payments_app.command("list")
@@ -1028,14 +1008,10 @@ def payments_list(
 ) -> None:  # fmt: skip
     """List payments, the last first: brought forward, carried forward, paid; and what is open."""
     from adjudicator import payment_desk as desk
-    from adjudicator.store import StoreError, open_store, reading
 
-    try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
-            found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
-    except StoreError as error:
-        _fail(str(error))
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else desk.list_as_text(found))
+    with _seeing(_config(config, db)) as connection:
+        found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
+    _echo(as_json, found.as_json, lambda: desk.list_as_text(found))
 
 
 @payments_app.command("show")
@@ -1045,14 +1021,10 @@ def payments_show(
 ) -> None:  # fmt: skip
     """Show one payment: its claims, what it carries beside them, what it paid."""
     from adjudicator import payment_desk as desk
-    from adjudicator.store import StoreError, open_store, reading
 
-    try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
-            shown = desk.payments_show(connection, payment)
-    except (StoreError, desk.PaymentDeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    with _seeing(_config(config, db)) as connection:
+        shown = desk.payments_show(connection, payment)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @payments_app.command("adjust")
@@ -1072,33 +1044,20 @@ def payments_adjust(
     business_date: Today = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take an amount from a payee's next payments, until all of it is recovered."""
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
     from adjudicator import payment_desk as desk
-    from adjudicator.load import ReferenceDataError, read_reference
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store
+    from adjudicator.load import read_reference
 
     settings = _config(config, db)
-    day = _day(business_date, "--business-date") or settings.business_date or date.today()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    try:
-        programs = load_programs(settings.programs)
-        with open_store(settings.db, create=False).begin() as connection:
-            _, tables = read_reference(connection)
-            done = desk.adjust(
-                connection, payee, desk.amount_of(amount), reason=reason, note=note, who=who,
-                made=day, programs=programs, payees=tables["payees"],
-                contracts=tables["contracts"], program_code=program, reference=reference,
-                recorded_at=now,
-            )  # fmt: skip
-    except OperationalError:
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, ReferenceDataError, StoreError, desk.PaymentDeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    said = _said(settings, note, who, business_date)
+    programs = _programs(settings)
+    with _acting(settings) as connection:
+        _, tables = read_reference(connection)
+        done = desk.adjust(
+            connection, payee, desk.amount_of(amount), reason=reason, programs=programs,
+            payees=tables["payees"], contracts=tables["contracts"], program_code=program,
+            reference=reference, **said,
+        )  # fmt: skip
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @db_app.command("upgrade")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +17,12 @@ from typing import Any
 
 import polars as pl
 
+from adjudicator.disk import write_whole
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
+from adjudicator.reports.text import counted
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import READ, Issue, acknowledge, codes_told
 from edi.ahead import Ahead
@@ -64,8 +65,8 @@ class Checked:
     @property
     def levels(self) -> dict[int, int]:
         """How many findings each level has."""
-        counted = Counter(row["level"] for row in self.rows)
-        return {level: counted[level] for level in LEVELS if counted[level]}
+        found = Counter(row["level"] for row in self.rows)
+        return {level: found[level] for level in LEVELS if found[level]}
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -77,7 +78,7 @@ class Checked:
     def as_text(self) -> str:
         out = []
         for told in self.files:
-            counts = f"{_counted(told['claims'], 'claim')}, {_counted(told['findings'], 'finding')}"
+            counts = f"{counted(told['claims'], 'claim')}, {counted(told['findings'], 'finding')}"
             out.append(f"{told['file']}: {counts}")
             out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
             out += [f"  note        {text}" for text in told["notes"]]
@@ -102,11 +103,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _totals(levels: Mapping[int, int]) -> Iterator[str]:
     for level, count in levels.items():
-        yield f"SNIP {level}, {LEVELS[level]}: {_counted(count, 'finding')}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+        yield f"SNIP {level}, {LEVELS[level]}: {counted(count, 'finding')}"
 
 
 def check_files(
@@ -133,7 +130,8 @@ def check_files(
             for one in acknowledge(reading, issue, rejections=rejections):
                 checked.acknowledgement_count += 1
                 written[f"{position:04d}-{one.name}"] = one.code
-                _write(out / f"{position:04d}-{one.name}", one.content)
+                out.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_whole(out / f"{position:04d}-{one.name}", one.content, synced=False)
         checked.rows += found
         checked.files.append({
             "file": path.name, "claims": reading.claim_count, "findings": len(found),
@@ -145,16 +143,6 @@ def check_files(
 @cache
 def _own_names() -> frozenset[str]:
     return own_names(load_programs())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A whole file or none, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-    partial.replace(path)
 
 
 def read_checked(

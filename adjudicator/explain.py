@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
 from typing import Any
 
 import polars as pl
@@ -23,6 +22,7 @@ from adjudicator.arithmetic import (
     share,
     total_paid,
 )
+from adjudicator.desk import DeskError
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
@@ -93,7 +93,7 @@ OTHER_PAYER, UNCOLLECTABLE = "other_payer", "uncollectable"
 OWED = ("deductible", "coinsurance", "copay", UNCOLLECTABLE)
 
 
-class UnknownClaimError(Exception):
+class UnknownClaimError(DeskError):
     """No claim has that number, or it has no such line: the message says what there is."""
 
 
@@ -140,7 +140,7 @@ def explain(
     Raises UnknownClaimError.
     """
     row = _claim(connection, number)
-    programs = _shipped() if programs is None else programs
+    programs = load_programs() if programs is None else programs
     program = programs.get(row["program_code"])
     claim_id, run_id = row["claim_id"], row["decided_run_id"]
     lines = [_line(r) for r in decided(connection, "lines", [claim_id]).to_dicts()]
@@ -198,11 +198,6 @@ def explain(
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
     )
-
-
-_shipped = cache(load_programs)
-_codes = cache(load_adjustment_codes)
-_messages = cache(load_message_codes)
 
 
 # ---- what the store holds --------------------------------------------------------------------
@@ -606,7 +601,7 @@ def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dic
 
 def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
     """An adjustment with our own words for its group and codes."""
-    codes, messages = _codes(), _messages()
+    codes, messages = load_adjustment_codes(), load_message_codes()
     group, carc, rarc = (adjustment[c] for c in ("group_code", "carc", "rarc"))
     return {
         **adjustment,
@@ -627,7 +622,7 @@ def _waits_for(
 ) -> list[dict[str, Any]]:
     """The pends that stand: code, our words for it, which edit found it, what releases it, since
     when it waits, whose it is, what that queue does next, and its last day."""
-    messages = _messages()
+    messages = load_message_codes()
     return [
         {
             "pend_code": f["pend_code"],

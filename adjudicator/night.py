@@ -33,6 +33,7 @@ from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide
+from adjudicator.disk import sync
 from adjudicator.edits import EDITS
 from adjudicator.interchanges import (
     READ,
@@ -561,7 +562,7 @@ class _Night:
             told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
             _write(partial / "manifest.json", told)
             _sync_folder(partial)
-            _sync(self.out)
+            sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
             )
@@ -672,7 +673,7 @@ class _Night:
             if final.exists():
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
-        _sync(self.out)  # even where a run that was stopped has renamed it
+        sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / "manifest.json").is_file():
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
@@ -857,12 +858,4 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        _sync(path)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

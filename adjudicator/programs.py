@@ -42,7 +42,15 @@ def load_programs(folder: Path | None = None) -> dict[str, Program]:
     (schemas/program.py), for a code that differs from its folder's or file's name, an edit or
     benefit category that does not exist, and terms or limits of one thing that overlap.
     """
-    root = folder if folder is not None else files("schemas") / "programs"
+    return dict(_shipped()) if folder is None else _of_folder(folder)
+
+
+@cache
+def _shipped() -> dict[str, Program]:
+    return _of_folder(files("schemas") / "programs")
+
+
+def _of_folder(root: Traversable) -> dict[str, Program]:
     categories = {rule.category for rule in load_benefit_categories()}
     programs = {
         entry.name: _program(entry, categories)
@@ -64,6 +72,7 @@ def own_names(programs: Mapping[str, Program]) -> frozenset[str]:
     )  # fmt: skip
 
 
+@cache
 def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     """The rules that name a line's benefit category, in order; the last one takes the rest.
 

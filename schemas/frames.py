@@ -8,6 +8,8 @@ unit and source; docs/data-dictionary.md is generated from them.
 
 from __future__ import annotations
 
+from functools import cache
+
 import dataframely as dy
 import polars as pl
 
@@ -818,4 +820,9 @@ class RemittanceProviderAdjustments(dy.Schema):
 
 def empty(schema: type[dy.Schema]) -> pl.DataFrame:
     """A frame of that contract with no rows."""
+    return _empty(schema).clone()
+
+
+@cache  # a batch has dozens
+def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
     return pl.DataFrame(schema={n: c.dtype for n, c in schema.columns().items()})

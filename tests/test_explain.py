@@ -41,7 +41,7 @@ from adjudicator.sentences import TELLS, _filled, ended_by, figures, says
 from schemas import frames
 from schemas.program import Citation
 from tests import build
-from tests.case_tools import CLAIMS, FIRST_NIGHT, REFERENCE, load_store, run
+from tests.case_tools import CLAIMS, FIRST_NIGHT, REFERENCE, do_night, load_store
 from tests.test_edits import BY_NAME, fixture, found
 
 SECOND_NIGHT = date(2025, 11, 16)
@@ -59,7 +59,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Explanation]:
     for name, day in (("claim", FIRST_NIGHT), ("second-night", SECOND_NIGHT)):
         files = sorted(CLAIMS.glob(f"*/{name}.*"))
         named = [(f, folder / f"{f.parent.name}-{f.name}") for f in files]
-        run([Path(shutil.copy(file, copy)) for file, copy in named], folder, day)
+        do_night([Path(shutil.copy(file, copy)) for file, copy in named], folder, day)
     with store.reading(store.open_store(f"sqlite:///{folder / 'a.db'}")) as connection:
         told = [explain(connection, f"S{number}") for number in submissions(connection)]
     assert len(told) > 40
@@ -77,7 +77,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> str:
     files = [
         Path(shutil.copy(CLAIMS / case / "claim.837", folder / f"{case}.837")) for case in first
     ]
-    run(files, folder, FIRST_NIGHT)
+    do_night(files, folder, FIRST_NIGHT)
     with_fee = shutil.copytree(REFERENCE, folder / "reference")
     with (with_fee / "fees.csv").open("a", encoding="utf-8") as fees:
         header = (REFERENCE / "fees.csv").read_text("utf-8").splitlines()[0].split(",")
@@ -93,7 +93,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> str:
     control = again.split("~", 1)[0].split("*")[13]
     assert again.count(control) == 2
     (folder / "again.837").write_text(again.replace(control, "000000777"), "ascii")
-    run([folder / "again.837"], folder, SECOND_NIGHT)
+    do_night([folder / "again.837"], folder, SECOND_NIGHT)
     return url
 
 

@@ -446,15 +446,7 @@ def diagnosis_version(batch: Batch, reference: Reference) -> pl.DataFrame | None
 )  # fmt: skip
 def diagnosis_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     """An ICD-10-CM code is none on the day of service."""
-    found = _wrong(batch, reference, DIAGNOSIS)
-    if found is None:
-        return None
-    principal = pl.col("qualifier_code") == "ABK"
-    return found.select(
-        *FOUND, line_number=NO_LINE, element=IN_HI,
-        status_code=pl.when(principal).then(pl.lit("A7:254")).otherwise(pl.lit("A7:255")),
-        rarc=pl.when(principal).then(pl.lit("MA63")).otherwise(pl.lit("M76")),
-    )  # fmt: skip
+    return _in_hi(_wrong(batch, reference, DIAGNOSIS), "ABK", ("A7:254", "A7:255"), ("MA63", "M76"))
 
 
 @rule(
@@ -465,14 +457,25 @@ def diagnosis_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
 )  # fmt: skip
 def inpatient_procedure_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     """An ICD-10-PCS code is none on the day of service."""
-    found = _wrong(batch, reference, INPATIENT_PROCEDURE)
+    return _in_hi(
+        _wrong(batch, reference, INPATIENT_PROCEDURE), "BBR", ("A7:465", "A7:490"), ("MA66", "M67")
+    )
+
+
+def _in_hi(
+    found: pl.DataFrame | None, principal: str, status_codes: tuple[str, str],
+    rarcs: tuple[str, str],
+) -> pl.DataFrame | None:  # fmt: skip
+    """What is wrong in HI: the principal's status code and RARC first, then those of the others."""
     if found is None:
         return None
-    principal = pl.col("qualifier_code") == "BBR"
+    is_principal = pl.col("qualifier_code") == principal
     return found.select(
         *FOUND, line_number=NO_LINE, element=IN_HI,
-        status_code=pl.when(principal).then(pl.lit("A7:465")).otherwise(pl.lit("A7:490")),
-        rarc=pl.when(principal).then(pl.lit("MA66")).otherwise(pl.lit("M67")),
+        **{
+            name: pl.when(is_principal).then(pl.lit(first)).otherwise(pl.lit(other))
+            for name, (first, other) in (("status_code", status_codes), ("rarc", rarcs))
+        },
     )  # fmt: skip
 
 
