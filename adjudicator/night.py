@@ -28,7 +28,7 @@ from sqlalchemy import Connection, Engine
 from adjudicator import store
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
-from adjudicator.claims_list import claims_list
+from adjudicator.claims_list import claims_list, review_list
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide
@@ -58,6 +58,7 @@ from adjudicator.programs import (
 from adjudicator.received import bytes_of, sha256, too_large
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
+from adjudicator.reversals import reversal_parts, review, with_reversals, with_versions
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -138,15 +139,21 @@ class Summary:
     paid_amount: int = 0
     priced_count: int = 0
     illustrative: list[str] = field(default_factory=list)
+    # what was taken back of earlier nights, which paid_amount is less by
+    reversed: dict[str, int] = field(default_factory=dict)
+    # claims paid before whose shares or visits a reversal touches: they stand as they are
+    review: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
             "business_date": self.business_date.isoformat(),
             **self.counts,
+            "reversed": self.reversed,
             "paid_amount": self.paid_amount,
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
+            "review": self.review,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
             "written": self.written,
@@ -413,7 +420,7 @@ class _Night:
             found = find_members(whole["claims"], self.reference.tables["members"])
             members = found["member_id"].drop_nulls().unique().sort()
             families = found["family_id"].drop_nulls().unique().sort()
-            return Batch(
+            batch = Batch(
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
@@ -429,6 +436,7 @@ class _Night:
                 open_pends=store.open_pends(connection, waiting["claim_id"]),
                 overrides=store.overrides(connection, waiting["claim_id"]),
             )
+            return with_versions(connection, batch, waiting, found)
 
     def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
         """The numbers of the members' rows of a table that have a limit."""
@@ -461,12 +469,22 @@ class _Night:
             if decided:
                 due = payees_to_pay(batch)
                 first = store.take_numbers(connection, "payment", due.height)
-                payments = payments_due(due, self.reference, first, self.order.business_date)
+                payments = payments_due(
+                    due, self.reference, first, self.order.business_date,
+                    store.forward_balances(connection),
+                )  # fmt: skip
                 names = _file_names(payments)
+                # before anything is written beside: it reads what was paid
+                back = reversal_parts(
+                    connection, batch, self.reference, payments, self.own_names
+                )
                 with ThreadPoolExecutor(1) as beside:
                     wrong = beside.submit(
-                        lambda: _render(partial, remit(batch, self.reference, payments), names)
-                    )
+                        lambda: _render(
+                            partial, with_reversals(remit(batch, self.reference, payments), back),
+                            names,
+                        )
+                    )  # fmt: skip
                     store.insert_decisions(
                         connection, self.run_id, batch, payments, names, self.open["claim_id"]
                     )
@@ -477,6 +495,8 @@ class _Night:
                 partial / "claims.csv",
                 claims_list(connection, self.run_id, batch, self.order.business_date),
             )
+            if summary.review:
+                _write(partial / "review.csv", review_list(summary.review))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
@@ -545,8 +565,13 @@ class _Night:
         )  # fmt: skip
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
-            int(batch.decisions["paid_amount"].sum()), priced,
+            int(batch.decisions["paid_amount"].sum() + batch.reversals["paid_amount"].sum()), priced,
             illustrative,
+            {
+                "count": batch.reversals.height,
+                "paid_amount": int(batch.reversals["paid_amount"].sum()),
+            },
+            review(connection, batch).drop("claim_id").to_dicts(),
         )  # fmt: skip
 
     # ---- publish -----------------------------------------------------------------------------
@@ -576,7 +601,7 @@ class _Night:
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
-            told["priced_count"], told["illustrative_plans"],
+            told["priced_count"], told["illustrative_plans"], told["reversed"], told["review"],
         )  # fmt: skip
 
 

@@ -19,6 +19,11 @@ POSITION_STATUS = {"P": "1", "S": "2", **dict.fromkeys("TABCDEFGH", "3")}
 # edits whose denial says that another pays first, whatever the claim says of our position
 NOT_FIRST = (other_payer_unbilled.name, accident_primary.name)
 UNKNOWN_PATIENT = "4"
+FORWARD_BALANCE = "FB"  # PLB03-1
+NO_BALANCES = pl.DataFrame(
+    schema={"program_code": pl.String, "payee_id": pl.String, "balance_amount": pl.Int64,
+            "balance_trace_number": pl.String}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,71 @@ class Remittance:
 
 
 def payees_to_pay(batch: Batch) -> pl.DataFrame:
-    """Who gets a remittance tonight: one row a payee and program, with its paid sum; sorted."""
-    return (
+    """Who gets a remittance tonight: one row a payee and program, with ``claims_amount``, the sum
+    of what is paid and taken back; sorted."""
+    columns = ["program_code", "payee_id", "paid_amount"]
+    final = (
         batch.decisions.filter(pl.col("disposition").is_in(FINAL))
         .join(batch.claims.select("claim_id", "payee_id", "program_code"), on="claim_id")
         .filter(pl.col("payee_id").is_not_null())
-        .group_by("program_code", "payee_id")
-        .agg(payment_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
+        .select(columns)
+    )
+    if batch.reversals.height:
+        final = pl.concat([final, batch.reversals.select(columns)])
+    return (
+        final.group_by("program_code", "payee_id")
+        .agg(claims_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
         .sort("program_code", "payee_id")
+    )
+
+
+def with_balances(due: pl.DataFrame, balances: pl.DataFrame) -> pl.DataFrame:
+    """``payees_to_pay`` with what becomes of it: ``payment_amount``, never negative, and the
+    balances that an 835 tells as PLB FB.
+
+    ``balances``: ``program_code``, ``payee_id``, ``balance_amount`` that the payee owes from
+    earlier 835s (positive), and ``balance_trace_number``, the 835 that carried it forward. It is
+    taken whole from this payment (``recovered_amount``); what the payment is too small for is
+    carried on (``carried_amount``).
+    """
+    if balances.is_empty():
+        due = due.with_columns(
+            recovered_amount=pl.lit(0, dtype=pl.Int64),
+            balance_trace_number=pl.lit(None, dtype=pl.String),
+        )
+    else:
+        due = due.join(
+            balances.rename({"balance_amount": "recovered_amount"}),
+            on=["program_code", "payee_id"], how="left", maintain_order="left",
+        ).with_columns(pl.col("recovered_amount").fill_null(0))  # fmt: skip
+    left = pl.col("claims_amount") - pl.col("recovered_amount")
+    nothing = pl.lit(0, dtype=pl.Int64)
+    return due.with_columns(
+        payment_amount=pl.max_horizontal(left, nothing),
+        carried_amount=pl.max_horizontal(-left, nothing),
+    )
+
+
+def forward_balances(payments: pl.DataFrame) -> pl.DataFrame:
+    """RemittanceProviderAdjustments of the balances of ``payments_due``: PLB FB, positive for what
+    an earlier 835 carried (its trace), negative for what this one carries on (its own)."""
+    schema = frames.empty(frames.RemittanceProviderAdjustments).schema
+    if not payments.select(pl.sum_horizontal("recovered_amount", "carried_amount").sum()).item():
+        return frames.empty(frames.RemittanceProviderAdjustments)
+    rows = [
+        payments.filter(pl.col(amount) > 0).select(
+            "payment_id", sequence_number=pl.lit(place, dtype=pl.Int64),
+            fiscal_date=pl.date(pl.col("payment_date").dt.year(), 12, 31),
+            reason_code=pl.lit(FORWARD_BALANCE), reference_number=trace,
+            adjustment_amount=sign * pl.col(amount),
+        )
+        for place, (amount, trace, sign) in enumerate(
+            (("recovered_amount", "balance_trace_number", 1), ("carried_amount", "trace_number", -1)),
+            start=1,
+        )
+    ]  # fmt: skip
+    return pl.concat(rows).select(schema.names()).cast(schema).sort(
+        "payment_id", "sequence_number"
     )
 
 
@@ -100,15 +162,17 @@ def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remitta
         .with_columns(adjustment_quantity=pl.lit(None, dtype=pl.Int64))
         .select(frames.RemittanceAdjustments.column_names())
         .collect(),
-        frames.empty(frames.RemittanceProviderAdjustments),
+        forward_balances(payments),
     )  # fmt: skip
 
 
 def payments_due(
-    due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date
-) -> pl.DataFrame:
+    due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date,
+    balances: pl.DataFrame | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """The payments of ``payees_to_pay``, numbered from ``first_payment`` in its order: one row a
-    payment, with the columns of RemittancePayments."""
+    payment, with the columns of RemittancePayments and those of ``with_balances``."""
+    due = with_balances(due, NO_BALANCES if balances is None else balances)
     due = due.with_columns(payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment)
     payers = pl.DataFrame(
         [

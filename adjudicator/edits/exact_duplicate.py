@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from adjudicator.corrections import acting
 from adjudicator.edits.edit import edit
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
@@ -34,14 +35,15 @@ def exact_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
     if batch.duplicates.is_empty():
         return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
     group = ["of_claim_id", "of_line_number"]
-    first = batch.duplicates.select(
+    duplicates = _without_replaced(batch)
+    first = duplicates.select(
         *group,
         "of_claim_number",
         claim_id="of_claim_id",
         line_number="of_line_number",
     ).unique(group)
     equal = (
-        pl.concat([first, batch.duplicates.select(first.columns)])
+        pl.concat([first, duplicates.select(first.columns)])
         .join(batch.claims.select("claim_id", "receipt_number"), on="claim_id", how="left")
         # an original of an earlier night comes before all of tonight
         .sort(*group, "receipt_number", *LINE, nulls_last=False)
@@ -72,3 +74,17 @@ def exact_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
         .lazy()
         .select(*LINE, pl.struct("duplicate_of_claim", "duplicate_of_line").alias("inputs"))
     )
+
+
+def _without_replaced(batch: Batch) -> pl.DataFrame:
+    """The duplicates but those of what a correction, received before them, replaces tonight."""
+    if batch.corrected.is_empty():
+        return batch.duplicates
+    pended = fates(batch).claims.filter(disposition="pended")["claim_id"]
+    replaced = batch.corrected.join(
+        acting(batch.corrections, pended), on="claim_id", how="semi"
+    ).select("of_claim_id", by_claim_id="claim_id")
+    gone = batch.duplicates.join(replaced, on="of_claim_id").filter(
+        pl.col("by_claim_id") < pl.col("claim_id")
+    )
+    return batch.duplicates.join(gone, on=LINE, how="anti", maintain_order="left")

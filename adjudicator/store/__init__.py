@@ -34,6 +34,17 @@ from adjudicator.store.books import (
     rejected_claims,
     set_run_state,
 )
+from adjudicator.store.corrections import (
+    claims_of,
+    counted_after,
+    forward_balances,
+    insert_forward,
+    insert_reversals,
+    numbers_meant,
+    set_versions,
+    taken,
+    versions,
+)
 from adjudicator.store.decided import adjustments_of, decided
 from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
 from adjudicator.store.files import (
@@ -57,6 +68,15 @@ from adjudicator.store.snapshot import (
 )
 
 __all__ = [
+    "insert_forward",
+    "forward_balances",
+    "counted_after",
+    "claims_of",
+    "versions",
+    "taken",
+    "set_versions",
+    "numbers_meant",
+    "insert_reversals",
     "HEAD",
     "Answer",
     "DueAnswer",

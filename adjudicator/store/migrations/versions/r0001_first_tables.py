@@ -16,6 +16,7 @@ depends_on = None
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
 KNOWN = sa.text("member_id IS NOT NULL")
+CORRECTS = sa.text("predecessor_claim_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
@@ -158,6 +159,7 @@ def upgrade() -> None:
         number("charge_amount"),
         number("version_number", required=True),
         number("predecessor_claim_id"),
+        text("reopened_code"),
         text("disposition"),
         text("pend_codes"),
         text("member_id"),
@@ -180,6 +182,10 @@ def upgrade() -> None:
     op.create_index(
         "claim_member_id", "claim", ["member_id"], sqlite_where=KNOWN, postgresql_where=KNOWN
     )
+    op.create_index(
+        "claim_predecessor_claim_id", "claim", ["predecessor_claim_id"],
+        sqlite_where=CORRECTS, postgresql_where=CORRECTS,
+    )  # fmt: skip
     op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_table(
         "line",
@@ -287,6 +293,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
+    op.create_index("referral_visit_claim_id", "referral_visit", ["claim_id"])
     op.create_table(
         "authorization_unit",
         number("run_id", required=True),
@@ -299,6 +306,7 @@ def upgrade() -> None:
     op.create_index(
         "authorization_unit_authorization_number", "authorization_unit", ["authorization_number"]
     )
+    op.create_index("authorization_unit_claim_id", "authorization_unit", ["claim_id"])
     op.create_table(
         "benefit_use",
         number("run_id", required=True),

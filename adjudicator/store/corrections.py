@@ -1,0 +1,246 @@
+"""Versions of claims in the store: what a correction may correct, what that took, its reversal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+from sqlalchemy import Connection, select
+
+from adjudicator.store.dialect import wanted_keys
+from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
+from adjudicator.store.tables import sequence
+from schemas import frames
+
+SHORT_DIGITS, WHOLE_DIGITS = 8, 12
+REVERSAL, FORWARD = "reversal", "forward"  # kinds of the ledger
+# what claims took from counters, by the batch's frame of it: table and contract
+TAKEN = {
+    "taken_amounts": ("accumulator_entry", frames.AccumulatorEntries),
+    "taken_visits": ("referral_visit", frames.ReferralVisitEntries),
+    "taken_units": ("authorization_unit", frames.AuthorizationUnitEntries),
+    "taken_uses": ("benefit_use", frames.BenefitUseEntries),
+}
+_COLUMNS = {
+    name: column.dtype
+    for name, column in frames.Versions.columns().items()
+    if name not in ("service_from_date", "service_through_date")
+}
+
+
+def numbers_meant(connection: Connection, named: Iterable[str]) -> list[str]:
+    """Every claim number handed out that ends in one of these digits, eight or all twelve."""
+    issued = connection.execute(
+        select(sequence.c.next_value).where(sequence.c.name == "claim")
+    ).scalar_one()
+    step = 10**SHORT_DIGITS
+    found = set()
+    for digits in named:
+        if len(digits) == WHOLE_DIGITS:
+            found.add(digits)
+        else:
+            numbers = range(int(digits), int(issued), step)
+            found.update(f"{number:0{WHOLE_DIGITS}}" for number in numbers)
+    return sorted(found)
+
+
+def versions(
+    connection: Connection, numbers: Iterable[str], claim_ids: Iterable[int],
+    member_ids: Iterable[str],
+) -> pl.DataFrame:  # fmt: skip
+    """Versions of the claims with these numbers, ids, or members, and of every version before and
+    after them; by claim."""
+    found = _claims(connection, "text", list(numbers), "claim_number")
+    found = _joined(found, _claims(connection, "int", list(claim_ids), "claim_id"))
+    of_members = _claims(connection, "text", list(member_ids), "member_id")
+    found = _joined(found, of_members.filter(pl.col("disposition") != "voided"))
+    asked: set[int] = set()
+    while new := sorted(set(found["claim_id"]) - asked):
+        asked.update(new)
+        before = found.filter(pl.col("version_number") > 1)["predecessor_claim_id"].drop_nulls()
+        missing = sorted(set(before) - set(found["claim_id"]))
+        found = _joined(found, _claims(connection, "int", missing, "claim_id"))
+        found = _joined(found, _claims(connection, "int", new, "predecessor_claim_id"))
+    wanted = wanted_keys(connection, "int", found["claim_id"])
+    days = read_frame(
+        connection,
+        "SELECT l.claim_id, min(l.service_from_date) AS service_from_date, "
+        "max(coalesce(l.service_through_date, l.service_from_date)) AS service_through_date "
+        f"FROM {wanted} AS w CROSS JOIN line AS l WHERE l.claim_id = w.key GROUP BY l.claim_id",
+        {"claim_id": pl.Int64, "service_from_date": pl.Date, "service_through_date": pl.Date},
+    )
+    return (
+        found.join(days, on="claim_id", how="left")
+        .select(frames.Versions.column_names())
+        .sort("claim_id")
+    )
+
+
+def _claims(connection: Connection, kind: str, keys: list[object], column: str) -> pl.DataFrame:
+    if not keys:
+        return pl.DataFrame(schema=_COLUMNS)
+    wanted = wanted_keys(connection, kind, pl.Series(keys))
+    names = ", ".join(f"c.{name}" for name in _COLUMNS)
+    return read_frame(
+        connection,
+        f"SELECT {names} FROM {wanted} AS w CROSS JOIN claim AS c WHERE c.{column} = w.key",
+        _COLUMNS,
+    ).filter(pl.col("claim_number").is_not_null())
+
+
+def _joined(found: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([found, more]).unique("claim_id", keep="first", maintain_order=True)
+
+
+def taken(connection: Connection, claim_ids: pl.Series) -> dict[str, pl.DataFrame]:
+    """What these claims took from each counter, by the batch's frames."""
+    if not len(claim_ids):
+        return {}
+    return {name: _entries(connection, name, claim_ids) for name in TAKEN}
+
+
+def _entries(connection: Connection, name: str, claim_ids: pl.Series) -> pl.DataFrame:
+    table, contract = TAKEN[name]
+    wanted = wanted_keys(connection, "int", claim_ids)
+    names = ", ".join(f"t.{c}" for c in contract.column_names())
+    # those that each member has a row of are found by the member's index, or the family's
+    owner = next((c for c in ("family_id", "member_id") if c in contract.column_names()), None)
+    return read_frame(
+        connection,
+        f"SELECT {names} FROM {wanted} AS w CROSS JOIN claim AS c CROSS JOIN {table} AS t "
+        "WHERE c.claim_id = w.key AND t.claim_id = c.claim_id"
+        + (f" AND t.{owner} = c.{owner}" if owner else ""),
+        contract,
+    ).sort(contract.primary_key())
+
+
+def insert_reversals(
+    connection: Connection, run_id: int, reversals: pl.DataFrame, payments: pl.DataFrame,
+    given_back: Mapping[str, pl.DataFrame],
+) -> None:  # fmt: skip
+    """Reverses claims: each is ``voided``, the ledger and every counter get what it put there
+    once more, negated. ``reversals`` is Reversals, ``payments`` holds the payment of each payee
+    and program, ``given_back`` the negated rows by the batch's frames."""
+    if reversals.is_empty():
+        return
+    in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
+    update_claims(
+        connection,
+        reversals.select(claim_id="of_claim_id", disposition=pl.lit("voided")),
+    )
+    for name, rows in given_back.items():
+        insert_frame(connection, TAKEN[name][0], rows.with_columns(in_run))
+    first = take_numbers(connection, "ledger_entry", reversals.height)
+    insert_frame(
+        connection, "ledger_entry",
+        reversals.join(
+            payments.select("payment_id", "payee_id", "program_code"),
+            on=["payee_id", "program_code"], how="left",
+        )
+        .sort("of_claim_id")
+        .select(
+            "payment_id", "payee_id", "program_code", entry_amount="paid_amount",
+            claim_id="of_claim_id", kind=pl.lit(REVERSAL),
+            entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + first,
+        )
+        .with_columns(in_run),
+    )  # fmt: skip
+
+
+def set_versions(connection: Connection, corrections: pl.DataFrame) -> None:
+    """Keeps what tonight's corrections correct (Corrections)."""
+    told = corrections.drop_nulls("frequency_code")
+    if told.height:
+        update_claims(
+            connection, told.select("claim_id", "version_number", "predecessor_claim_id")
+        )
+
+
+def claims_of(
+    connection: Connection, claim_ids: pl.Series, schema: Mapping[str, pl.DataType | type[pl.DataType]]
+) -> pl.DataFrame:
+    """These columns of these claims, by claim."""
+    wanted = wanted_keys(connection, "int", claim_ids)
+    names = ", ".join(f"c.{name}" for name in schema)
+    return read_frame(
+        connection,
+        f"SELECT {names} FROM {wanted} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key",
+        schema,
+    ).sort("claim_id")
+
+
+# by table the counter's key: its rows of one key went to one counter
+_COUNTERS = {
+    "accumulator_entry": ("family_id", "plan_code", "network_code", "benefit_year_start_date"),
+    "referral_visit": ("referral_number",),
+    "authorization_unit": ("authorization_number",),
+    "benefit_use": ("member_id", "plan_code", "limit_code", "condition_code",
+                    "benefit_year_start_date"),
+}  # fmt: skip
+
+
+def counted_after(connection: Connection, claim_ids: pl.Series) -> pl.DataFrame:
+    """Paid claims that counted on a counter on which one of these claims counted before them:
+    ``claim_id``, ``claim_number``, and of that one the number, ``because_of``."""
+    schema = {"claim_id": pl.Int64, "claim_number": pl.String, "because_of": pl.String}
+    found = [pl.DataFrame(schema=schema)]
+    for table, keys in _COUNTERS.items():
+        wanted = wanted_keys(connection, "int", claim_ids)
+        first = next((c for c in ("family_id", "member_id") if c in keys), None)
+        found.append(
+            read_frame(
+                connection,
+                "SELECT DISTINCT l.claim_id, l.claim_number, c.claim_number AS because_of "
+                f"FROM {wanted} AS w CROSS JOIN claim AS c CROSS JOIN {table} AS t "
+                f"CROSS JOIN {table} AS u CROSS JOIN claim AS l "
+                "WHERE c.claim_id = w.key AND t.claim_id = c.claim_id "
+                + (f"AND t.{first} = c.{first} " if first else "")
+                + "".join(f"AND u.{key} = t.{key} " for key in keys)
+                + "AND l.claim_id = u.claim_id AND l.disposition = 'paid' "
+                "AND l.receipt_number > c.receipt_number",
+                schema,
+            )
+        )
+    return pl.concat(found)
+
+
+def forward_balances(connection: Connection) -> pl.DataFrame:
+    """What payees owe that an 835 carried forward: ``program_code``, ``payee_id``,
+    ``balance_amount`` (cents, positive) and ``balance_trace_number``, that of the last 835 that
+    carried it; nothing of those who owe nothing."""
+    schema = {"program_code": pl.String, "payee_id": pl.String, "balance_amount": pl.Int64,
+              "balance_trace_number": pl.String}  # fmt: skip
+    # no claim: so the index on claims finds them
+    return read_frame(
+        connection,
+        "SELECT f.program_code, f.payee_id, f.balance_amount, "
+        "p.trace_number AS balance_trace_number FROM (SELECT program_code, payee_id, "
+        "CAST(sum(entry_amount) AS BIGINT) AS balance_amount, max(payment_id) AS payment_id "
+        f"FROM ledger_entry WHERE claim_id IS NULL AND kind = '{FORWARD}' "
+        "GROUP BY program_code, payee_id HAVING sum(entry_amount) <> 0) AS f "
+        "JOIN payment AS p ON p.payment_id = f.payment_id",
+        schema,
+    ).sort("program_code", "payee_id")
+
+
+def insert_forward(connection: Connection, run_id: int, payments: pl.DataFrame) -> None:
+    """The ledger's side of balances: what a payment recovered (taken from what was carried) and
+    what it carries on, so that a payment's entries are its amount."""
+    rows = pl.concat(
+        [
+            payments.filter(pl.col(amount) > 0).select(
+                "payment_id", "payee_id", "program_code", entry_amount=sign * pl.col(amount)
+            )
+            for amount, sign in (("recovered_amount", -1), ("carried_amount", 1))
+        ]
+    ).sort("payment_id", "entry_amount")
+    if rows.is_empty():
+        return
+    first = take_numbers(connection, "ledger_entry", rows.height)
+    insert_frame(
+        connection, "ledger_entry",
+        rows.with_columns(
+            run_id=pl.lit(run_id, dtype=pl.Int64), kind=pl.lit(FORWARD),
+            entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + first,
+        ),
+    )  # fmt: skip
