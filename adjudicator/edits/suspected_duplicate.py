@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from adjudicator.corrections import LATE_CHARGES
+from adjudicator.corrections import CORRECTIONS
 from adjudicator.edits.edit import edit
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
@@ -67,8 +67,7 @@ def suspected_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
     standing = lines.join(denied, on=LINE, how="anti", maintain_order="left")
     asked = lines.filter(
         pl.col("line_disposition").is_null()
-        # late charges are much like what they add to
-        & pl.col("frequency_code").ne_missing(LATE_CHARGES)
+        & ~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True)
     )
     found = pl.concat([_differing(asked, standing, differs) for differs in COMPARED])
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.corrections import match_corrections, set_aside
+from adjudicator.corrections import VOID, match_corrections, set_aside
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -43,7 +43,10 @@ def match(batch: Batch, reference: Reference) -> Batch:
     history = batch.history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
     if batch.corrections.height:
         aside = set_aside(batch).implode()
-        tonight = tonight.filter(~pl.col("claim_id").is_in(aside))
+        voiding = batch.claims.filter(frequency_code=VOID)["claim_id"].implode()
+        tonight = tonight.filter(
+            ~pl.col("claim_id").is_in(aside) & ~pl.col("claim_id").is_in(voiding)
+        )
         voids = batch.corrected.filter(pl.col("claim_id").is_in(aside))["of_claim_id"].implode()
         history = history.filter(~pl.col("claim_id").is_in(voids))
     tonight = tonight.drop_nulls(SERVICE)

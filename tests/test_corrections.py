@@ -1,0 +1,253 @@
+"""Corrected claims through whole nights: what is reversed, what counts, what the 835 tells."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edi.balance import check_835
+from tests.case_tools import load_store
+from tests.correcting import THERE, Nights, Sent
+from tests.pyx12_check import pyx12_errors
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    database = tmp_path_factory.mktemp("corrections") / "loaded.db"
+    load_store(database)
+    return database
+
+
+@pytest.fixture
+def nights(loaded: Path, tmp_path: Path) -> Nights:
+    shutil.copy(loaded, tmp_path / "a.db")
+    return Nights(tmp_path)
+
+
+def sound(nights: Nights) -> None:
+    """Every 835 balances and pyx12 finds nothing but its PLB error; what was paid is what the
+    ledger says, payment by payment."""
+    for path in sorted((nights.folder / "out").glob("run-*/835/*.835")):
+        assert check_835(path.read_bytes()) == []
+        assert [e for e in pyx12_errors(path.read_bytes()) if "FOOTER" not in str(e)] == []
+    assert nights.rows(
+        "SELECT p.payment_id FROM payment p JOIN ledger_entry l ON l.payment_id = p.payment_id "
+        "GROUP BY p.payment_id, p.payment_amount HAVING p.payment_amount <> sum(l.entry_amount)"
+    ) == []  # fmt: skip
+
+
+# 99213 at 150.00: allowed 91.50, copay 10.00, paid 81.50; 99212 at 95.00: 41.30 - 10.00 = 31.30;
+# 71046 at 90.00: 44.00 - 15.00 = 29.00
+SMALLER = (("99212", 95, 4),)
+LATE = (("71046", 90, 4),)
+OUT_OF_POCKET = "accumulator_entry out_of_pocket_amount M1001"
+
+
+def test_a_replacement_reverses_what_was_paid_and_is_paid_itself(nights: Nights) -> None:
+    nights.night(Sent("A"))
+    nights.night(Sent("B", SMALLER, "7", nights.number("A")[-8:]))
+    assert nights.clps() == [
+        ("A", "22", "-150", "-81.5", nights.number("A")),
+        ("B", "1", "95", "31.3", nights.number("B")),
+    ]
+    segments = [s for s in nights.remittances()[0] if s[0] in ("CAS", "SVC", "MOA", "BPR", "PLB")]
+    # 31.30 - 81.50 = -50.20: nothing is paid, and the payee owes it
+    assert segments == [
+        ["BPR", "H", "0", "C", "NON", *[""] * 11, "20251117"],
+        ["MOA", "", "", "N694"],
+        ["SVC", "HC:99213", "-150", "-81.5", "", "1"],
+        ["CAS", "CO", "45", "-58.5"],
+        ["CAS", "PR", "3", "-10"],
+        ["SVC", "HC:99212", "95", "31.3", "", "1"],
+        ["CAS", "CO", "45", "53.7"],
+        ["CAS", "PR", "3", "10"],
+        ["PLB", "2310006004", "20251231", "FB:000000002", "-50.2"],
+    ]
+    assert nights.fates() == {"A": "voided", "B": "paid"}
+    assert nights.ledger() == {"B": 3130}
+    assert nights.counters() == {OUT_OF_POCKET: 1000}
+    told = nights.told()
+    assert told["received"]["count"] == told["paid"]["count"] == 1
+    assert told["reversed"] == {"count": 1, "paid_amount": -8150}
+    assert told["paid_amount"] == 3130 - 8150
+    sound(nights)
+
+
+def test_what_is_owed_is_taken_from_the_next_payments(nights: Nights) -> None:
+    """81.50 voided; then 31.30: 81.50 - 31.30 = 50.20 still owed; then 81.50 - 50.20 = 31.30."""
+    nights.night(Sent("A"))
+    nights.night(Sent("V", frequency="8", original=nights.number("A")))
+    plb = [[s for s in nights.remittances()[0] if s[0] == "PLB"]]
+    nights.night(Sent("C", (("99212", 95, 5),)))
+    plb.append([s for s in nights.remittances()[0] if s[0] == "PLB"])
+    nights.night(Sent("D", (("99213", 150, 6),)))
+    plb.append([s for s in nights.remittances()[0] if s[0] == "PLB"])
+    assert plb == [
+        [["PLB", "2310006004", "20251231", "FB:000000002", "-81.5"]],
+        [["PLB", "2310006004", "20251231", "FB:000000002", "81.5", "FB:000000003", "-50.2"]],
+        [["PLB", "2310006004", "20251231", "FB:000000003", "50.2"]],
+    ]
+    amounts = nights.rows("SELECT payment_amount FROM payment ORDER BY payment_id")
+    assert [amount for (amount,) in amounts] == [8150, 0, 0, 3130]
+    nights.night(Sent("E", (("99212", 95, 7),)))
+    assert not [s for s in nights.remittances()[0] if s[0] == "PLB"]
+    sound(nights)
+
+
+def test_paid_then_voided_is_nothing(nights: Nights) -> None:
+    nights.night(Sent("A", (("99213", 150, 4), ("71046", 90, 4))))
+    # 81.50 + 44.00 - 15.00 = 110.50; copays 10.00 + 15.00
+    assert nights.ledger() == {"A": 11050}
+    assert nights.counters() == {OUT_OF_POCKET: 2500}
+    nights.night(Sent("V", (("99213", 150, 4), ("71046", 90, 4)), "8", nights.number("A")[-8:]))
+    assert nights.clps() == [("A", "22", "-240", "-110.5", nights.number("A"))]
+    assert nights.ledger() == nights.counters() == {}
+    assert nights.fates() == {"A": "voided", "V": "voided"}
+    assert nights.told()["voided"] == {"count": 1, "charge_amount": 24000}
+    sound(nights)
+
+
+def test_replaced_twice_is_replaced_once_by_the_last(nights: Nights) -> None:
+    """Whichever version a correction names, it corrects the latest."""
+    nights.night(Sent("A"))
+    nights.night(Sent("B", SMALLER, "7", nights.number("A")))
+    nights.night(Sent("C", (("99213", 140, 4),), "7", nights.number("A")))
+    # 91.50 - 10.00 = 81.50
+    assert [c[:4] for c in nights.clps()] == [
+        ("B", "22", "-95", "-31.3"), ("C", "1", "140", "81.5"),
+    ]  # fmt: skip
+    assert nights.ledger() == {"C": 8150}
+    assert nights.counters() == {OUT_OF_POCKET: 1000}
+    assert nights.rows("SELECT patient_control_number, version_number, predecessor_claim_id "
+                       "FROM claim ORDER BY claim_id") == [("A", 1, None), ("B", 2, 1), ("C", 3, 2)]  # fmt: skip
+    sound(nights)
+
+
+def test_two_replacements_of_one_night(nights: Nights) -> None:
+    nights.night(Sent("A"))
+    number = nights.number("A")
+    nights.night(Sent("B", SMALLER, "7", number), Sent("C", (("99213", 140, 4),), "7", number))
+    assert [c[:2] for c in nights.clps()] == [("A", "22"), ("C", "1")]
+    assert nights.fates() == {"A": "voided", "B": "voided", "C": "paid"}
+    assert nights.ledger() == {"C": 8150}
+    told = nights.told()
+    assert (told["received"]["count"], told["voided"]["count"], told["paid"]["count"]) == (2, 1, 1)
+    sound(nights)
+
+
+# What becomes of a correction, and of all it names: fates, Σ ledger and Σ copays, by the original.
+# B is 99212 (31.30 paid, copay 10.00) but as late charges 71046 (29.00, copay 15.00); A 81.50, 10.00
+COMBINATIONS = {
+    ("7", "paid"): ({"A": "voided", "B": "paid"}, {"B": 3130}, 1000),
+    ("7", "denied"): ({"A": "voided", "B": "paid"}, {"B": 3130}, 1000),
+    ("7", "pended"): ({"A": "voided", "B": "paid"}, {"B": 3130}, 1000),
+    ("7", "replaced"): ({"A": "voided", "R": "voided", "B": "paid"}, {"B": 3130}, 1000),
+    ("7", "voided"): ({"A": "voided", "W": "voided", "B": "denied"}, {}, 0),
+    ("7", "absent"): ({"B": "denied"}, {}, 0),
+    ("7", "tonight"): ({"A": "voided", "B": "paid"}, {"B": 3130}, 1000),
+    ("8", "paid"): ({"A": "voided", "B": "voided"}, {}, 0),
+    ("8", "denied"): ({"A": "voided", "B": "voided"}, {}, 0),
+    ("8", "pended"): ({"A": "voided", "B": "voided"}, {}, 0),
+    ("8", "replaced"): ({"A": "voided", "R": "voided", "B": "voided"}, {}, 0),
+    ("8", "voided"): ({"A": "voided", "W": "voided", "B": "denied"}, {}, 0),
+    ("8", "absent"): ({"B": "denied"}, {}, 0),
+    ("8", "tonight"): ({"A": "voided", "B": "voided"}, {}, 0),
+    ("5", "paid"): ({"A": "paid", "B": "paid"}, {"A": 8150, "B": 2900}, 2500),
+    ("5", "denied"): ({"A": "denied", "B": "paid"}, {"B": 2900}, 1500),
+    ("5", "pended"): ({"A": "pended", "B": "paid"}, {"B": 2900}, 1500),
+    ("5", "replaced"): ({"A": "voided", "R": "paid", "B": "paid"}, {"R": 8150, "B": 2900}, 2500),
+    ("5", "voided"): ({"A": "voided", "W": "voided", "B": "denied"}, {}, 0),
+    ("5", "absent"): ({"B": "denied"}, {}, 0),
+    ("5", "tonight"): ({"A": "paid", "B": "paid"}, {"A": 8150, "B": 2900}, 2500),
+}  # fmt: skip
+
+
+def an_original(nights: Nights, kind: str) -> Sent | None:
+    """Brings A to that state; what is to come in tonight is returned."""
+    sent = {
+        "denied": Sent("A", member="nobody"),  # PR-31
+        "pended": Sent("A", (("99999", 150, 4),)),  # which has no fee
+    }.get(kind, Sent("A"))
+    if kind == "tonight":
+        return sent
+    if kind != "absent":
+        nights.night(sent)
+        assert nights.fate("A") == (kind if kind in ("denied", "pended") else "paid")
+    if kind == "replaced":
+        nights.night(Sent("R", (("99213", 145, 4),), "7", nights.number("A")))
+        assert nights.fates() == {"A": "voided", "R": "paid"}
+    if kind == "voided":
+        nights.night(Sent("W", frequency="8", original=nights.number("A")))
+    return None
+
+
+@pytest.mark.parametrize(("frequency", "original"), list(COMBINATIONS))
+def test_each_correction_of_each_original(nights: Nights, frequency: str, original: str) -> None:
+    fates, ledger, copays = COMBINATIONS[frequency, original]
+    tonight = an_original(nights, original)
+    number = "000000000001" if original != "absent" else "000000000077"
+    files = [[tonight]] if tonight else []
+    before = nights.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'reversal'")[0][0]
+    nights.night(*files, [Sent("B", LATE if frequency == "5" else SMALLER, frequency, number)])
+    assert nights.fates() == fates
+    assert nights.ledger() == ledger
+    assert nights.counters() == ({OUT_OF_POCKET: copays} if copays else {})
+    # only what was paid or denied is reversed, and with the same 835
+    reversed_now = original in ("paid", "denied", "replaced") and frequency != "5"
+    assert [c[1] for c in nights.clps()].count("22") == reversed_now
+    after = nights.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'reversal'")[0][0]
+    assert after - before == reversed_now
+    denied = {"voided": ["16", "N547"], "absent": ["16", "M47"]}.get(original)
+    found = nights.rows("SELECT carc, rarc FROM finding WHERE edit = 'correction' "
+                        "AND disposition = 'deny'")  # fmt: skip
+    assert found == ([tuple(denied)] if denied else [])
+    assert [a for (a,) in nights.rows("SELECT claim_id FROM ledger_entry WHERE kind = 'claim' "
+                                      "GROUP BY 1 HAVING count(*) > 1")] == []  # fmt: skip
+    sound(nights)
+
+
+def test_while_a_replacement_waits_what_it_replaces_stands(nights: Nights) -> None:
+    nights.night(Sent("A"))
+    nights.night(Sent("B", (("99999", 95, 4),), "7", nights.number("A")))
+    assert nights.fates() == {"A": "paid", "B": "pended"}
+    assert nights.clps() == []
+    # a replacement of the claim or of the one that waits takes the place of both
+    nights.night(Sent("C", SMALLER, "7", nights.number("B")))
+    assert nights.fates() == {"A": "voided", "B": "voided", "C": "paid"}
+    assert nights.ledger() == {"C": 3130}
+    assert nights.counters() == {OUT_OF_POCKET: 1000}
+    sound(nights)
+
+
+def test_an_original_that_waits_waits_on_for_a_correction_that_waits(nights: Nights) -> None:
+    nights.night(Sent("A", (("99999", 150, 4),)))
+    nights.night(Sent("B", (("99998", 95, 4),), "7", nights.number("A")))
+    assert nights.rows("SELECT patient_control_number, pend_codes FROM claim ORDER BY 1") == [
+        ("A", "CORRECTION"), ("B", "REFERENCE"),
+    ]  # fmt: skip
+    nights.night(Sent("V", frequency="8", original=nights.number("A")))
+    assert set(nights.fates().values()) == {"voided"}
+    assert nights.clps() == []
+    told = nights.told()
+    assert (told["brought_forward"]["count"], told["voided"]["count"]) == (2, 3)
+    sound(nights)
+
+
+def test_the_payee_must_agree(nights: Nights) -> None:
+    nights.night(Sent("A"))
+    nights.night(Sent("B", SMALLER, "7", nights.number("A"), provider=THERE))
+    assert nights.fates() == {"A": "paid", "B": "denied"}
+
+
+def test_another_claim_may_have_the_days_of_a_voided_one(nights: Nights) -> None:
+    """A is voided and sent anew the same night: no duplicate; one that equals B is."""
+    nights.night(Sent("A"))
+    nights.night(Sent("V", frequency="8", original=nights.number("A")), Sent("D"))
+    assert nights.fates() == {"A": "voided", "V": "voided", "D": "paid"}
+    assert nights.ledger() == {"D": 8150}
+    nights.night(Sent("B", SMALLER, "7", nights.number("D")), Sent("E"), Sent("F", SMALLER))
+    # E equals D, which is replaced; F equals B
+    assert [nights.fate(name) for name in "DBEF"] == ["voided", "paid", "paid", "denied"]
+    sound(nights)
