@@ -281,6 +281,14 @@ def set_aside(batch: Batch) -> pl.Series:
     )["claim_id"]
 
 
+def unjudged(batch: Batch) -> Batch:
+    """The batch without what pricing and benefits found of claims that nothing judges tonight."""
+    if batch.corrections.is_empty():
+        return batch
+    aside = pl.col("claim_id").is_in(set_aside(batch).implode())
+    return batch.with_(findings=batch.findings.filter(~aside | (pl.col("edit") == "correction")))
+
+
 def acting(corrections: pl.DataFrame, pended: Iterable[int]) -> pl.DataFrame:
     """The corrections that are finalised where these claims are pended: each void of a claim that
     was found, and what takes a claim's place; none that itself waits for a later one."""

@@ -26,6 +26,35 @@ THERE = "HERONBROOK FAMILY MEDICINE*****XX*2310001005", "069931001"
 MEMBERS = {
     "odalys": ("THISTLEWOOD*ODALYS****MI*CPC20000101", "19510602*F"),
     "nobody": ("NOBODYSON*NORA****MI*CPC29999901", "19550321*F"),
+    # M6001 to M6021 of the reference data, for tests of many claims in one night
+    **{
+        f"M60{n:02d}": (f"{last}*{first}****MI*CPC200060{n:02d}", f"195002{n:02d}*{'FM'[n % 2]}")
+        for n, (last, first) in enumerate(
+            (tuple(name.split()) for name in (
+                "COPPERTHWAITE ABELARD",
+                "DUNNOCH BETTINA",
+                "ELLERBECK CONRAD",
+                "FOTHERGAY DELPHINE",
+                "GRISTWOOD EDMUND",
+                "HOLLOWHAY FIAMMETTA",
+                "INKPENNY GILBERT",
+                "JESSAMYNE HENRIETTA",
+                "KETTLEWICK IGNATIUS",
+                "LARKSPIRE JOSEPHA",
+                "MOSSGROVE KILLIAN",
+                "NETHERCOMBE LEONORA",
+                "OXENBRIDGE MORTIMER",
+                "PIKESTAFFE NADINE",
+                "QUERNSTONE OSWALD",
+                "RUSHWICK PETRONEL",
+                "SALTMARSHE QUENTIN",
+                "TANGLEWODE ROSAMUND",
+                "UNDERHAYE SYLVESTER",
+                "VELLACOURT THEODORA",
+                "WYCHWOODE ULRIC",
+            )), 1,
+        )
+    },
     "philippa": ("STONECROPLEY*PHILIPPA****MI*CPC20001001", "19550321*F"),
 }
 

@@ -164,48 +164,92 @@ COMBINATIONS = {
 }  # fmt: skip
 
 
-def an_original(nights: Nights, kind: str) -> Sent | None:
-    """Brings A to that state; what is to come in tonight is returned."""
+@pytest.fixture(scope="module")
+def combined(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    """Each combination with a member of its own, in three nights: what is corrected, what has
+    become of it, the corrections. A claim of combination 7 is A-7, its correction B-7."""
+    folder = tmp_path_factory.mktemp("combinations")
+    shutil.copy(loaded, folder / "a.db")
+    nights = Nights(folder)
+    member = [f"M60{n + 1:02d}" for n in range(len(COMBINATIONS))]
+    originals = dict(enumerate(original for _, original in COMBINATIONS))
     sent = {
-        "denied": Sent("A", member="nobody"),  # PR-31
-        "pended": Sent("A", (("99999", 150, 4),)),  # which has no fee
-    }.get(kind, Sent("A"))
-    if kind == "tonight":
-        return sent
-    if kind != "absent":
-        nights.night(sent)
-        assert nights.fate("A") == (kind if kind in ("denied", "pended") else "paid")
-    if kind == "replaced":
-        nights.night(Sent("R", (("99213", 145, 4),), "7", nights.number("A")))
-        assert nights.fates() == {"A": "voided", "R": "paid"}
-    if kind == "voided":
-        nights.night(Sent("W", frequency="8", original=nights.number("A")))
-    return None
+        n: {
+            "denied": Sent(f"A-{n}", member="nobody", lines=(("99213", 150 + n, 4),)),  # PR-31
+            "pended": Sent(f"A-{n}", (("99999", 150, 4),), member=member[n]),  # has no fee
+        }.get(original, Sent(f"A-{n}", member=member[n]))
+        for n, original in originals.items()
+        if original != "absent"
+    }
+    nights.night([claim for n, claim in sent.items() if originals[n] != "tonight"])
+    for n, claim in sent.items():
+        if originals[n] != "tonight":
+            kind = originals[n]
+            assert nights.fate(claim.number) == (kind if kind in ("denied", "pended") else "paid")
+    changes = {
+        "replaced": ("R", (("99213", 145, 4),), "7"),
+        "voided": ("W", (("99213", 150, 4),), "8"),
+    }
+    nights.night(
+        [
+            Sent(f"{name}-{n}", lines, frequency, nights.number(f"A-{n}"), member[n])
+            for n, original in originals.items() if original in changes
+            for name, lines, frequency in [changes[original]]
+        ]
+    )  # fmt: skip
+    tonight = [claim for n, claim in sent.items() if originals[n] == "tonight"]
+    [(last,)] = nights.rows("SELECT max(claim_number) FROM claim")
+    numbers = {
+        n: nights.number(f"A-{n}") if original not in ("absent", "tonight") else "00000990"
+        for n, original in originals.items()
+    }
+    numbers |= {
+        int(claim.number.split("-")[1]): f"{int(last) + place:012}"
+        for place, claim in enumerate(tonight, 1)
+    }
+    corrections = [
+        Sent(f"B-{n}", LATE if frequency == "5" else SMALLER, frequency, numbers[n], member[n])
+        for n, (frequency, _) in enumerate(COMBINATIONS)
+    ]
+    nights.night(tonight, corrections)
+    return nights
 
 
 @pytest.mark.parametrize(("frequency", "original"), list(COMBINATIONS))
-def test_each_correction_of_each_original(nights: Nights, frequency: str, original: str) -> None:
+def test_each_correction_of_each_original(
+    combined: Nights, frequency: str, original: str
+) -> None:
     fates, ledger, copays = COMBINATIONS[frequency, original]
-    tonight = an_original(nights, original)
-    number = "000000000001" if original != "absent" else "000000000077"
-    files = [[tonight]] if tonight else []
-    before = nights.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'reversal'")[0][0]
-    nights.night(*files, [Sent("B", LATE if frequency == "5" else SMALLER, frequency, number)])
-    assert nights.fates() == fates
-    assert nights.ledger() == ledger
-    assert nights.counters() == ({OUT_OF_POCKET: copays} if copays else {})
-    # only what was paid or denied is reversed, and with the same 835
-    reversed_now = original in ("paid", "denied", "replaced") and frequency != "5"
-    assert [c[1] for c in nights.clps()].count("22") == reversed_now
-    after = nights.rows("SELECT count(*) FROM ledger_entry WHERE kind = 'reversal'")[0][0]
-    assert after - before == reversed_now
-    denied = {"voided": ["16", "N547"], "absent": ["16", "M47"]}.get(original)
-    found = nights.rows("SELECT carc, rarc FROM finding WHERE edit = 'correction' "
-                        "AND disposition = 'deny'")  # fmt: skip
-    assert found == ([tuple(denied)] if denied else [])
-    assert [a for (a,) in nights.rows("SELECT claim_id FROM ledger_entry WHERE kind = 'claim' "
-                                      "GROUP BY 1 HAVING count(*) > 1")] == []  # fmt: skip
-    sound(nights)
+    n = list(COMBINATIONS).index((frequency, original))
+
+    def mine(told: dict[str, object]) -> dict[str, object]:
+        return {name[0]: value for name, value in told.items() if name.endswith(f"-{n}")}
+
+    assert mine(dict(combined.fates())) == fates
+    assert mine(dict(combined.ledger())) == ledger
+    counter = f"accumulator_entry out_of_pocket_amount M60{n + 1:02d}"
+    assert combined.counters().get(counter, 0) == copays
+    # only what was paid or denied is reversed, just before what takes its place
+    told = [c[:2] for c in combined.clps() if c[0].endswith(f"-{n}")]
+    corrected = {"replaced": "R"}.get(original, "A")
+    status = "4" if original == "denied" and frequency == "5" else "1"
+    shown = original in ("paid", "denied", "replaced") and frequency != "5"
+    assert told == [
+        *([(f"A-{n}", status)] if (frequency, original) == ("5", "tonight") else []),
+        *([(f"{corrected}-{n}", "22")] if shown else []),
+        *([(f"B-{n}", "1")] if fates["B"] != "voided" else []),
+    ]
+    denied = {"voided": [("16", "N547")], "absent": [("16", "M47")]}.get(original, [])
+    assert combined.rows(
+        "SELECT f.carc, f.rarc FROM finding f JOIN claim c ON c.claim_id = f.claim_id "
+        "WHERE f.edit = 'correction' AND f.disposition = 'deny' "
+        f"AND c.patient_control_number = 'B-{n}'"
+    ) == denied  # fmt: skip
+
+
+def test_all_of_them_add_up(combined: Nights) -> None:
+    sound(combined)
+    assert combined.told()["reversed"]["count"] == 6  # 7 and 8 of paid, denied and replaced
 
 
 def test_while_a_replacement_waits_what_it_replaces_stands(nights: Nights) -> None:

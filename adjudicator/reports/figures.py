@@ -63,8 +63,12 @@ class Period:
 class Figures:
     """What a report tells, a frame a grain; cents.
 
-    ``payments``: one row a payment. ``claims``: one row a claim, with ``payment_id`` (null while
-    it is pended), status (paid, denied, prepaid or pended), message codes and sums.
+    ``payments``: one row a payment, with ``forward_amount``: what it carries forward of a balance
+    that the payee owes, less what it recovers of one. ``claims``: one row a claim, with
+    ``payment_id`` (null while it is pended), status (paid, denied, prepaid, pended; reversed),
+    message codes and sums. What is taken back of an earlier night has a row of its own, its
+    amounts negated, just before the claim that takes its place; its ``claim_id``, and that of its
+    lines and adjustments, is the claim's below zero.
     ``lines``: one row a line, with the member's share by kind and all other adjustments in one.
     ``adjustments``: one row an adjustment, with ``administrator``: whom to bill instead of us.
     """
@@ -147,8 +151,10 @@ PAYMENT = {
 }  # fmt: skip
 ENTRY = {
     "claim_id": pl.Int64, "payment_id": pl.Int64, "run_id": pl.Int64, "payee_id": pl.String,
-    "program_code": pl.String, "entry_amount": pl.Int64,
+    "program_code": pl.String, "entry_amount": pl.Int64, "kind": pl.String,
+    "by_claim_id": pl.Int64, "remark_code": pl.String,
 }  # fmt: skip
+REVERSAL, REVERSED = "reversal", "reversed"  # in the ledger, in a report
 CLAIM = {
     **OPEN_CLAIMS, "patient_control_number": pl.String, "payee_id": pl.String,
     "program_code": pl.String,
@@ -173,19 +179,30 @@ def _runs(nights: Period) -> str:
 
 
 def _payments(connection: Connection, nights: Period, payee_id: str | None) -> pl.DataFrame:
-    return _read(
+    forward = _read(
         connection,
-        f"SELECT {', '.join(PAYMENT)} FROM payment WHERE run_id IN ({_runs(nights)})",
-        PAYMENT,
-    ).filter(_of_payee(payee_id))
+        "SELECT payment_id, CAST(sum(entry_amount) AS BIGINT) AS forward_amount FROM ledger_entry "
+        f"WHERE claim_id IS NULL AND run_id IN ({_runs(nights)}) GROUP BY payment_id",
+        {"payment_id": pl.Int64, "forward_amount": pl.Int64},
+    )
+    return (
+        _read(
+            connection,
+            f"SELECT {', '.join(PAYMENT)} FROM payment WHERE run_id IN ({_runs(nights)})",
+            PAYMENT,
+        )
+        .filter(_of_payee(payee_id))
+        .join(forward, on="payment_id", how="left", maintain_order="left")
+        .with_columns(pl.col("forward_amount").fill_null(0))
+    )
 
 
 def _finalised(connection: Connection, nights: Period, payee_id: str | None) -> pl.DataFrame:
-    """The ledger's entries of claims that the nights paid or denied."""
+    """The ledger's entries of claims that the nights paid or denied, and took back."""
     return _read(
         connection,
         f"SELECT {', '.join(ENTRY)} FROM ledger_entry "
-        f"WHERE kind = 'claim' AND run_id IN ({_runs(nights)})",
+        f"WHERE claim_id IS NOT NULL AND run_id IN ({_runs(nights)})",
         ENTRY,
     ).filter(_of_payee(payee_id))
 
@@ -236,6 +253,53 @@ def _wanted(
 def _figures(
     connection: Connection, nights: Period, final: pl.DataFrame, pended: pl.DataFrame
 ) -> Figures:
+    payments = _payments(connection, nights, None).join(
+        final.select("payment_id").unique(), on="payment_id", how="semi"
+    )
+    taken_back = pl.col("kind") == REVERSAL
+    back = final.filter(taken_back)
+    claims, lines, adjustments = _parts(
+        connection, nights, final.filter(~taken_back), pended, payments
+    )
+    if back.height:
+        parts = _parts(connection, nights, back, pended.clear(), payments)
+        claims, lines, adjustments = (
+            pl.concat([own, _taken_back(of_back)], how="diagonal_relaxed")
+            for own, of_back in zip((claims, lines, adjustments), parts, strict=True)
+        )
+    _refuse_unbalanced(payments, claims, lines)
+    claims = claims.with_columns(clean(pl.col(pl.String))).sort(
+        "patient_last_name", "patient_first_name", pl.coalesce("by_claim_id", "claim_id"),
+        "claim_id", nulls_last=True,
+    )  # fmt: skip
+    return Figures(
+        payments.with_columns(clean(pl.col(pl.String))).sort("payment_id"),
+        claims,
+        lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
+        adjustments,
+    )
+
+
+def _taken_back(part: pl.DataFrame) -> pl.DataFrame:
+    """Claims, lines or adjustments with their amounts negated, under their claims' other key."""
+    names = part.columns
+    amounts = [c for c in (*AMOUNTS, "adjustment_amount") if c in names]
+    told = [c for c in ("status", "line_disposition") if c in names]
+    codes = pl.concat_list(
+        pl.lit(REVERSED.upper()), pl.col("remark_code") if "remark_code" in names else pl.lit("")
+    )
+    return part.with_columns(
+        *(-pl.col(name) for name in (*amounts, "claim_id")),
+        *(pl.lit(REVERSED).alias(name) for name in told),
+        *([codes.alias("message_codes")] if "status" in names else []),
+    )
+
+
+def _parts(
+    connection: Connection, nights: Period, final: pl.DataFrame, pended: pl.DataFrame,
+    payments: pl.DataFrame,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """Claims, lines and adjustments of claims finalised and pended."""
     ids = pl.concat([final["claim_id"], pended["claim_id"]])
     stored = _wanted(connection, ids, "claim", CLAIM)
     # a line without days of its own has its claim's in the table of lines
@@ -256,9 +320,6 @@ def _figures(
         connection, pended["claim_id"], "finding", dict(FINDING),
         f" AND t.disposition IN ('pend', 'deny') AND t.run_id = {nights.last_run}",
     )  # fmt: skip
-    payments = _payments(connection, nights, None).join(
-        final.select("payment_id").unique(), on="payment_id", how="semi"
-    )
     waits, line_waits = _waits(pended, lines, findings)
     is_pended = pl.col("claim_id").is_in(pended["claim_id"].implode())
     lines = _lines(lines, adjustments, line_waits, is_pended)
@@ -294,16 +355,7 @@ def _figures(
         .when(prepaid_beside).then(pl.concat_list(pl.lit("PAID"), pl.lit("PREPAID")))
         .otherwise(pl.concat_list(pl.col("status").str.to_uppercase())),
     )  # fmt: skip
-    _refuse_unbalanced(payments, claims, lines)
-    claims = claims.with_columns(clean(pl.col(pl.String))).sort(
-        "patient_last_name", "patient_first_name", "claim_id", nulls_last=True
-    )
-    return Figures(
-        payments.with_columns(clean(pl.col(pl.String))).sort("payment_id"),
-        claims,
-        lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
-        adjustments,
-    )
+    return claims, lines, adjustments
 
 
 def _with_administrators(connection: Connection, adjustments: pl.DataFrame) -> pl.DataFrame:
@@ -442,7 +494,9 @@ def _refuse_unbalanced(payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.D
     of_claims = decided.group_by("payment_id").agg(pl.col("paid_amount").sum())
     _none(
         payments.join(of_claims, on="payment_id", how="left")
-        .filter(pl.col("paid_amount").ne_missing(pl.col("payment_amount")))["payment_id"],
+        .filter(
+            (pl.col("paid_amount") + pl.col("forward_amount")).ne_missing(pl.col("payment_amount"))
+        )["payment_id"],
         "the claims are not the payment's amount", "payment",
     )  # fmt: skip
 

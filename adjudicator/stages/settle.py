@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from adjudicator.corrections import carried_out
+from adjudicator.corrections import carried_out, unjudged
 from adjudicator.fate import DENIAL, LINE, Fates, fates
 from adjudicator.stages.price import CAPITATED, PACKAGED
 from schemas import frames
@@ -59,6 +59,7 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
     Raises OutOfBalanceError, naming the claims, where a sum, sign or counter is not as promised.
     """
+    batch = unjudged(batch)
     fate = fates(batch)
     adjudicated = fate.lines["line_disposition"] != "rejected"
     lines = batch.lines.select(

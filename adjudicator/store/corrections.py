@@ -140,7 +140,8 @@ def insert_reversals(
         .sort("of_claim_id")
         .select(
             "payment_id", "payee_id", "program_code", entry_amount="paid_amount",
-            claim_id="of_claim_id", kind=pl.lit(REVERSAL),
+            claim_id="of_claim_id", by_claim_id="claim_id", remark_code="remark_code",
+            kind=pl.lit(REVERSAL),
             entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + first,
         )
         .with_columns(in_run),

@@ -267,6 +267,8 @@ ledger_entry = Table(
     _text("program_code", required=True),
     _text("kind", required=True),
     _number("entry_amount", required=True),
+    _refers("by_claim_id", "claim.claim_id"),
+    _text("remark_code"),
     Index("ledger_entry_claim_id", "claim_id", "kind", unique=True),
 )
 

@@ -261,9 +261,12 @@ def upgrade() -> None:
         text("program_code", required=True),
         text("kind", required=True),
         number("entry_amount", required=True),
+        number("by_claim_id"),
+        text("remark_code"),
         sa.PrimaryKeyConstraint("entry_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["by_claim_id"], ["claim.claim_id"]),
         sa.ForeignKeyConstraint(["payment_id"], ["payment.payment_id"]),
     )
     op.create_index("ledger_entry_claim_id", "ledger_entry", ["claim_id", "kind"], unique=True)
