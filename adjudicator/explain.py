@@ -40,6 +40,7 @@ from adjudicator.store import decided, pend_history, read_frame
 from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
+from adjudicator.version_story import versions_of
 from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
@@ -107,7 +108,8 @@ class Explanation:
     ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
     us decided ``beside`` (likewise) and ``balance``.
     ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
-    in which it waited.
+    in which it waited. ``versions``: what it corrects and what corrects it, and how it was taken
+    back (``versions_of``).
     """
 
     claim: dict[str, Any]
@@ -122,6 +124,7 @@ class Explanation:
     to_mend: list[dict[str, Any]]
     resubmit: list[dict[str, Any]]
     payment: dict[str, Any] | None
+    versions: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -197,6 +200,7 @@ def explain(
         to_mend=_to_mend(row, told),
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
+        versions=versions_of(connection, row),
     )
 
 
@@ -463,7 +467,7 @@ def _money(
             told["share"]["cites"] += _sources(program.uncollectable_citation)
     if line["coordination_inputs"]:
         told["beside"] = _beside(line, adjusted, program)
-    if line["line_disposition"] != "pended":
+    if line["line_disposition"] not in ("pended", "voided"):
         told["balance"] = asdict(balance(line, adjusted))
     return told
 
