@@ -331,6 +331,11 @@ def carried_out(batch: Batch) -> Batch:
             line_disposition=pl.when(is_voided)
             .then(pl.lit("voided"))
             .otherwise("line_disposition"),
+            # nobody asked what it is worth
+            **{
+                name: pl.when(~is_voided).then(name)
+                for name in ("allowed_amount", "pricing_method_code", "pricing_inputs")
+            },
         ),
         findings=batch.findings.with_columns(
             disposition=pl.when(is_voided & (pl.col("disposition") == "pend"))

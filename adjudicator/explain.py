@@ -175,7 +175,8 @@ def explain(
         for f, of_lines in zip(findings, of_findings, strict=True)
         if line_number is None or f["line_number"] in (None, line_number)
     ]
-    asked = program.edits if program and lines else ()
+    judged = row["disposition"] != "voided" or row["payment_id"] is not None
+    asked = program.edits if program and lines and judged else ()
     silent = [name for name in asked if name not in {f["edit"] for f in findings}]
     for r in lines:
         r.update(_money(r, lines, adjustments, program))

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -100,6 +101,17 @@ class Order:
     business_date: date
     received_date: date
     accept_test: bool = False
+    reopening: Reopening | None = None
+
+
+@dataclass(frozen=True)
+class Reopening:
+    """Claims to be decided anew in a night of its own. ``asked``: the operator's words, by which
+    the night is known when it is asked for again."""
+
+    asked: tuple[object, ...]
+    select: Callable[[Connection], pl.Series]
+    remark_code: str
 
 
 @dataclass
@@ -176,6 +188,24 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
 
 
 @contextmanager
+def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple[Summary, Any]]:
+    """What ``run_night`` would come to, and a connection on the store as it would then be.
+    Nothing of it is kept, neither in the store nor on disk."""
+    os.umask(0o077)
+    engine = store.open_store(order.config.db)
+    try:
+        with (
+            _lock(order.config.db),
+            TemporaryDirectory() as out,
+            store.rehearsing(engine) as rehearsal,
+        ):
+            summary = _Night(rehearsal, order, Path(out), step).run()
+            yield summary, rehearsal.connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def _lock(url: str) -> Iterator[None]:
     path = store.lock_path(url)
     with path.open("a") as handle:
@@ -194,7 +224,9 @@ def _make_folder(out: Path) -> None:
 
 
 class _Night:
-    def __init__(self, engine: Engine, order: Order, out: Path, step: Step) -> None:
+    def __init__(
+        self, engine: Engine | store.Rehearsal, order: Order, out: Path, step: Step
+    ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
@@ -212,6 +244,8 @@ class _Night:
         limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
         if limits != _limits_unset():  # with other limits it is another night
             asked = (*asked, limits)
+        if self.order.reopening:
+            asked = (*asked, self.order.reopening.asked)
         settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
@@ -225,6 +259,10 @@ class _Night:
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
+        if self.order.reopening:
+            with self.engine.begin() as connection:
+                claims = self.order.reopening.select(connection)
+                store.reopen(connection, claims, self.order.reopening.remark_code)
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
@@ -651,7 +689,7 @@ def _holds_paper(path: Path) -> bool:
         return is_paper(data)
 
 
-def _reference(engine: Engine, order: Order) -> Reference:
+def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
     programs = load_programs(order.config.programs)

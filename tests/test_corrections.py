@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from adjudicator.reprocess import ReprocessError, Selection, claim_number, reprocess
 from edi.balance import check_835
-from tests.case_tools import load_store
-from tests.correcting import THERE, Nights, Sent
+from tests.case_tools import REFERENCE, load_store
+from tests.correcting import FIRST, THERE, Nights, Sent
 from tests.pyx12_check import pyx12_errors
 
 
@@ -232,10 +234,9 @@ def test_each_correction_of_each_original(
     # only what was paid or denied is reversed, just before what takes its place
     told = [c[:2] for c in combined.clps() if c[0].endswith(f"-{n}")]
     corrected = {"replaced": "R"}.get(original, "A")
-    status = "4" if original == "denied" and frequency == "5" else "1"
     shown = original in ("paid", "denied", "replaced") and frequency != "5"
     assert told == [
-        *([(f"A-{n}", status)] if (frequency, original) == ("5", "tonight") else []),
+        *([(f"A-{n}", "1")] if (frequency, original) == ("5", "tonight") else []),
         *([(f"{corrected}-{n}", "22")] if shown else []),
         *([(f"B-{n}", "1")] if fates["B"] != "voided" else []),
     ]
@@ -295,3 +296,65 @@ def test_another_claim_may_have_the_days_of_a_voided_one(nights: Nights) -> None
     # E equals D, which is replaced; F equals B
     assert [nights.fate(name) for name in "DBEF"] == ["voided", "paid", "paid", "denied"]
     sound(nights)
+
+
+# ---- reprocess -------------------------------------------------------------------------------
+
+
+def test_reprocess_does_what_its_rehearsal_said(nights: Nights, loaded: Path) -> None:
+    """The fee of 99213 rises from 91.50 to 95.00: A's 81.50 becomes 85.00, a net of 3.50 each."""
+    first = nights.night(Sent("A"), Sent("B", (("99213", 150, 5),)), Sent("C", SMALLER))
+    assert first.paid_amount == 2 * 8150 + 3130
+    raise_fee(nights)
+    day = FIRST + timedelta(days=3)
+    before = dump(nights)
+    selection = Selection(provider="P06", first=date(2025, 11, 4), last=date(2025, 11, 4))
+    rehearsed = reprocess(nights.config(), day, selection=selection, dry_run=True)
+    assert dump(nights) == before
+    # A: -81.50 + 85.00; C: -31.30 + 31.30
+    assert rehearsed.totals == {
+        "claim_count": 2, "taken_back_amount": -11280, "paid_amount": 11630, "net_amount": 350,
+    }  # fmt: skip
+    done = reprocess(nights.config(), day, selection=selection)
+    assert (done.totals, done.claims) == (rehearsed.totals, rehearsed.claims)
+    nights.summary = done.summary
+    assert [c[:4] for c in nights.clps()] == [
+        ("A", "22", "-150", "-81.5"), ("A", "1", "150", "85"),
+        ("C", "22", "-95", "-31.3"), ("C", "1", "95", "31.3"),
+    ]  # fmt: skip
+    assert ["MOA", "", "", "N689"] in nights.remittances()[0]
+    assert nights.counters() == {OUT_OF_POCKET: 3000}
+    assert done.summary.counts["brought_forward"]["count"] == 2
+    # asked for again, the night is only reported
+    assert reprocess(nights.config(), day, selection=selection).claims == done.claims
+    assert len(nights.rows("SELECT claim_id FROM claim")) == 5
+    # by number: whichever version is named, the latest is decided anew
+    again = reprocess(nights.config(), day, selection=Selection(("000000000001",)))
+    assert [row["corrects"] for row in again.claims] == ["000000000004"]
+    assert again.totals["net_amount"] == 0
+    sound(nights)
+
+
+def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:
+    nights.night(Sent("A"))
+    with pytest.raises(ReprocessError, match="000000000099: the store has no claim"):
+        reprocess(nights.config(), FIRST, selection=Selection(("000000000099",)))
+    with pytest.raises(ReprocessError, match="cause whim"):
+        reprocess(nights.config(), FIRST, cause="whim")
+    with pytest.raises(ReprocessError, match="no claim number"):
+        claim_number("S17")
+
+
+def raise_fee(nights: Nights) -> None:
+    folder = nights.folder / "fees"
+    folder.mkdir()
+    table = (REFERENCE / "fees.csv").read_text().replace(",91.50,2025-11-01", ",95.00,2025-11-01")
+    (folder / "fees.csv").write_text(table)
+    load_store(nights.folder / "a.db", folder)
+
+
+def dump(nights: Nights) -> list[object]:
+    """Every row of every table, and the names of all files published."""
+    tables = [n for (n,) in nights.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    files = sorted(str(p) for p in (nights.folder / "out").rglob("*"))
+    return [*files, *((t, nights.rows(f"SELECT * FROM {t} ORDER BY 1")) for t in sorted(tables))]

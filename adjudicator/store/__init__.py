@@ -37,16 +37,26 @@ from adjudicator.store.books import (
 from adjudicator.store.corrections import (
     claims_of,
     counted_after,
+    effects,
     forward_balances,
     insert_forward,
     insert_reversals,
     numbers_meant,
+    reopen,
+    selected,
     set_versions,
     taken,
     versions,
 )
 from adjudicator.store.decided import adjustments_of, decided
-from adjudicator.store.dialect import StoreError, connect, reading, wanted_keys
+from adjudicator.store.dialect import (
+    Rehearsal,
+    StoreError,
+    connect,
+    reading,
+    rehearsing,
+    wanted_keys,
+)
 from adjudicator.store.files import (
     compressed,
     read_file,
@@ -68,6 +78,11 @@ from adjudicator.store.snapshot import (
 )
 
 __all__ = [
+    "selected",
+    "reopen",
+    "effects",
+    "rehearsing",
+    "Rehearsal",
     "insert_forward",
     "forward_balances",
     "counted_after",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 
 import polars as pl
 from sqlalchemy import Connection, select
 
-from adjudicator.store.dialect import wanted_keys
+from adjudicator.store.dialect import marks, wanted_keys
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
-from adjudicator.store.tables import sequence
+from adjudicator.store.tables import claim, sequence
 from schemas import frames
 
 SHORT_DIGITS, WHOLE_DIGITS = 8, 12
@@ -245,3 +246,121 @@ def insert_forward(connection: Connection, run_id: int, payments: pl.DataFrame) 
             entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + first,
         ),
     )  # fmt: skip
+
+
+def selected(
+    connection: Connection, *, numbers: Iterable[str] = (), provider: str | None = None,
+    first: date | None = None, last: date | None = None, edit: str | None = None,
+    plan: str | None = None,
+) -> pl.DataFrame:  # fmt: skip
+    """Claims that stand paid or denied: those with these numbers (or, of a chain, its latest
+    version), else those with that billing or rendering NPI or payee, a line's day between
+    ``first`` and ``last``, a finding of that edit, that plan. ``claim_id``, ``claim_number``,
+    ``receipt_number``, in receipt order."""
+    schema = {name: _COLUMNS.get(name, pl.Int64)
+              for name in ("claim_id", "claim_number", "receipt_number")}  # fmt: skip
+    standing = "c.disposition IN ('paid', 'denied')"
+    names = ", ".join(f"c.{name}" for name in schema)
+    wanted = list(numbers)
+    if wanted:
+        chain = versions(connection, wanted, (), ())
+        standing_ids = chain.filter(
+            pl.col("disposition").is_in(["paid", "denied"])
+            # late charges found on the way are claims of their own
+            & ((pl.col("version_number") > 1) | pl.col("claim_number").is_in(wanted)
+               | pl.col("claim_id").is_in(chain["predecessor_claim_id"].drop_nulls().implode()))
+        )["claim_id"]  # fmt: skip
+        keys = wanted_keys(connection, "int", standing_ids)
+        statement = f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"
+        return read_frame(connection, statement, schema).sort("receipt_number", "claim_id")
+    asked: list[tuple[str, list[str]]] = []
+    if provider is not None:
+        asked.append(("(c.provider_number = ? OR c.payee_id = ?)", [provider, provider]))
+    if plan is not None:
+        asked.append(("c.plan_code = ?", [plan]))
+    if edit is not None:
+        asked.append(
+            ("EXISTS (SELECT 1 FROM finding AS f WHERE f.claim_id = c.claim_id AND f.edit = ? "
+             "AND f.run_id = c.decided_run_id)", [edit])
+        )  # fmt: skip
+    if first is not None or last is not None:
+        asked.append(
+            ("EXISTS (SELECT 1 FROM line AS l WHERE l.claim_id = c.claim_id "
+             "AND l.service_from_date >= ? AND l.service_from_date <= ?)",
+             [(first or date.min).isoformat(), (last or date.max).isoformat()])
+        )  # fmt: skip
+    values = [value for _, of in asked for value in of]
+    where = " AND ".join([standing, *(condition for condition, _ in asked)])
+    for mark in marks(connection, len(values)):
+        where = where.replace("?", mark, 1) if mark != "?" else where
+    return read_frame(
+        connection, f"SELECT {names} FROM claim AS c WHERE {where}", schema, values
+    ).sort("receipt_number", "claim_id")
+
+
+def reopen(connection: Connection, claim_ids: pl.Series, remark_code: str) -> int:
+    """Opens a new version of each of these claims, in their order, to be decided by the next
+    night: the same bytes under new numbers. Returns how many; one that is open already is not
+    opened twice."""
+    kept = [c.name for c in claim.columns if c.name in _AS_RECEIVED]
+    schema = {name: pl.String if str(claim.columns[name].type) == "VARCHAR" else pl.Int64
+              for name in kept}  # fmt: skip
+    open_now = _claims(connection, "int", claim_ids.to_list(), "predecessor_claim_id").filter(
+        pl.col("disposition").fill_null("pended") == "pended"
+    )["predecessor_claim_id"]
+    order = pl.DataFrame({"claim_id": claim_ids.filter(~claim_ids.is_in(open_now.implode()))})
+    if order.is_empty():
+        return 0
+    rows = order.join(
+        claims_of(connection, order["claim_id"], schema), on="claim_id", maintain_order="left"
+    )
+    submission = take_numbers(connection, "submission", rows.height)
+    number = take_numbers(connection, "claim", rows.height)
+    at = pl.int_range(pl.len(), dtype=pl.Int64)
+    insert_frame(
+        connection, claim,
+        rows.with_columns(
+            predecessor_claim_id="claim_id", version_number=pl.col("version_number") + 1,
+            reopened_code=pl.lit(remark_code), claim_id=at + submission,
+            receipt_number=at + submission,
+            claim_number=(at + number).cast(pl.String).str.zfill(WHOLE_DIGITS),
+        ),
+    )  # fmt: skip
+    return rows.height
+
+
+_AS_RECEIVED = {
+    *frames.ClaimSources.column_names(), "claim_type_code", "source_format_code", "received_date",
+    "patient_control_number", "charge_amount", "version_number",
+} - {"set_index"}  # fmt: skip
+EFFECT = {
+    "claim_number": pl.String, "corrects": pl.String, "disposition": pl.String,
+    "paid_amount": pl.Int64, "taken_back_amount": pl.Int64,
+}  # fmt: skip
+
+
+def effects(connection: Connection, run_id: int) -> pl.DataFrame:
+    """What a run came to, a row a claim it decided, by number: what it paid, and what it took back
+    for it of ``corrects``; cents, EFFECT."""
+    run = int(run_id)
+    decided = read_frame(
+        connection,
+        "SELECT c.claim_number, c.disposition, c.claim_id, p.claim_number AS corrects, "
+        "c.paid_amount FROM claim AS c "
+        "LEFT JOIN claim AS p ON p.claim_id = c.predecessor_claim_id "
+        f"WHERE c.decided_run_id = {run} AND c.claim_number IS NOT NULL",
+        {"claim_number": pl.String, "disposition": pl.String, "claim_id": pl.Int64,
+         "corrects": pl.String, "paid_amount": pl.Int64},
+    )  # fmt: skip
+    back = read_frame(
+        connection,
+        "SELECT by_claim_id AS claim_id, CAST(sum(entry_amount) AS BIGINT) AS taken_back_amount "
+        f"FROM ledger_entry WHERE run_id = {run} AND kind = '{REVERSAL}' GROUP BY by_claim_id",
+        {"claim_id": pl.Int64, "taken_back_amount": pl.Int64},
+    )
+    return (
+        decided.join(back, on="claim_id", how="left")
+        .with_columns(pl.col("paid_amount", "taken_back_amount").fill_null(0))
+        .sort("claim_number")
+        .select(list(EFFECT))
+    )
