@@ -150,9 +150,9 @@ def match_corrections(batch: Batch, reference: Reference) -> Batch:
                 v.disposition = "voided"
         chains.add(me, chain)
     return batch.with_(
-        corrections=pl.DataFrame(
-            list(told.values()), frames.empty(frames.Corrections).schema
-        ).sort("claim_id"),
+        corrections=pl.DataFrame(list(told.values()), frames.empty(frames.Corrections).schema).sort(
+            "claim_id"
+        ),
         corrected=pl.DataFrame(
             corrected, frames.empty(frames.CorrectedVersions).schema, orient="row"
         ).sort("claim_id", "of_claim_id"),
@@ -225,9 +225,7 @@ def _tonight(batch: Batch, found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _candidates(
-    chains: _Chains, me: _Version, kind: str, number: str | None
-) -> list[_Version]:
+def _candidates(chains: _Chains, me: _Version, kind: str, number: str | None) -> list[_Version]:
     if digits := named_number(number):
         found = [
             v
@@ -346,9 +344,7 @@ def carried_out(batch: Batch) -> Batch:
         reversals=replaced.filter("finalised")
         .drop("finalised")
         .join(
-            batch.versions.select(
-                "payee_id", "program_code", *negated, of_claim_id="claim_id"
-            ),
+            batch.versions.select("payee_id", "program_code", *negated, of_claim_id="claim_id"),
             on="of_claim_id",
         )
         .select(schema.names())

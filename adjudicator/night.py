@@ -513,9 +513,7 @@ class _Night:
                 )  # fmt: skip
                 names = _file_names(payments)
                 # before anything is written beside: it reads what was paid
-                back = reversal_parts(
-                    connection, batch, self.reference, payments, self.own_names
-                )
+                back = reversal_parts(connection, batch, self.reference, payments, self.own_names)
                 with ThreadPoolExecutor(1) as beside:
                     wrong = beside.submit(
                         lambda: _render(
@@ -603,7 +601,8 @@ class _Night:
         )  # fmt: skip
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
-            int(batch.decisions["paid_amount"].sum() + batch.reversals["paid_amount"].sum()), priced,
+            int(batch.decisions["paid_amount"].sum()) + int(batch.reversals["paid_amount"].sum()),
+            priced,
             illustrative,
             {
                 "count": batch.reversals.height,

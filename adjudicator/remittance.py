@@ -101,9 +101,7 @@ def forward_balances(payments: pl.DataFrame) -> pl.DataFrame:
             start=1,
         )
     ]  # fmt: skip
-    return pl.concat(rows).select(schema.names()).cast(schema).sort(
-        "payment_id", "sequence_number"
-    )
+    return pl.concat(rows).select(schema.names()).cast(schema).sort("payment_id", "sequence_number")
 
 
 def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remittance:

@@ -67,9 +67,7 @@ def reversal_parts(
     """
     if batch.reversals.is_empty():
         return None
-    told = batch.reversals.select(
-        "remark_code", claim_id="of_claim_id", by_claim_id="claim_id"
-    )
+    told = batch.reversals.select("remark_code", claim_id="of_claim_id", by_claim_id="claim_id")
     back = remit(_originals(connection, batch, own_names), reference, payments)
     reverse = {"reversal_code": pl.lit("Y")}
     return Remittance(
@@ -112,9 +110,7 @@ def _negated(*names: str) -> dict[str, pl.Expr]:
     return {name: -pl.col(name) for name in names}
 
 
-def _originals(
-    connection: Connection, batch: Batch, own_names: Collection[str]
-) -> Batch:
+def _originals(connection: Connection, batch: Batch, own_names: Collection[str]) -> Batch:
     """The reversed claims as a batch: as they were sent, and as they were decided."""
     ids = batch.reversals["of_claim_id"]
     stored = store.claims_of(
@@ -136,8 +132,10 @@ def _originals(
     )
     lines = store.decided(connection, "lines", ids)
     adjustments = store.adjustments_of(connection, ids)
-    owed = adjustments.filter(group_code="PR").group_by("claim_id").agg(
-        member_amount=pl.col("adjustment_amount").sum()
+    owed = (
+        adjustments.filter(group_code="PR")
+        .group_by("claim_id")
+        .agg(member_amount=pl.col("adjustment_amount").sum())
     )
     return Batch(
         claims=claims.with_columns(member_match_code=pl.lit("found")),

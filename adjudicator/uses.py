@@ -60,10 +60,8 @@ def count_uses(
         return None
     # those that deny before those that pend; of those that deny, in the order of the edits
     counts: tuple[Count, ...] = (units, limits, visits)
-    taken = (taken_by(batch, frame) for frame in (
-        batch.taken_units, batch.taken_uses, batch.taken_visits
-    ))  # fmt: skip
-    back = list(zip(counts, taken, strict=True))
+    frames_taken = (batch.taken_units, batch.taken_uses, batch.taken_visits)
+    back = [(c, taken_by(batch, taken)) for c, taken in zip(counts, frames_taken, strict=True)]
     of_corrections = [claim_id for _, taken in back for claim_id in taken]
     waiting = _waiting(batch) if of_corrections else set()
     ids = pl.Series(

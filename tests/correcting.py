@@ -30,29 +30,33 @@ MEMBERS = {
     **{
         f"M60{n:02d}": (f"{last}*{first}****MI*CPC200060{n:02d}", f"195002{n:02d}*{'FM'[n % 2]}")
         for n, (last, first) in enumerate(
-            (tuple(name.split()) for name in (
-                "COPPERTHWAITE ABELARD",
-                "DUNNOCH BETTINA",
-                "ELLERBECK CONRAD",
-                "FOTHERGAY DELPHINE",
-                "GRISTWOOD EDMUND",
-                "HOLLOWHAY FIAMMETTA",
-                "INKPENNY GILBERT",
-                "JESSAMYNE HENRIETTA",
-                "KETTLEWICK IGNATIUS",
-                "LARKSPIRE JOSEPHA",
-                "MOSSGROVE KILLIAN",
-                "NETHERCOMBE LEONORA",
-                "OXENBRIDGE MORTIMER",
-                "PIKESTAFFE NADINE",
-                "QUERNSTONE OSWALD",
-                "RUSHWICK PETRONEL",
-                "SALTMARSHE QUENTIN",
-                "TANGLEWODE ROSAMUND",
-                "UNDERHAYE SYLVESTER",
-                "VELLACOURT THEODORA",
-                "WYCHWOODE ULRIC",
-            )), 1,
+            (
+                tuple(name.split())
+                for name in (
+                    "COPPERTHWAITE ABELARD",
+                    "DUNNOCH BETTINA",
+                    "ELLERBECK CONRAD",
+                    "FOTHERGAY DELPHINE",
+                    "GRISTWOOD EDMUND",
+                    "HOLLOWHAY FIAMMETTA",
+                    "INKPENNY GILBERT",
+                    "JESSAMYNE HENRIETTA",
+                    "KETTLEWICK IGNATIUS",
+                    "LARKSPIRE JOSEPHA",
+                    "MOSSGROVE KILLIAN",
+                    "NETHERCOMBE LEONORA",
+                    "OXENBRIDGE MORTIMER",
+                    "PIKESTAFFE NADINE",
+                    "QUERNSTONE OSWALD",
+                    "RUSHWICK PETRONEL",
+                    "SALTMARSHE QUENTIN",
+                    "TANGLEWODE ROSAMUND",
+                    "UNDERHAYE SYLVESTER",
+                    "VELLACOURT THEODORA",
+                    "WYCHWOODE ULRIC",
+                )
+            ),
+            1,
         )
     },
     "philippa": ("STONECROPLEY*PHILIPPA****MI*CPC20001001", "19550321*F"),
@@ -186,10 +190,7 @@ class Nights:
         """The last night's 835s: segments of elements."""
         assert self.summary is not None
         paths = sorted((self.folder / "out" / self.summary.folder / "835").glob("*.835"))
-        return [
-            [s.split("*") for s in p.read_text().split("~") if s]
-            for p in paths
-        ]
+        return [[s.split("*") for s in p.read_text().split("~") if s] for p in paths]
 
     def clps(self) -> list[tuple[str, ...]]:
         """CLP01 to CLP04 and CLP07 of the last night's 835s, in order."""

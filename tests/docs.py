@@ -350,7 +350,9 @@ STORE_MEANINGS = {
     "acknowledgement.content": "the document, compressed by zlib",
     "claim_id": "the claim's submission number",
     "claim.version_number": "1; a corrected claim counts on",
-    "claim.predecessor_claim_id": "the claim it corrects",
+    "claim.predecessor_claim_id": "the claim it takes the place of; of late charges, that they add "
+    "to",
+    "claim.reopened_code": "RARC of the reversal, of a version that we opened ourselves",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
     "claim.provider_number": "rendering NPI, else billing NPI",
     "claim.decided_run_id": "the night that decided it last",
@@ -366,7 +368,10 @@ STORE_MEANINGS = {
     "ledger_entry.payment_id": "the payment that carries it",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "what the money is for",
+    "ledger_entry.kind": "claim: decided; reversal: taken back; forward: a balance that one payment "
+    "carries on (positive) and a later one recovers (negative)",
+    "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
+    "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
     "outbox.file_name": "path within the night's folder",
     "outbox.published": "1 once renamed into place",

@@ -211,9 +211,7 @@ def corrects(frequency_code: str) -> build.Row:
         ([corrects("8") | {"original_claim_number": "00000091"}, {}], [(2, -1)]),
     ],
 )
-def test_corrections_and_duplicates(
-    claims: list[build.Row], found: list[tuple[int, int]]
-) -> None:
+def test_corrections_and_duplicates(claims: list[build.Row], found: list[tuple[int, int]]) -> None:
     batch = Batch(
         claims=build.claims(claims),
         lines=build.lines([{"claim_id": n} for n in range(1, len(claims) + 1)]),

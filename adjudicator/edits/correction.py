@@ -8,7 +8,11 @@ from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas.program import Citation
 
-NONE = {"claim_id": pl.Int64, "line_number": pl.Int64, "inputs": pl.Struct({})}
+NONE: dict[str, pl.DataType | type[pl.DataType]] = {
+    "claim_id": pl.Int64,
+    "line_number": pl.Int64,
+    "inputs": pl.Struct({}),
+}
 # what a find says, by what was found: disposition, group, CARC, RARC, pend code
 OUTCOMES = {
     "found": ("inform", None, None, None, None),

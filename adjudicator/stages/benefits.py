@@ -738,9 +738,7 @@ def _count(
     return pl.DataFrame(owed, schema=OWED), given_back
 
 
-def _released(
-    batch: Batch, fate: Fates, counted: pl.DataFrame
-) -> dict[int, list[Released]] | None:
+def _released(batch: Batch, fate: Fates, counted: pl.DataFrame) -> dict[int, list[Released]] | None:
     """What corrections that are now sure to be finalised give back, by the place of the first
     line that is counted after it; None where nothing is given back."""
     if batch.taken_amounts.is_empty() or counted.is_empty():

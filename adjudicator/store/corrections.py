@@ -153,13 +153,13 @@ def set_versions(connection: Connection, corrections: pl.DataFrame) -> None:
     """Keeps what tonight's corrections correct (Corrections)."""
     told = corrections.drop_nulls("frequency_code")
     if told.height:
-        update_claims(
-            connection, told.select("claim_id", "version_number", "predecessor_claim_id")
-        )
+        update_claims(connection, told.select("claim_id", "version_number", "predecessor_claim_id"))
 
 
 def claims_of(
-    connection: Connection, claim_ids: pl.Series, schema: Mapping[str, pl.DataType | type[pl.DataType]]
+    connection: Connection,
+    claim_ids: pl.Series,
+    schema: Mapping[str, pl.DataType | type[pl.DataType]],
 ) -> pl.DataFrame:
     """These columns of these claims, by claim."""
     wanted = wanted_keys(connection, "int", claim_ids)
@@ -271,7 +271,9 @@ def selected(
                | pl.col("claim_id").is_in(chain["predecessor_claim_id"].drop_nulls().implode()))
         )["claim_id"]  # fmt: skip
         keys = wanted_keys(connection, "int", standing_ids)
-        statement = f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"
+        statement = (
+            f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"
+        )
         return read_frame(connection, statement, schema).sort("receipt_number", "claim_id")
     asked: list[tuple[str, list[str]]] = []
     if provider is not None:
