@@ -368,8 +368,8 @@ STORE_MEANINGS = {
     "ledger_entry.payment_id": "the payment that carries it",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "claim: decided; reversal: taken back; forward: a balance that one payment "
-    "carries on (positive) and a later one recovers (negative)",
+    "ledger_entry.kind": "claim: decided; reversal: taken back; forward: a balance that a payment "
+    "carries on (positive) or recovers (negative)",
     "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
     "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",

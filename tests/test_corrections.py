@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adjudicator.reprocess import ReprocessError, Selection, claim_number, reprocess
 from edi.balance import check_835
@@ -359,3 +361,103 @@ def dump(nights: Nights) -> list[object]:
     tables = [n for (n,) in nights.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
     files = sorted(str(p) for p in (nights.folder / "out").rglob("*"))
     return [*files, *((t, nights.rows(f"SELECT * FROM {t} ORDER BY 1")) for t in sorted(tables))]
+
+
+# ---- what a reversal touches -----------------------------------------------------------------
+
+
+def test_the_claims_it_touches_are_listed_and_left(nights: Nights) -> None:
+    """B counted after A for the same member, C for another; D is counted after the void."""
+    nights.night(Sent("A"), Sent("B", (("99213", 150, 5),)), Sent("C", member="odalys"))
+    void = Sent("V", frequency="8", original=nights.number("A"))
+    nights.night(void, Sent("D", (("99213", 150, 6),)))
+    told = [{"claim_number": nights.number("B"), "because_of": nights.number("A")}]
+    assert nights.told()["review"] == told
+    assert nights.summary is not None
+    listed = nights.folder / "out" / nights.summary.folder / "review.csv"
+    assert listed.read_text().splitlines() == [
+        "claim_number,because_of", f"{nights.number('B')},{nights.number('A')}",
+    ]  # fmt: skip
+    assert nights.fates() == {"A": "voided", "B": "paid", "C": "paid", "D": "paid", "V": "voided"}
+
+
+def test_the_sixty_days(nights: Nights) -> None:
+    """Service on 2025-11-04; day 60 is 2026-01-03. A comes that day, L a day later; what replaces
+    them comes in February."""
+    nights.night(Sent("A"), day=date(2026, 1, 3))
+    nights.night(Sent("L", (("71046", 90, 4),)), day=date(2026, 1, 4))
+    assert nights.fates() == {"A": "paid", "L": "denied"}
+    nights.night(
+        Sent("B", SMALLER, "7", nights.number("A")),
+        Sent("M", (("71046", 80, 4),), "7", nights.number("L")),
+        Sent("N", (("73562", 80, 4),), "5", nights.number("A")),
+        day=date(2026, 2, 20),
+    )
+    # late charges by their own receipt
+    assert nights.fates() == {"A": "voided", "B": "paid", "L": "voided", "M": "denied",
+                              "N": "denied"}  # fmt: skip
+    carcs = nights.rows("SELECT DISTINCT c.patient_control_number FROM finding f JOIN claim c "
+                        "ON c.claim_id = f.claim_id WHERE f.carc = '29' ORDER BY 1")  # fmt: skip
+    assert carcs == [("L",), ("M",), ("N",)]
+    nights.night(Sent("V", frequency="8", original=nights.number("B")), day=date(2026, 6, 1))
+    assert nights.fate("V") == "voided"
+    # a denial is reversed like a payment: what is left is M's and N's, at nothing
+    assert nights.ledger() == {}
+    sound(nights)
+
+
+# ---- any history, against plain arithmetic ---------------------------------------------------
+
+# (charge, what is allowed, copay) by code; paid is allowed - copay
+PRICES = {"99213": (150, 9150, 1000), "99212": (95, 4130, 1000), "71046": (90, 4400, 1500)}
+ACTS = st.lists(
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from("178"), st.sampled_from(list(PRICES))),
+             min_size=1, max_size=4),
+    min_size=2, max_size=3,
+)  # fmt: skip
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(acts=ACTS)
+def test_a_history_comes_to_its_last_versions(
+    acts: list[list[tuple[int, str, str]]], loaded: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Slot n is a member with one service day. A first claim of a slot stands; a replacement puts
+    itself in its place, a void empties it for good. In the end the ledger and the counters hold
+    what stands, and the payments and what is carried forward what the ledger holds."""
+    folder = tmp_path_factory.mktemp("history")
+    shutil.copy(loaded, folder / "a.db")
+    nights = Nights(folder)
+    stands: dict[int, str | None] = {}
+    first: dict[int, str] = {}
+    known: set[int] = set()
+    for night, of_night in enumerate(acts):
+        sent = []
+        for place, (slot, frequency, code) in enumerate(of_night):
+            line = ((code, PRICES[code][0], 4),)
+            name, member = f"S{slot}-{night}-{place}", f"M60{slot + 1:02d}"
+            if frequency == "1" and slot not in stands:
+                sent.append(Sent(name, line, member=member))
+                stands[slot], first[slot] = code, name
+            elif frequency != "1" and slot in known:
+                sent.append(Sent(name, line, frequency, nights.number(first[slot]), member))
+                if stands[slot] is not None:
+                    stands[slot] = code if frequency == "7" else None
+        known.update(stands)
+        nights.night(*sent)
+    left = {slot: PRICES[code] for slot, code in stands.items() if code}
+    ledger = sum(allowed - copay for _, allowed, copay in left.values())
+    assert sum(nights.ledger().values()) == ledger
+    assert nights.counters() == {
+        f"accumulator_entry out_of_pocket_amount M60{slot + 1:02d}": copay
+        for slot, (_, _, copay) in left.items()
+    }
+    [(paid,)] = nights.rows("SELECT coalesce(sum(payment_amount), 0) FROM payment")
+    [(carried,)] = nights.rows(
+        "SELECT coalesce(sum(entry_amount), 0) FROM ledger_entry WHERE kind = 'forward'"
+    )
+    assert paid - carried == ledger
+    assert set(nights.rows("SELECT count(*) FROM claim WHERE disposition = 'paid'")) == {
+        (len(left),)
+    }
+    sound(nights)

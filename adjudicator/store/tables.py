@@ -180,8 +180,8 @@ claim = Table(
 )
 Index("claim_claim_number", claim.c.claim_number, unique=True)
 # Partial: of claims whose member is known, of those that correct another, and of those still open.
-# The migration says so, and that `line` is its key's own tree; said here in a database's own words it would load that
-# database's dialect, and others, at every start (0.1 s)
+# The migration says so, and that `line` is its key's own tree; said here in a database's own words
+# it would load that database's dialect, and others, at every start (0.1 s)
 Index("claim_member_id", claim.c.member_id)
 Index("claim_predecessor_claim_id", claim.c.predecessor_claim_id)
 Index("claim_open", claim.c.claim_id)
