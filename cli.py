@@ -14,11 +14,14 @@ import typer
 
 if TYPE_CHECKING:
     from adjudicator.night import Summary
+    from edi.ahead import Ahead
+    from edi.apart import Apart
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
 TRACE = "ADJUDICATE_TRACE"
 SMALL_NIGHT_BYTES = 32_000_000
+ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -187,19 +190,20 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    _spare_threads(inputs)
+    apart = _apart(inputs)
+    settings = _config(config, db, out)
+    ahead = _ahead(apart, inputs, settings)
     from adjudicator.load import ReferenceDataError
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
     from adjudicator.store import StoreError
 
-    settings = _config(config, db, out)
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     order = Order(
         tuple(inputs), settings, day, _day(received, "--received") or day, accept_test=accept_test
     )
     try:
-        summary = run_night(order, _progress)
+        summary = run_night(order, _progress, ahead)
     except LockedError as error:
         _fail(str(error), LOCKED)
     except (NightError, StoreError, DataFileError, ReferenceDataError) as error:
@@ -213,16 +217,40 @@ def run(
         _print_summary(summary, settings.out)
 
 
-def _spare_threads(inputs: list[Path]) -> None:
-    """One polars thread for a small night: waking more costs more than they save. Before polars
-    is imported; what the environment says comes first."""
-    files = (f for i in inputs for f in (i.iterdir() if i.is_dir() else [i]) if f.is_file())
+def _apart(inputs: list[Path]) -> Apart | None:
+    """Another process to share the work of a night or check of some size; and one polars thread
+    where it is small: waking more costs more than they save. Before polars is imported; what the
+    environment says comes first."""
     try:
-        small = sum(f.stat().st_size for f in files) < SMALL_NIGHT_BYTES
+        size = sum(f.stat().st_size for f in _files(inputs))
     except OSError:
-        return  # the night will say what can't be read
-    if small:
+        return None  # whoever reads them will say what can't be read
+    if size < SMALL_NIGHT_BYTES:
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
+        return None
+    from edi.apart import Apart
+
+    return Apart("edi.ahead", "edi.publish_835")
+
+
+def _ahead(apart: Apart | None, inputs: list[Path], settings: Config) -> Ahead | None:
+    """The other process begins to read, while this one imports the rest."""
+    if apart is None:
+        return None
+    from edi.ahead import Ahead
+    from edi.read_file import Limits
+
+    files = [f for f in _files(inputs) if f.stat().st_size <= settings.file_bytes_limit]
+    limits = Limits(settings.segment_bytes_limit, settings.claim_bytes_limit)
+    return Ahead(apart, files, settings.chunk_bytes, limits)
+
+
+def _files(inputs: list[Path]) -> list[Path]:
+    """The files among the inputs in the order they are taken in; standard input is none."""
+    from edi.received import files_of
+
+    return [f for f in files_of(inputs) if f.is_file()]
 
 
 def _progress(step: str) -> None:
@@ -286,11 +314,14 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
+    apart = _apart(files)
+    settings = _config(config, None)
+    ahead = _ahead(apart, files, settings)
     from adjudicator.check import check_files
 
     try:
         day = _day(business_date, "--business-date") or date.today()
-        findings = check_files(files, out, day, _config(config, None))
+        findings = check_files(files, out, day, settings, ahead)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from adjudicator.received import sha256
 from adjudicator.store import KnownInterchange
 from edi.envelope import Envelope, Interchange
 from edi.read_file import REFUSING, FileReading, addenda, leave_out, refuse_interchange, sets_of
+from edi.received import sha256
 from schemas import frames
 
 # Verdicts. Only what was read uses its control number up.

@@ -15,8 +15,8 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -56,7 +56,6 @@ from adjudicator.programs import (
     load_programs,
     own_names,
 )
-from adjudicator.received import bytes_of, sha256, too_large
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
 from adjudicator.reversals import reversal_parts, review, with_reversals, with_versions
@@ -64,16 +63,16 @@ from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
-from edi.apart import Apart, ApartError
-from edi.balance import check_files
+from edi.ahead import Ahead
+from edi.apart import ApartError
+from edi.publish_835 import publish_835
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading, Limits
-from edi.write_835 import write_835
+from edi.received import bytes_of, files_of, sha256, too_large
 from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
-CHECKED_APART_BYTES = 4_000_000  # of 835s; below it a process costs more than it saves
 # frames that only the stages read: let go before the commit
 ONLY_DECIDED_BY = (
     "diagnoses", "procedures", "occurrences", "dates", "references", "amounts", "notes",
@@ -172,8 +171,10 @@ class Summary:
         }
 
 
-def run_night(order: Order, step: Step = lambda _: None) -> Summary:
+def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = None) -> Summary:
     """Do one night, or finish one that was interrupted; a finished one is only reported again.
+
+    ``ahead``: another process that reads the night's files too, and writes its 835s.
 
     Raises NightError (LockedError where another run is at work); nothing is published then.
     """
@@ -182,7 +183,8 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
     try:
         with _lock(order.config.db):
             _make_folder(order.config.out)
-            return _Night(engine, order, order.config.out, step).run()
+            with ThreadPoolExecutor(1) as storing:
+                return _Night(engine, order, order.config.out, step, storing, ahead).run()
     finally:
         engine.dispose()
 
@@ -198,8 +200,9 @@ def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple
             _lock(order.config.db),
             TemporaryDirectory() as out,
             store.rehearsing(engine) as rehearsal,
+            ThreadPoolExecutor(1) as storing,
         ):
-            summary = _Night(rehearsal, order, Path(out), step).run()
+            summary = _Night(rehearsal, order, Path(out), step, storing).run()
             yield summary, rehearsal.connection
     finally:
         engine.dispose()
@@ -225,12 +228,20 @@ def _make_folder(out: Path) -> None:
 
 class _Night:
     def __init__(
-        self, engine: Engine | store.Rehearsal, order: Order, out: Path, step: Step
+        self,
+        engine: Engine | store.Rehearsal,
+        order: Order,
+        out: Path,
+        step: Step,
+        storing: ThreadPoolExecutor,
+        ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
+        self.storing, self.ahead = storing, ahead
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
+        self.stored: Future[None] | None = None  # the last file, while its claims are decided
 
     def run(self) -> Summary:
         inputs = _inputs(self.order.inputs)
@@ -260,6 +271,7 @@ class _Night:
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
         if self.order.reopening:
+            self._wait_for_file()
             with self.engine.begin() as connection:
                 claims = self.order.reopening.select(connection)
                 store.reopen(connection, claims, self.order.reopening.remark_code)
@@ -272,6 +284,7 @@ class _Night:
                 raise NightError(str(error)) from error
             batch = batch.with_(pends=waits(batch, self.reference))
             batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
+        self._wait_for_file()
         self.step("commit")
         summary = self._commit(batch)
         self.step("publish")
@@ -287,7 +300,9 @@ class _Night:
             # not kept, so that it can be taken in once the limit is raised
             verdict.verdict, verdict.reasons = "refused", [above]
             return
-        with self.engine.begin() as connection:
+        self._wait_for_file()
+        with ExitStack() as transaction:
+            connection = transaction.enter_context(self.engine.begin())
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -295,13 +310,22 @@ class _Night:
                 verdict.claim_count, verdict.rejected_count = counts
                 return
             known = store.find_file(connection, digest)
-            with bytes_of(path) as data:
-                number = store.take_numbers(connection, "file")
-                arrival = _Arrival(number, position, digest, len(data), verdict)
-                if known is not None and known.is_settled:
-                    self._repeat(connection, arrival, known)
-                else:
-                    self._read(connection, arrival, data, is_kept=known is not None)
+            data = transaction.enter_context(bytes_of(path))
+            number = store.take_numbers(connection, "file")
+            arrival = _Arrival(number, position, digest, len(data), verdict)
+            if known is not None and known.is_settled:
+                self._repeat(connection, arrival, known)
+                return
+            store_all = self._read(connection, arrival, path, data, is_kept=known is not None)
+            self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
+        if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
+            self._wait_for_file()
+
+    def _wait_for_file(self) -> None:
+        """Until all of the last file is in the store; raises what kept it out."""
+        stored, self.stored = self.stored, None
+        if stored is not None:
+            stored.result()
 
     def _insert_file(self, connection: Connection, arrival: _Arrival) -> None:
         verdict = arrival.verdict
@@ -321,9 +345,16 @@ class _Night:
         store.insert_answers(connection, arrival.file_id, answers)
 
     def _read(
-        self, connection: Connection, arrival: _Arrival, data: bytes | mmap.mmap, *, is_kept: bool
-    ) -> None:
-        """Judge each interchange of a file, take in what is to be adjudicated, answer all.
+        self,
+        connection: Connection,
+        arrival: _Arrival,
+        path: Path,
+        data: bytes | mmap.mmap,
+        *,
+        is_kept: bool,
+    ) -> Callable[[], None]:
+        """Judge each interchange of a file, and take in what is to be adjudicated. Returns what
+        stores all of it, and the answers, in the same transaction.
 
         ``is_kept``: the store has these bytes already.
         """
@@ -331,8 +362,9 @@ class _Night:
         with ThreadPoolExecutor(1) as beside:
             parts = beside.submit(store.compressed, data)
             reading = read_claims_file(
-                data, order.config.chunk_bytes, self.own_names, _limits(order.config)
-            )
+                data, order.config.chunk_bytes, self.own_names, _limits(order.config),
+                elsewhere=self.ahead.of(path) if self.ahead and str(path) != "-" else None,
+            )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
             received = judge(
@@ -344,35 +376,42 @@ class _Night:
             taken_count = reading.claim_count - len(tests)
             verdict.verdict = file_verdict(received, taken_count)
             verdict.reasons = reasons(reading, received, taken_count)
-            self._insert_file(connection, arrival)
             foreign = another_payers(reading, set() if order.accept_test else ours)
             batch = self._validated(reading, foreign.findings)
-            claim_numbers = _claim_numbers(connection, batch, tests)
-            repeated = [r.position for r in received if r.verdict == REPEATED]
-            count = acknowledgement_count(reading, without=repeated)
-            first = store.take_numbers(connection, "acknowledgement", count)
-            # beside the inserts: most of it is not Python's work
-            answers = beside.submit(
-                answer, reading, Issue(first, order.business_date, order.received_date),
-                batch.findings, claim_numbers, foreign.refused_sets, repeated,
-            )  # fmt: skip
-            if taken_count:
-                self.taken_in.append(
-                    self._accept(connection, arrival, _without(batch, tests), claim_numbers)
+        claim_numbers = _claim_numbers(connection, batch, tests)
+        repeated = [r.position for r in received if r.verdict == REPEATED]
+        count = acknowledgement_count(reading, without=repeated)
+        first = store.take_numbers(connection, "acknowledgement", count)
+        numbered = None
+        if taken_count:
+            numbered = self._numbered(connection, arrival, _without(batch, tests), claim_numbers)
+            self.taken_in.append(_accepted(numbered))
+
+        def store_all() -> None:
+            self._insert_file(connection, arrival)
+            with ThreadPoolExecutor(1) as beside:
+                # beside the inserts: most of it is not Python's work
+                answers = beside.submit(
+                    answer, reading, Issue(first, order.business_date, order.received_date),
+                    batch.findings, claim_numbers, foreign.refused_sets, repeated,
+                )  # fmt: skip
+                if numbered is not None:
+                    self._insert_claims(connection, arrival, numbered)
+                if not is_kept or verdict.verdict != REPEATED:
+                    store.store_parts(connection, arrival.file_id, parts.result())
+                store.insert_interchanges(
+                    connection, arrival.file_id,
+                    [(r.position, *r.key, sums.result()[r.position], r.verdict) for r in received],
+                )  # fmt: skip
+                try:
+                    store.insert_answers(connection, arrival.file_id, answers.result())
+                except AnswerError as error:
+                    raise NightError(f"{verdict.name}: {error}") from error
+                store.insert_answers(
+                    connection, arrival.file_id, repeated_answers(connection, received)
                 )
-            if not is_kept or verdict.verdict != REPEATED:
-                store.store_parts(connection, arrival.file_id, parts.result())
-            store.insert_interchanges(
-                connection, arrival.file_id,
-                [(r.position, *r.key, sums.result()[r.position], r.verdict) for r in received],
-            )  # fmt: skip
-            try:
-                store.insert_answers(connection, arrival.file_id, answers.result())
-            except AnswerError as error:
-                raise NightError(f"{verdict.name}: {error}") from error
-            store.insert_answers(
-                connection, arrival.file_id, repeated_answers(connection, received)
-            )
+
+        return store_all
 
     def _validated(self, reading: FileReading, findings: pl.DataFrame) -> Batch:
         """What was read, by ``claim_id`` as read, with a finding for all that rejects a claim."""
@@ -392,11 +431,11 @@ class _Night:
         hold(batch, READ_CONTRACT, "reading", whole=True)
         return held(STAGES[0](batch, self.reference), STAGES[0].__name__)
 
-    def _accept(
+    def _numbered(
         self, connection: Connection, arrival: _Arrival, batch: Batch, claim_numbers: pl.DataFrame
     ) -> dict[str, pl.DataFrame]:
-        """Number the claims of a file and store all, rejected ones too; the accepted ones are
-        returned, ready to be decided."""
+        """The claims of a file with their submission numbers as ``claim_id``, rejected ones too:
+        they have no claim number."""
         count = batch.claims.height
         first = store.take_numbers(connection, "submission", count)
         numbers = batch.claims.select(
@@ -406,24 +445,26 @@ class _Night:
         given = batch.claims.select("claim_id").join(
             claim_numbers, on="claim_id", how="left", maintain_order="left"
         )
-        claims = read["claims"].with_columns(given["claim_number"], receipt_number="claim_id")
+        read["claims"] = read["claims"].with_columns(
+            given["claim_number"], receipt_number="claim_id"
+        )
+        arrival.verdict.claim_count = count
+        arrival.verdict.rejected_count = read["claims"]["claim_number"].null_count()
+        return read
+
+    def _insert_claims(
+        self, connection: Connection, arrival: _Arrival, numbered: Mapping[str, pl.DataFrame]
+    ) -> None:
         is_rejected = pl.col("claim_number").is_null()
         store.insert_claims(
             connection,
-            claims.with_columns(
+            numbered["claims"].with_columns(
                 disposition=pl.when(is_rejected).then(pl.lit("rejected")),
                 decided_run_id=pl.when(is_rejected).then(pl.lit(self.run_id, dtype=pl.Int64)),
             ),
-            read["sources"].with_columns(file_id=pl.lit(arrival.file_id, dtype=pl.Int64)),
+            numbered["sources"].with_columns(file_id=pl.lit(arrival.file_id, dtype=pl.Int64)),
         )
-        store.insert_findings(connection, self.run_id, read["findings"])
-        rejected = claims.filter(is_rejected)["claim_id"]
-        arrival.verdict.claim_count, arrival.verdict.rejected_count = count, len(rejected)
-        read["claims"] = claims
-        if len(rejected):
-            accepted = ~pl.col("claim_id").is_in(rejected.implode())
-            read = {n: frame.filter(accepted) for n, frame in read.items()}
-        return read
+        store.insert_findings(connection, self.run_id, numbered["findings"])
 
     # ---- decide ------------------------------------------------------------------------------
 
@@ -518,7 +559,7 @@ class _Night:
                     wrong = beside.submit(
                         lambda: _render(
                             partial, with_reversals(remit(batch, self.reference, payments), back),
-                            names,
+                            names, self.ahead,
                         )
                     )  # fmt: skip
                     store.insert_decisions(
@@ -647,16 +688,9 @@ class _Night:
 
 def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     """Name, path and digest of every input file: folders opened, in order of name."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += sorted(
-                (p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")),
-                key=lambda p: os.fsencode(p.name),
-            )
-        elif path.is_file() or str(path) == "-":
-            files.append(path)
-        else:
+    files = list(files_of(paths))
+    for path in files:
+        if not path.is_file() and str(path) != "-":
             raise NightError(f"{path}: no such file or folder; check the name")
     out = []
     for path in files:
@@ -705,6 +739,21 @@ def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     )
 
 
+def _within(transaction: ExitStack, work: Callable[[], None]) -> None:
+    with transaction:
+        work()
+
+
+def _accepted(numbered: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """What of a file's claims is to be decided."""
+    claims = numbered["claims"]
+    rejected = claims.filter(pl.col("claim_number").is_null())["claim_id"]
+    if not len(rejected):
+        return dict(numbered)
+    accepted = ~pl.col("claim_id").is_in(rejected.implode())
+    return {n: frame.filter(accepted) for n, frame in numbered.items()}
+
+
 def _claim_numbers(connection: Connection, batch: Batch, tests: pl.Series) -> pl.DataFrame:
     """A number for each claim that is taken in and not rejected, by ``claim_id`` as read."""
     rejected = batch.findings.filter(pl.col("disposition") == "reject")["claim_id"].unique()
@@ -733,24 +782,20 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
 
 
 def _render(
-    folder: Path, remittance: Remittance, names: Mapping[str, int]
+    folder: Path, remittance: Remittance, names: Mapping[str, int], ahead: Ahead | None
 ) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s, then has every total of them recomputed from the written bytes by
-    independent code, in a process of its own where the night is large. Returns what is wrong."""
-    documents = write_835(
-        remittance.payments, remittance.claims, remittance.lines, remittance.adjustments,
-        remittance.provider_adjustments,
-    )  # fmt: skip
-    files = [(folder / name).resolve() for name in names]
-    for file, payment in zip(files, names.values(), strict=True):
-        _write(file, documents[payment])
-    if sum(map(len, documents.values())) < CHECKED_APART_BYTES:
-        return check_files(files)
-    with Apart(check_files, files) as apart:
+    """Writes the 835s and has them checked, in the other process where there is one. Returns
+    what is wrong."""
+    files = {payment: (folder / name).resolve() for name, payment in names.items()}
+    for file in files.values():
+        file.parent.mkdir(exist_ok=True)
+    what = (files, *vars(remittance).values())
+    if ahead is not None:
         try:
-            return apart.result()
+            return ahead.apart.ask(publish_835, *what).result()
         except ApartError:
-            return check_files(files)
+            pass  # done here
+    return publish_835(*what)
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:

@@ -97,7 +97,10 @@ def forward_balances(payments: pl.DataFrame) -> pl.DataFrame:
             adjustment_amount=sign * pl.col(amount),
         )
         for place, (amount, trace, sign) in enumerate(
-            (("recovered_amount", "balance_trace_number", 1), ("carried_amount", "trace_number", -1)),
+            (
+                ("recovered_amount", "balance_trace_number", 1),
+                ("carried_amount", "trace_number", -1),
+            ),
             start=1,
         )
     ]  # fmt: skip

@@ -74,7 +74,8 @@ class Effect:
                 "review": self.summary.review, **({"night": night} if night else {})}  # fmt: skip
 
     def as_text(self) -> str:
-        head = f"  {'claim':<12}  {'corrects':<12}  {'fate':<8}{'taken back':>14}{'paid':>14}{'net':>14}"
+        head = f"  {'claim':<12}  {'corrects':<12}  {'fate':<8}"
+        head += f"{'taken back':>14}{'paid':>14}{'net':>14}"
         out = [
             f"{'Done' if self.done else 'Nothing is written. It would be'}: "
             f"{self.totals['claim_count']:,} claims decided\n",

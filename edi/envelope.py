@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-WINDOW = 1 << 25  # bytes looked at together: of a mapped file no more is held in memory
+from edi.received import WINDOW, release
+
 CONTROL_BYTES = 10_000  # of a control segment that are looked at; a right one is far shorter
 ISA_ELEMENTS, GS_ELEMENTS = 16, 8
 ISA_LENGTH = 106
@@ -191,15 +192,6 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
         interchange.end = _read_segments(data, bytes_[:limit], interchange)
         position = _skip_padding(bytes_, interchange.end)
     return envelope
-
-
-def release(data: bytes | mmap.mmap, start: int, stop: int) -> None:
-    """Lets go of the pages of a mapped file between two bytes: what is mapped counts as the
-    program's memory until then. They are read again where they are wanted again."""
-    if isinstance(data, mmap.mmap):
-        start -= start % mmap.PAGESIZE
-        if stop > start:
-            data.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
 def _whole_isas(data: bytes | mmap.mmap) -> Iterator[int]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import dataframely as dy
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -22,6 +21,9 @@ from edi.guide import Guide
 from edi.syntax import Segments
 from schemas import frames
 from schemas.frames import CENTS_LIMIT
+
+if TYPE_CHECKING:
+    import dataframely as dy
 
 
 class Field(NamedTuple):

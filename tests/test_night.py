@@ -16,12 +16,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+import cli
 from adjudicator import night, store
 from adjudicator.explain import UnknownClaimError, as_text, explain
 from adjudicator.load import load_reference
 from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night
 from adjudicator.stages import STAGES
+from edi.ahead import Ahead
+from edi.apart import Apart
 from edi.balance import check_835
+from edi.read_file import LIMITS
 from schemas.config import Config
 from tests import samples
 from tests.pyx12_check import pyx12_errors
@@ -355,6 +359,49 @@ def test_threads_and_hash_seed_do_not_change_a_byte(
         assert done.returncode == 0, done.stderr
         results.append((done.stdout, published(here)))
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("ends_at", ["never", "reference", "decide", "commit"])
+def test_another_process_changes_no_byte_nor_does_its_end(
+    place: Path, made: Path, tmp_path: Path, ends_at: str
+) -> None:
+    run_night(order(place, place / "inbox"))
+    here = tmp_path / "with-another"
+    here.mkdir()
+    shutil.copytree(made / "inbox", here / "inbox")
+    shutil.copy(made / "loaded.db", here / "a.db")
+    of = order(here, here / "inbox")
+    with Apart("edi.ahead", "edi.publish_835") as apart:
+
+        def step(name: str) -> None:
+            if name == ends_at:
+                apart._process.kill()
+
+        ahead = Ahead(apart, sorted((here / "inbox").iterdir()), of.config.chunk_bytes, LIMITS)
+        run_night(of, step, ahead)
+    assert published(here) == published(place)
+    assert all(f.stat().st_mode & 0o777 == 0o600 for f in (here / "out").rglob("*.835"))
+
+
+def test_a_night_of_some_size_is_shared_with_another_process(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    ask = Apart.ask
+    monkeypatch.setattr(
+        Apart, "ask", lambda self, f, *a, **k: asked.append(f.__name__) or ask(self, f, *a, **k)
+    )
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("POLARS_MAX_THREADS", "1")
+    alone = cli.ALONE_BYTES
+    monkeypatch.setattr(cli, "ALONE_BYTES", 0)
+    cli.app([*RUN], standalone_mode=False)
+    assert set(asked) == {"part_of", "publish_835"}
+    asked.clear()
+    monkeypatch.setattr(cli, "ALONE_BYTES", alone)
+    cli.app([*RUN[:-1], NEXT.isoformat()], standalone_mode=False)
+    assert asked == []
+    assert capsys.readouterr().out.count("paid to providers") == 2
 
 
 def test_json_holds_the_equation(place: Path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from adjudicator.store.dialect import StoreError
 from adjudicator.store.tables import file_part
-from edi.envelope import release
+from edi.received import release
 
 PART_BYTES = 4 * 1024 * 1024
 COMPRESSION = 1  # zlib: 180 MB/s to a quarter; its best takes three times as long to a fifth

@@ -7,12 +7,12 @@ import mmap
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from edi.envelope import WINDOW, release
+WINDOW = 1 << 25  # bytes looked at together: of a mapped file no more is held in memory
 
 _STDIN: list[IO[bytes]] = []
 
@@ -72,3 +72,23 @@ def sha256(data: bytes | mmap.mmap, first: int = 0, stop: int | None = None) -> 
                 digest.update(part)
             release(data, start, min(start + WINDOW, end))
     return digest.hexdigest()
+
+
+def release(data: bytes | mmap.mmap, start: int, stop: int) -> None:
+    """Lets go of the pages of a mapped file between two bytes: what is mapped counts as the
+    program's memory until then. They are read again where they are wanted again."""
+    if isinstance(data, mmap.mmap):
+        start -= start % mmap.PAGESIZE
+        if stop > start:
+            data.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
+
+def files_of(inputs: Iterable[Path]) -> Iterator[Path]:
+    """The files that are meant, in the order they are taken in: of a folder all that are not
+    hidden, by the bytes of their names."""
+    for path in inputs:
+        if path.is_dir():
+            files = (p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+            yield from sorted(files, key=lambda p: os.fsencode(p.name))
+        else:
+            yield path
