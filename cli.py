@@ -1,4 +1,5 @@
-"""The command line: adjudicate run, check, explain, report, pends, reference, db."""
+"""The command line: adjudicate run, check, explain, report, pends, dispute, payments, reference,
+db."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adjudicator.night import Summary
     from edi.ahead import Ahead
     from edi.apart import Apart
@@ -24,6 +27,13 @@ SMALL_NIGHT_BYTES = 32_000_000
 ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
+
+# what a night's payments come to, where that is not just what it decided
+CYCLE = {
+    "waiting_amount": "waits for the payment day", "brought_forward_amount": "brought forward",
+    "carried_forward_amount": "carried forward", "interest_amount": "interest",
+    "case_management_amount": "case management", "recovered_amount": "recovered",
+}  # fmt: skip
 
 app = typer.Typer(
     name="adjudicate",
@@ -38,10 +48,20 @@ report_app = typer.Typer(help="Reports to providers, and the payment register.",
                          no_args_is_help=True)  # fmt: skip
 pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a person decides.",
                         no_args_is_help=True)  # fmt: skip
+dispute_app = typer.Typer(help="Providers' disputes: taken in, looked at, decided, with letters.",
+                          no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
+app.add_typer(dispute_app, name="dispute")
+payments_app = typer.Typer(help="Payments: what each payee was paid, and what is taken back.",
+                           no_args_is_help=True)  # fmt: skip
+db_app = typer.Typer(help="The store.", no_args_is_help=True)
+app.add_typer(reference_app, name="reference")
+app.add_typer(report_app, name="report")
+app.add_typer(pends_app, name="pends")
+app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
 Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
@@ -56,6 +76,11 @@ ClaimNumber = Annotated[str, typer.Argument(metavar="CLAIM", help="Claim number"
 Note = Annotated[str, typer.Option("--note", help="Why, in one line; kept for good")]
 Who = Annotated[str, typer.Option("--who", help="Who decides it")]
 Today = Annotated[str | None, typer.Option("--business-date", help="The day it is, YYYY-MM-DD")]
+DisputeNumber = Annotated[str, typer.Argument(metavar="DISPUTE", help="As `dispute list` has it")]
+DisputeKind = Annotated[
+    str | None, typer.Option("--kind", help="filing, authorization, notification or payment")
+]
+LetterOut = Annotated[Path | None, typer.Option("--out", help="Where the letters' folder goes")]
 Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; default all")]
 
 
@@ -268,7 +293,13 @@ def _print_summary(summary: Summary, out: Path) -> None:
             f"  {name.replace('_', ' '):<18}{figures['count']:>10,}"
             f"{money(figures['charge_amount']):>18}"
         )
-    typer.echo(f"\n  paid to providers {money(summary.paid_amount):>28}\n")
+    cycle = summary.cycle or {}
+    paid = cycle.get("payment_amount", summary.paid_amount)
+    typer.echo(f"\n  paid to providers {money(paid):>28}")
+    for name, words in CYCLE.items():
+        if cycle.get(name):
+            typer.echo(f"  {words:<28}{money(cycle[name]):>18}")
+    typer.echo()
     plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
     plain = [f for f in plain if not f.reasons]
     if plain:
@@ -281,6 +312,8 @@ def _print_summary(summary: Summary, out: Path) -> None:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
         typer.echo(_wrapped(f"{plan} has illustrative figures: the source gives none", "  note"))
+    for table in summary.coding_tables:
+        typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
 
 
@@ -421,7 +454,13 @@ def reference_load(
     config: ConfigFile = None,
 ) -> None:
     """Load reference data: all of the folder or nothing."""
-    from adjudicator.load import ReferenceDataError, load_reference, read_reference, unread_files
+    from adjudicator.load import (
+        ReferenceDataError,
+        load_reference,
+        read_reference,
+        unread_files,
+        versions,
+    )  # fmt: skip
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_reference
     from adjudicator.store import StoreError, open_store
@@ -432,6 +471,7 @@ def reference_load(
         with open_store(settings.db).begin() as connection:
             version = load_reference(connection, folder)
             _, tables = read_reference(connection, version)
+            rows = versions(connection)[0].row_count
     except (DataFileError, ReferenceDataError, StoreError) as error:
         _fail(str(error))
     except OSError as error:
@@ -441,7 +481,6 @@ def reference_load(
     categories = {rule.category for rule in load_benefit_categories()}
     for found in check_reference(tables, programs, categories):
         typer.echo(f"{found.severity}: {found.sentence()}", err=True)
-    rows = sum(table.height for table in tables.values())
     typer.echo(f"reference version {version[:12]} is in force: {rows:,} rows")
 
 
@@ -453,17 +492,24 @@ def reference_list(
     as_json: AsJson = False,
 ) -> None:
     """Show the tables of the version in force: rows, first and last day, digest."""
-    from adjudicator.load import ReferenceDataError, table_facts, versions
+    from adjudicator.coded import coding_ages
+    from adjudicator.load import ReferenceDataError, read_coding_tables, table_facts, versions
     from adjudicator.store import StoreError, open_store, reading
 
+    settings = _config(config, db)
+    day = settings.business_date or date.today()
     try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
+        with reading(open_store(settings.db, create=False)) as connection:
             version, tables = table_facts(connection)
             known = versions(connection) if every else []
+            coding = read_coding_tables(connection, version)
     except (ReferenceDataError, StoreError) as error:
         _fail(str(error))
+    ages = coding_ages(coding, day)
     if as_json:
-        told: dict[str, Any] = {"version": version, "tables": [t._asdict() for t in tables]}
+        told: dict[str, Any] = {
+            "version": version, "tables": [t._asdict() for t in tables], "coding_tables": ages,
+        }  # fmt: skip
         if every:
             told["versions"] = [v._asdict() for v in known]
         typer.echo(json.dumps(told, indent=2))
@@ -476,6 +522,10 @@ def reference_list(
             f"  {t.table:<24}{t.row_count:>10,}  {t.first_date or '-':<10}  {last:<10}  "
             f"{t.sha256[:12]}"
         )
+    if ages:
+        typer.echo(f"\n  correct coding tables on {day}")
+    for each in ages:
+        typer.echo(_wrapped(each, "", indent=4))
     if every:
         typer.echo(f"\n  {'version':<12}{'tables':>8}{'rows':>12}  changed by the load")
     for v in known:
@@ -571,6 +621,46 @@ def report_register(
     _report("register", run, (first, last), payee, out, formats, db, config, as_json)
 
 
+@report_app.command("disputes")
+def report_disputes(
+    business_date: Today = None, kind: DisputeKind = None, out: ReportOut = None,
+    formats: Formats = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Disputes that wait for a decision, or to be carried out, with their age (CSV and JSON)."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.reports.disputes import publish_disputes
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db, out), _day(business_date, "--business-date")
+    wanted = _formats(formats, ("csv", "json"))
+    _dispute_kind(kind)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            day = day or desk.last_day(connection)
+            found = desk.dispute_list(connection, today=day, kind=kind)
+        written = publish_disputes(found, day, settings.out, wanted)
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = Path(str(error.filename)).name if error.filename else "the file system"
+        _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
+    if as_json:
+        told = {"disputes": desk.list_as_json(found), "written": [str(p) for p in written]}
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(desk.list_as_text(found))
+    typer.echo(f"\n{_counted(len(written), 'file')} in {written[0].parent}")
+
+
+def _formats(formats: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(formats.lower().split(","))) if formats else known
+    for each in wanted:
+        if each not in known:
+            _fail(f"--format {each!r}: this report is made as {', '.join(known)}", USAGE)
+    return wanted
+
+
 def _report(
     name: str, run: int | None, days: tuple[str | None, str | None], payee: str | None,
     out: Path | None, formats: str | None, db: str | None, config: Path | None, as_json: bool,
@@ -589,10 +679,7 @@ def _report(
     if run is not None and first is not None:
         _fail("--run and --from exclude each other: give one", USAGE)
     known = FORMATS if name != "register" else tuple(f for f in FORMATS if f != "pdf")
-    wanted = tuple(dict.fromkeys(formats.lower().split(","))) if formats else known
-    for each in wanted:
-        if each not in known:
-            _fail(f"--format {each!r}: this report is made as {', '.join(known)}", USAGE)
+    wanted = _formats(formats, known)
     try:
         with reading(open_store(settings.db, create=False)) as connection:
             nights = period(connection, run, first, last)
@@ -620,13 +707,14 @@ def pends_list(
 ) -> None:  # fmt: skip
     """List what waits: claim, pend, age in days, since when, last day, work queue."""
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
     try:
         with reading(open_store(settings.db, create=False)) as connection:
             found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
-    except (StoreError, desk.PendError) as error:
+    except (StoreError, DeskError) as error:
         _fail(str(error))
     typer.echo(
         json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
@@ -640,6 +728,7 @@ def pends_show(
 ) -> None:  # fmt: skip
     """Show what one claim waits for, what may be decided of it, and what each night saw."""
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store, reading
@@ -649,7 +738,7 @@ def pends_show(
         programs = load_programs(settings.programs)
         with reading(open_store(settings.db, create=False)) as connection:
             shown = desk.pends_show(connection, claim, programs, day)
-    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
         _fail(str(error))
     typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
 
@@ -685,6 +774,7 @@ def _act(
     from sqlalchemy.exc import OperationalError
 
     from adjudicator import pend_desk as desk
+    from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
     from adjudicator.store import StoreError, open_store
@@ -702,7 +792,294 @@ def _act(
             )  # fmt: skip
     except OperationalError:
         _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, StoreError, UnknownClaimError, desk.PendError) as error:
+    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+
+
+@dispute_app.command("file")
+def dispute_file(
+    claim: ClaimNumber, note: Note, who: Who,
+    kind: Annotated[
+        str, typer.Option("--kind", help="filing, authorization, notification or payment")
+    ],
+    received: Annotated[
+        str | None, typer.Option("--received", help="The day it came; default the business date")
+    ] = None,
+    form: Annotated[bool, typer.Option("--form", help="The review form came, completed")] = False,
+    letter: Annotated[
+        bool, typer.Option("--letter", help="A letter: why it was beyond the provider's control")
+    ] = False,
+    proof: Annotated[
+        list[str] | None,
+        typer.Option("--proof", metavar="KIND:DATE", help="A document and its date; repeatable"),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="mail, email, online or edi")] = "mail",
+    claims: Annotated[int, typer.Option("--claims", help="How many claims the form names")] = 1,
+    business_date: Today = None, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take a dispute of one claim in: received, or returned with all that is wrong with it."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.disputes import CHANNELS, Request
+
+    _dispute_kind(kind)
+    if by not in CHANNELS:
+        _fail(f"--by {by!r}: give {', '.join(CHANNELS)}", USAGE)
+    documents = []
+    for each in proof or ():
+        name, _, day = each.partition(":")
+        documents.append((name, _day(day, f"--proof {name}:") or date.min))
+    came = _day(received, "--received")
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        request = Request(
+            kind,
+            came or facts["made"],
+            form,
+            letter,
+            tuple(documents),
+            by,
+            claims,
+        )
+        return desk.file(connection, claim, request, **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("list")
+def dispute_list(
+    every: Annotated[bool, typer.Option("--all", help="Those that are closed too")] = False,
+    kind: DisputeKind = None, business_date: Today = None, db: Db = None,
+    config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List disputes that wait for a decision, or to be carried out, the oldest first."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    _dispute_kind(kind)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = desk.dispute_list(connection, today=day, every=every, kind=kind)
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    typer.echo(
+        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
+    )
+
+
+@dispute_app.command("show")
+def dispute_show(
+    dispute: DisputeNumber, business_date: Today = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show one dispute: what it disputes, what came, what may be waived, what became of it."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings, day = _config(config, db), _day(business_date, "--business-date")
+    try:
+        programs = load_programs(settings.programs)
+        with reading(open_store(settings.db, create=False)) as connection:
+            shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
+    except (DataFileError, StoreError, DeskError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+
+
+@dispute_app.command("uphold")
+def dispute_uphold(
+    dispute: DisputeNumber, note: Note, who: Who, business_date: Today = None,
+    out: LetterOut = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The claim stays as it was decided; the note stands in the letter."""
+    from adjudicator import dispute_desk as desk
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        return desk.uphold(connection, desk.read_number(dispute), **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("overturn")
+def dispute_overturn(
+    dispute: DisputeNumber, note: Note, who: Who,
+    waive: Annotated[
+        list[str] | None,
+        typer.Option("--waive", metavar="EDIT", help="Passed; default what it disputes"),
+    ] = None,
+    business_date: Today = None, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The claim is decided anew by the next `reprocess`; the note stands in the letter."""
+    from adjudicator import dispute_desk as desk
+
+    def act(connection: Any, facts: dict[str, Any]) -> Any:
+        return desk.overturn(connection, desk.read_number(dispute), waive=waive or (), **facts)
+
+    _dispute(act, note, who, business_date, out, db, config, as_json)
+
+
+@dispute_app.command("letters")
+def dispute_letters(
+    dispute: DisputeNumber, out: LetterOut = None, db: Db = None, config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Write the letters of a dispute again, as they were."""
+    from adjudicator import dispute_desk as desk
+    from adjudicator.desk import DeskError
+    from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
+    from adjudicator.reports.publish import write_files
+    from adjudicator.store import StoreError, open_store, reading
+
+    settings = _config(config, db, out)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = desk.letters(connection, desk.read_number(dispute))
+        written = write_files(settings.out / FOLDER, [(n, letter_pdf(x)) for n, x in found])
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{settings.out / FOLDER}: {error.strerror}; mend it and run again")
+    names = [str(path) for path in written]
+    typer.echo(json.dumps({"written": names}, indent=2) if as_json else "\n".join(names))
+
+
+def _dispute_kind(kind: str | None) -> None:
+    from adjudicator.disputes import KINDS
+
+    if kind is not None and kind not in KINDS:
+        _fail(f"--kind {kind!r}: give {', '.join(KINDS)}", USAGE)
+
+
+def _dispute(
+    act: Callable[[Any, dict[str, Any]], Any], note: str, who: str, business_date: str | None,
+    out: Path | None, db: str | None, config: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """An act on a dispute, under the lock, and its letter once it is kept."""
+    from datetime import UTC, datetime
+
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator.desk import DeskError
+    from adjudicator.explain import UnknownClaimError
+    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.night import LockedError, holding
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
+    from adjudicator.reports.publish import write_files
+    from adjudicator.store import StoreError, open_store
+
+    settings = _config(config, db, out)
+    facts = {
+        "note": note, "who": who,
+        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
+        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    try:
+        facts["programs"] = load_programs(settings.programs)
+        engine = open_store(settings.db, create=False)
+        with holding(settings.db), engine.begin() as connection:
+            facts["payees"] = read_reference(connection)[1]["payees"]
+            done = act(connection, facts)
+            letter = letter_pdf(done.letter)
+    except LockedError as error:
+        _fail(f"{error}; nothing is kept", LOCKED)
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (DataFileError, ReferenceDataError, StoreError, UnknownClaimError, DeskError) as error:
+        _fail(str(error))
+    try:
+        write_files(settings.out / FOLDER, [(done.letter_name, letter)])
+    except OSError as error:
+        _fail(
+            f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
+            f"letters D{done.dispute_number}` writes its letter"
+        )
+
+
+@payments_app.command("list")
+def payments_list(
+    payee: Payee = None,
+    program: Annotated[str | None, typer.Option("--program", help="Of one program")] = None,
+    run: Annotated[int | None, typer.Option("--run", help="Of one run; default all")] = None,
+    db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """List payments, the last first: brought forward, carried forward, paid; and what is open."""
+    from adjudicator import payment_desk as desk
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(_config(config, db).db, create=False)) as connection:
+            found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
+    except StoreError as error:
+        _fail(str(error))
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else desk.list_as_text(found))
+
+
+@payments_app.command("show")
+def payments_show(
+    payment: Annotated[str, typer.Argument(metavar="TRACE", help="Trace number")],
+    db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Show one payment: its claims, what it carries beside them, what it paid."""
+    from adjudicator import payment_desk as desk
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(_config(config, db).db, create=False)) as connection:
+            shown = desk.payments_show(connection, payment)
+    except (StoreError, desk.PaymentDeskError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+
+
+@payments_app.command("adjust")
+def payments_adjust(
+    payee: Annotated[str, typer.Argument(metavar="PAYEE", help="Payee, by its key")],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="To take, as 250.00")],
+    note: Note, who: Who,
+    reason: Annotated[
+        str, typer.Option("--reason", help="WO: recovery of an overpayment; CS: another")
+    ] = "WO",
+    program: Annotated[
+        str | None, typer.Option("--program", help="Whose money; needed where a payee has several")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="What the payee is told it is about")
+    ] = None,
+    business_date: Today = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take an amount from a payee's next payments, until all of it is recovered."""
+    from datetime import UTC, datetime
+
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator import payment_desk as desk
+    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.programs import DataFileError, load_programs
+    from adjudicator.store import StoreError, open_store
+
+    settings = _config(config, db)
+    day = _day(business_date, "--business-date") or settings.business_date or date.today()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        programs = load_programs(settings.programs)
+        with open_store(settings.db, create=False).begin() as connection:
+            _, tables = read_reference(connection)
+            done = desk.adjust(
+                connection, payee, desk.amount_of(amount), reason=reason, note=note, who=who,
+                made=day, programs=programs, payees=tables["payees"],
+                contracts=tables["contracts"], program_code=program, reference=reference,
+                recorded_at=now,
+            )  # fmt: skip
+    except OperationalError:
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (DataFileError, ReferenceDataError, StoreError, desk.PaymentDeskError) as error:
         _fail(str(error))
     typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 

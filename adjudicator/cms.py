@@ -1,6 +1,7 @@
 """CMS's own published files, read to the reference tables of schemas/reference.py.
 
-What holds from when to when is taken from each file's content, never from its name or the clock:
+What holds from when to when is taken from each file's content, never from the clock, and from its
+name only where the content doesn't tell (cms_coding.py, the correct coding files):
 
 - PPRRVU (physician fee schedule relative values): the heading names the calendar year and the
   release. A release is quarterly and holds for its quarter: January A, April B, July C, October D.
@@ -14,26 +15,30 @@ column and reason: half a fee schedule is none.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import dataframely as dy
 import polars as pl
 
+from adjudicator.cms_coding import (
+    AOC_NAME,
+    MUE_NAME,
+    PTP_NAME,
+    add_on_codes,
+    procedure_pairs,
+    unit_limits,
+)
+from adjudicator.cms_rows import quarter as _quarter
+from adjudicator.cms_rows import records as _records
+from adjudicator.cms_rows import refuse as _refuse
+from adjudicator.cms_rows import text_of as _text
 from schemas.reference import GeographicCostIndexes, PhysicianFeeValues, ZipLocalities
 
-QUARTERS = {
-    1: ((1, 1), (3, 31)),
-    2: ((4, 1), (6, 30)),
-    3: ((7, 1), (9, 30)),
-    4: ((10, 1), (12, 31)),
-}
 RELEASE_QUARTERS = {"JANUARY": 1, "APRIL": 2, "JULY": 3, "OCTOBER": 4}
 
 # the title over a PPRRVU column, its heading cells joined from top to bottom, and its scale
@@ -205,22 +210,10 @@ CMS_FILES: Mapping[str, tuple[str, Callable[[str, bytes], pl.DataFrame]]] = {
     r"PPRRVU.*\.csv": ("physician_fee_values", physician_fee_values),
     r"GPCI\d{4}\.csv": ("geographic_cost_indexes", geographic_cost_indexes),
     r"ZIP5_.*\.txt": ("zip_localities", zip_localities),
+    PTP_NAME: ("procedure_pairs", procedure_pairs),
+    MUE_NAME: ("unit_limits", unit_limits),
+    AOC_NAME: ("add_on_codes", add_on_codes),
 }
-
-
-def _text(data: bytes) -> str:
-    """What is read is ASCII; names in other columns may be in any eight-bit code."""
-    return data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-
-
-def _records(name: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Each CSV record with cells trimmed, and the line it ends on; never an empty list."""
-    reader = csv.reader(io.StringIO(_text(data), newline=""), strict=True)
-    try:
-        for cells in reader:
-            yield reader.line_num, [c.strip(" \x1a\t\r\n") for c in cells] or [""]
-    except csv.Error as error:
-        _refuse(name, reader.line_num, "all", str(error))
 
 
 def _release_dates(name: str, heading: list[list[str]]) -> tuple[date, date]:
@@ -234,11 +227,6 @@ def _release_dates(name: str, heading: list[list[str]]) -> tuple[date, date]:
     if quarter is None:
         raise ValueError(f"{name}: release {stated[2]} isn't one of {', '.join(RELEASE_QUARTERS)}")
     return _quarter(int(stated[1]), quarter)
-
-
-def _quarter(year: int, quarter: int) -> tuple[date, date]:
-    (start_month, start_day), (end_month, end_day) = QUARTERS[quarter]
-    return date(year, start_month, start_day), date(year, end_month, end_day)
 
 
 def _column(name: str, titles: list[str], title: str) -> int:
@@ -268,10 +256,6 @@ def _scaled(name: str, line: int, column: str, text: str, places: int) -> int:
     if len(decimals) > places:
         _refuse(name, line, column, f"{text!r} has more than {places} decimals")
     return int((number[1] or "0") + decimals.ljust(places, "0"))
-
-
-def _refuse(name: str, line: int, column: str, reason: str) -> NoReturn:
-    raise ValueError(f"{name}, line {line}, column {column}: {reason}")
 
 
 def _frame(name: str, schema: type[dy.Schema], rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -24,13 +24,21 @@ import dataframely as dy
 import polars as pl
 from sqlalchemy import Connection, func, select, update
 
+from adjudicator.coded import (
+    CODED,
+    PART_BYTES,
+    Facts,
+    coded_facts,
+    coding_tables,
+    read_coded,
+    store_coded,
+)
 from adjudicator.store.tables import reference_part, reference_table, reference_version
 from schemas.frames import CENTS_LIMIT, empty
 from schemas.reference import TABLES
 
 PROBLEMS_TOLD = 20
 CSV_CHUNK_ROWS = 10_000
-PART_BYTES = 8 * 1024 * 1024
 INTEGER_DIGITS = 15
 
 # what may stand once on any one day; a table that isn't dated: once at all; (): as often as it does
@@ -63,8 +71,17 @@ KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "notifications": (("notification_number",),),
     "attachments": (),
+    "procedure_pairs": (("table_code", "column_one_code", "column_two_code"),),
+    "add_on_codes": (("add_on_code", "primary_code", "edit_type_code"),),
+    "unit_limits": (("table_code", "procedure_code"),),
+    "coverage_determinations": (
+        (
+            "determination_number", "kind_code", "effect_code", "first_procedure_code",
+            "last_procedure_code", "first_diagnosis_code", "last_diagnosis_code",
+        ),
+    ),
     "code_sets": (("code_set", "code"),),
-}
+}  # fmt: skip
 
 NPI = ("[0-9]{10}", "ten digits")
 PROCEDURE = (
@@ -77,6 +94,8 @@ def _one_of(*codes: str) -> tuple[str, str]:
     return "|".join(codes), f"{', '.join(codes[:-1])} or {codes[-1]}"
 
 
+HCPCS = ("[A-Z0-9]{5}", "five capital letters or digits")
+DIAGNOSIS = ("[A-Z][0-9][A-Z0-9]{0,5}", "an ICD-10-CM code without its point")
 ANSWER = _one_of("approved", "denied", "cancelled")
 
 # column, or table.column: the form of its text, and how a person is told
@@ -124,6 +143,20 @@ FORMS: dict[str, tuple[str, str]] = {
     "first_procedure_code": PROCEDURE,
     "last_procedure_code": PROCEDURE,
     "modifier_code": ("[A-Z0-9]{2}", "two capital letters or digits"),
+    "column_one_code": HCPCS,
+    "column_two_code": HCPCS,
+    "add_on_code": HCPCS,
+    "primary_code": HCPCS,
+    "unit_limits.procedure_code": HCPCS,
+    "procedure_pairs.table_code": _one_of("practitioner", "hospital"),
+    "unit_limits.table_code": _one_of("practitioner", "hospital", "supplier"),
+    "modifier_indicator_code": _one_of("0", "1", "9"),
+    "edit_type_code": _one_of("1", "2", "3"),
+    "adjudication_indicator_code": _one_of("1", "2", "3"),
+    "coverage_determinations.kind_code": _one_of("ncd", "lcd"),
+    "effect_code": _one_of("covers", "excludes"),
+    "first_diagnosis_code": DIAGNOSIS,
+    "last_diagnosis_code": DIAGNOSIS,
     "carrier_number": ("[0-9]{5}", "five digits"),
     "locality_number": ("[0-9]{2}", "two digits"),
 }
@@ -146,7 +179,11 @@ EITHER = (("referrals", ("npi", "taxonomy_code")),)
 
 # first and last of something: the last doesn't lie before the first, nor, but for an open end,
 # stand without it
-RANGES = (("start_date", "end_date"), ("first_procedure_code", "last_procedure_code"))
+RANGES = (
+    ("start_date", "end_date"),
+    ("first_procedure_code", "last_procedure_code"),
+    ("first_diagnosis_code", "last_diagnosis_code"),
+)
 
 
 class ReferenceDataError(ValueError):
@@ -180,7 +217,7 @@ def load_reference(connection: Connection, folder: Path) -> str:
     digests = _digests(connection, latest) if latest is not None else {}
     for name, frame in given.items():
         digests[name] = (digest(frame), frame.height)
-        _store_table(connection, digests[name][0], frame)
+        _store_table(connection, name, digests[name][0], frame)
     digests = {name: found for name, found in sorted(digests.items()) if found[1]}
     version = hashlib.sha256(
         "".join(f"{name} {sha256}\n" for name, (sha256, _) in digests.items()).encode()
@@ -213,8 +250,9 @@ def read_reference(
 ) -> tuple[str, dict[str, pl.DataFrame]]:
     """A version of the reference data (default: the one in force) and all its tables.
 
-    Tables that were never loaded are empty. Raises ReferenceDataError where there is no such
-    version, or its bytes no longer are what was loaded.
+    Tables that were never loaded are empty, and so are those of CODED: ``read_codes`` has their
+    rows. Raises ReferenceDataError where there is no such version, or its bytes no longer are what
+    was loaded.
     """
     wanted = version if version is not None else current_version(connection)
     if wanted is None:
@@ -232,19 +270,55 @@ def read_reference(
     tables = {}
     for name, schema in TABLES.items():
         contract = empty(schema)
-        if name not in digests:
+        if name not in digests or name in CODED:
             tables[name] = contract
             continue
         frame = _read_table(connection, digests[name][0])
         if digest(frame) != digests[name][0]:
-            raise ReferenceDataError(
-                [f"reference table {name} is not what was loaded: restore the store, or load again"]
-            )
+            raise _not_as_loaded(name)
         # a column the contract gained since is empty
         tables[name] = frame.match_to_schema(
             contract.schema, missing_columns="insert", extra_columns="ignore"
         )
     return wanted, tables
+
+
+def _not_as_loaded(name: str) -> ReferenceDataError:
+    return ReferenceDataError(
+        [f"reference table {name} is not what was loaded: restore the store, or load again"]
+    )
+
+
+def read_coding_tables(connection: Connection, version: str) -> pl.DataFrame:
+    """CodingTables of a version: which correct coding tables it has, and how long they hold."""
+    digests = _digests(connection, version)
+    return coding_tables([_facts(connection, n, digests[n][0]) for n in CODED if n in digests])
+
+
+def _facts(connection: Connection, name: str, sha256: str) -> Facts:
+    facts = coded_facts(connection, sha256)
+    if facts is None:
+        raise _not_as_loaded(name)
+    return facts
+
+
+def read_codes(connection: Connection, version: str, codes: pl.Series) -> dict[str, pl.DataFrame]:
+    """The tables of CODED that a version has, with the rows of these procedure codes alone.
+
+    Raises ReferenceDataError where their bytes no longer are what was loaded.
+    """
+    digests = _digests(connection, version)
+    tables = {}
+    for name in CODED:
+        if name not in digests:
+            continue
+        found = read_coded(connection, name, digests[name][0], codes)
+        if found is None:
+            raise _not_as_loaded(name)
+        tables[name] = found.match_to_schema(
+            empty(TABLES[name]).schema, missing_columns="insert", extra_columns="ignore"
+        )
+    return tables
 
 
 def current_version(connection: Connection) -> str | None:
@@ -267,7 +341,7 @@ class Version(NamedTuple):
 
 class TableFacts(NamedTuple):
     """A table of a version. Days are ISO dates, null where the table isn't dated; ``open_count``
-    rows have no last day."""
+    rows (of the correct coding tables: tables) have no last day."""
 
     table: str
     row_count: int
@@ -300,7 +374,11 @@ def table_facts(connection: Connection) -> tuple[str, list[TableFacts]]:
         if name not in digests:
             continue
         first, last, open_count = None, None, 0
-        if "start_date" in frame.columns:
+        if name in CODED:
+            spans = coding_tables([_facts(connection, name, digests[name][0])])
+            first, last = _day(spans["start_date"].min()), _day(spans["end_date"].max())
+            open_count = spans["end_date"].null_count()
+        elif "start_date" in frame.columns:
             first, last = _day(frame["start_date"].min()), _day(frame["end_date"].max())
             open_count = frame["end_date"].null_count()
         out.append(TableFacts(name, digests[name][1], first, last, open_count, digests[name][0]))
@@ -341,11 +419,14 @@ def digest(frame: pl.DataFrame) -> str:
     return whole.hexdigest()
 
 
-def _store_table(connection: Connection, sha256: str, frame: pl.DataFrame) -> None:
+def _store_table(connection: Connection, name: str, sha256: str, frame: pl.DataFrame) -> None:
     stored = connection.execute(
         select(func.count()).select_from(reference_part).where(reference_part.c.sha256 == sha256)
     ).scalar_one()
     if stored or frame.is_empty():
+        return
+    if name in CODED:
+        store_coded(connection, name, sha256, frame)
         return
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", statistics=False)
@@ -627,7 +708,7 @@ def _overlaps(table: str, frame: pl.DataFrame) -> list[str]:
         else "are the same key twice"
     )
     for keys in KEYS[table]:
-        for row in overlapping(frame, keys).iter_rows(named=True):
+        for row in overlapping(frame, keys).head(PROBLEMS_TOLD + 1).iter_rows(named=True):
             first = place(row["_file_before"], row["_line_before"])
             second = place(row["_file"], row["_line"])
             problems.append(f"{first} and {second} {what}: {', '.join(keys)}")

@@ -16,8 +16,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ from adjudicator import store
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list, review_list
+from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide
@@ -45,7 +46,14 @@ from adjudicator.interchanges import (
     judge,
     reasons,
 )
-from adjudicator.load import read_reference
+from adjudicator.load import read_codes, read_coding_tables, read_reference
+from adjudicator.payment_cycle import (
+    Cycle,
+    PaymentError,
+    keep_cycle,
+    open_cycle,
+    remittance,
+)
 from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.plan_limits import limited_plans
@@ -57,8 +65,8 @@ from adjudicator.programs import (
     own_names,
 )
 from adjudicator.reference import Reference
-from adjudicator.remittance import Remittance, payees_to_pay, payments_due, remit
-from adjudicator.reversals import reversal_parts, review, with_reversals, with_versions
+from adjudicator.remittance import Remittance
+from adjudicator.reversals import reversed_claims, review, with_versions
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -150,6 +158,9 @@ class Summary:
     paid_amount: int = 0
     priced_count: int = 0
     illustrative: list[str] = field(default_factory=list)
+    coding_tables: list[str] = field(default_factory=list)  # how old each is
+    # what was paid, where that is not just what was decided (adjudicator/payment_cycle.py)
+    cycle: dict[str, int] | None = None
     # what was taken back of earlier nights, which paid_amount is less by
     reversed: dict[str, int] = field(default_factory=dict)
     # claims paid before whose shares or visits a reversal touches: they stand as they are
@@ -162,8 +173,10 @@ class Summary:
             **self.counts,
             "reversed": self.reversed,
             "paid_amount": self.paid_amount,
+            **({"payment_cycle": self.cycle} if self.cycle else {}),
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
+            "coding_tables": self.coding_tables,
             "review": self.review,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
@@ -226,6 +239,11 @@ def _make_folder(out: Path) -> None:
         raise NightError(f"{out}: can't be made: {error.strerror}; give another --out") from error
 
 
+def holding(url: str) -> AbstractContextManager[None]:
+    """The lock of a night, for acts that no night may see in part. Raises LockedError."""
+    return _lock(url)
+
+
 class _Night:
     def __init__(
         self,
@@ -278,6 +296,7 @@ class _Night:
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
+            self.reference = _with_codes(self.engine, self.reference, batch)
             try:
                 batch = decide(batch, self.reference, self.order.config.system_pends_limit)
             except UndecidableError as error:
@@ -544,30 +563,10 @@ class _Night:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             answered = answering.submit(_write_answers, partial, self._answers(connection))
-            decided = batch.decisions.height > 0
-            if decided:
-                due = payees_to_pay(batch)
-                first = store.take_numbers(connection, "payment", due.height)
-                payments = payments_due(
-                    due, self.reference, first, self.order.business_date,
-                    store.forward_balances(connection),
-                )  # fmt: skip
-                names = _file_names(payments)
-                # before anything is written beside: it reads what was paid
-                back = reversal_parts(connection, batch, self.reference, payments, self.own_names)
-                with ThreadPoolExecutor(1) as beside:
-                    wrong = beside.submit(
-                        lambda: _render(
-                            partial, with_reversals(remit(batch, self.reference, payments), back),
-                            names, self.ahead,
-                        )
-                    )  # fmt: skip
-                    store.insert_decisions(
-                        connection, self.run_id, batch, payments, names, self.open["claim_id"]
-                    )
-                    _refuse_unbalanced(wrong.result())
+            cycle = self._pay(connection, batch, partial)
             answered.result()
             summary = self._summary(connection, batch)
+            summary.cycle = cycle.figures()
             _write(
                 partial / "claims.csv",
                 claims_list(connection, self.run_id, batch, self.order.business_date),
@@ -593,6 +592,34 @@ class _Night:
             store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
             store.set_run_state(connection, self.run_id, "decided")
         return summary
+
+    def _pay(self, connection: Connection, batch: Batch, partial: Path) -> Cycle:
+        """What was decided tonight into the store, and the payments of the programs whose day it
+        is, with their 835s."""
+        try:
+            cycle = open_cycle(connection, batch, self.reference, self.ledger_head)
+        except PaymentError as error:
+            raise NightError(str(error)) from error
+        decided, payments = batch.decisions.height > 0, cycle.payments
+        names = _file_names(payments)
+        # before anything is written beside: it reads what was paid
+        originals = reversed_claims(connection, batch, self.own_names)
+        if decided or names:
+            with ThreadPoolExecutor(1) as beside:
+                wrong = beside.submit(
+                    lambda: _render(
+                        partial, remittance(cycle, batch, self.reference, originals), names,
+                        self.ahead,
+                    )
+                )  # fmt: skip
+                store.insert_payments(connection, self.run_id, payments, names)
+                if decided:
+                    store.insert_decisions(
+                        connection, self.run_id, batch, payments, self.open["claim_id"]
+                    )
+                _refuse_unbalanced(wrong.result())
+        keep_cycle(connection, self.run_id, cycle, batch, self.reference, originals)
+        return cycle
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
@@ -645,6 +672,8 @@ class _Night:
             int(batch.decisions["paid_amount"].sum()) + int(batch.reversals["paid_amount"].sum()),
             priced,
             illustrative,
+            coding_ages(self.reference.coding_tables, self.order.business_date),
+            None,
             {
                 "count": batch.reversals.height,
                 "paid_amount": int(batch.reversals["paid_amount"].sum()),
@@ -679,7 +708,8 @@ class _Night:
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
-            told["priced_count"], told["illustrative_plans"], told["reversed"], told["review"],
+            told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
+            told.get("payment_cycle"), told["reversed"], told["review"],
         )  # fmt: skip
 
 
@@ -725,6 +755,7 @@ def _holds_paper(path: Path) -> bool:
 def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
+        coding = read_coding_tables(connection, version)
     programs = load_programs(order.config.programs)
     categories, forms = load_benefit_categories(), load_forms()
     whole = hashlib.sha256(version.encode())
@@ -735,8 +766,19 @@ def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     for e in EDITS:
         whole.update(repr(e.name).encode())
     return Reference(
-        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date
-    )
+        whole.hexdigest(), tables, programs, categories, forms, business_date=order.business_date,
+        coding_tables=coding, tables_version=version,
+    )  # fmt: skip
+
+
+def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+    """The reference with the rows of the correct coding tables that the night's codes can meet."""
+    if reference.coding_tables.is_empty():
+        return reference
+    codes = pl.concat([batch.lines["procedure_code"].unique(), batch.history["procedure_code"]])
+    with store.reading(engine) as connection:
+        rows = read_codes(connection, reference.tables_version, codes.drop_nulls().unique())
+    return replace(reference, tables={**reference.tables, **rows})
 
 
 def _within(transaction: ExitStack, work: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ An act is a row of data and a row of the audit trail; the next night decides by 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -16,14 +15,13 @@ from sqlalchemy import Connection
 
 from adjudicator import store
 from adjudicator.arithmetic import listed, money
+from adjudicator.desk import DeskError, fact, filled, last_night, said
 from adjudicator.edits import EDITS
 from adjudicator.explain import Explanation, explain
 from adjudicator.pends import codes_of, pend_terms
 from adjudicator.programs import load_adjustment_codes
 from schemas.program import PendDenial, Program
 
-WIDTH = 80
-NOTE_LIMIT, NAME_LIMIT = 500, 80
 ITEM = {
     "claim_number": pl.String, "claim_id": pl.Int64, "program_code": pl.String,
     "received_date": pl.Date, "charge_amount": pl.Int64, "pend_code": pl.String,
@@ -33,7 +31,7 @@ NOBODY = "nobody"
 WAYS = {"released": "passes", "denied": "denies"}
 
 
-class PendError(Exception):
+class PendError(DeskError):
     """The act can't be done: the message names the claim's number, the cause and the mend."""
 
 
@@ -62,7 +60,7 @@ class Act:
             else "the whole claim"
         )
         what = f"{self.edit} is passed" if self.edit else f"{self.pend_code} becomes {self.denial}"
-        return _filled(
+        return filled(
             f"claim {self.claim_number}, {lines}: {what} from the next night on (act "
             f"{self.override_number}, {self.made_by}, {self.made_date})"
         )
@@ -80,7 +78,7 @@ def pends_list(
     ``age_days``: from the day of receipt to ``today``, by default the last night's date, by which
     ``overdue`` is told too.
     """
-    day = today or _last_night(connection)
+    day = today or last_night(connection)
     found = store.read_frame(
         connection,
         "SELECT c.claim_number, c.claim_id, c.program_code, c.received_date, c.charge_amount, "
@@ -167,7 +165,7 @@ def pends_show(
     says = {(f["edit"], f["line_number"], f["pend_code"]): f["says"] for f in told.findings}
     return Shown(
         claim["claim_number"], claim["disposition"], claim["received_date"],
-        ((today or _last_night(connection)) - received).days, claim["charge_amount"],
+        ((today or last_night(connection)) - received).days, claim["charge_amount"],
         [
             {**w, "says": says.get((w["edit"], w["line_number"], w["pend_code"]))}
             for w in told.waits_for
@@ -183,7 +181,7 @@ def show_as_text(shown: Shown) -> str:
     """At 80 columns."""
     words = {code: found.words for code, found in load_adjustment_codes().items()}
     out = [
-        _filled(
+        filled(
             f"Claim {shown.claim_number}, {shown.disposition or 'not decided yet'}: charge "
             f"{money(shown.charge_amount)}, received {shown.received_date}, {shown.age_days} days "
             "old"
@@ -191,7 +189,7 @@ def show_as_text(shown: Shown) -> str:
     ]
     for each in shown.waits_for:
         line = f", line {each['line_number']}" if each["line_number"] else ""
-        out += ["", _filled(f"{each['pend_code']} ({each['edit']}{line}): {each['says']}")]
+        out += ["", filled(f"{each['pend_code']} ({each['edit']}{line}): {each['says']}")]
         rows = {
             "since": each["began_date"],
             "owner": each["owner"] or NOBODY,
@@ -204,28 +202,28 @@ def show_as_text(shown: Shown) -> str:
                 else f"{each['lapse_date']}{', overdue' * each['overdue']}"
             ),
         }
-        out += [_row(name, text) for name, text in rows.items() if text]
+        out += [fact(name, text) for name, text in rows.items() if text]
     if shown.waits_for:
         out += [
             "",
-            _row("release", listed(shown.may_release) if shown.may_release else
+            fact("release", listed(shown.may_release) if shown.may_release else
                  "nothing here: what is missing must be mended"),
             *(
-                _row("deny", f"{codes}: {words.get(codes.split()[0].split('-')[1], '')}")
+                fact("deny", f"{codes}: {words.get(codes.split()[0].split('-')[1], '')}")
                 for codes in shown.may_deny
             ),
         ]  # fmt: skip
     if shown.nights:
         out += ["", "Nights"]
         out += [
-            _row(night["business_date"], f"{night['pend_code']} {night['state']}"
+            fact(night["business_date"], f"{night['pend_code']} {night['state']}"
                  f"{', overdue' * bool(night['overdue'])}")
             for night in shown.nights
         ]  # fmt: skip
     if shown.acts:
         out += ["", "Acts"]
         out += [
-            _row(act["made_date"], f"{act['act']} {act['edit'] or act['pend_code']}"
+            fact(act["made_date"], f"{act['act']} {act['edit'] or act['pend_code']}"
                  f"{' ' + _codes(act) if act['carc'] else ''} by {act['made_by']}: {act['note']}")
             for act in shown.acts
         ]  # fmt: skip
@@ -291,10 +289,7 @@ def _keep(
     connection: Connection, told: Explanation, act: str, waits: Sequence[Mapping[str, Any]],
     facts: Mapping[str, str | None], note: str, who: str, made: date, recorded_at: str | None,
 ) -> Act:  # fmt: skip
-    note, who = note.strip(), who.strip()
-    for name, text, limit in (("note", note, NOTE_LIMIT), ("who", who, NAME_LIMIT)):
-        if not text or len(text) > limit or not text.isprintable():
-            raise PendError(f"--{name} must be 1 to {limit} characters in one line")
+    note, who = said(note, who)
     claim = told.claim
     before = store.overrides(connection, [claim["claim_id"]]).filter(
         pl.col("act") == act, *(pl.col(c).eq_missing(pl.lit(v)) for c, v in facts.items())
@@ -306,8 +301,8 @@ def _keep(
             "the next night decides by it"
         )
     number = store.insert_override(
-        connection, claim["claim_id"], claim["claim_number"], act, made_date=made, made_by=who,
-        note=note, recorded_at=recorded_at, **facts,
+        connection, claim["claim_id"], claim["claim_number"], act, facts, made_date=made,
+        made_by=who, note=note, recorded_at=recorded_at,
     )  # fmt: skip
     lines = sorted({w["line_number"] for w in waits if w["line_number"]})
     return Act(
@@ -339,17 +334,6 @@ def _releasable() -> set[str]:
     return {each.name for each in EDITS if not each.must_be_mended}
 
 
-def _last_night(connection: Connection) -> date:
-    [day] = store.read_frame(
-        connection,
-        "SELECT max(business_date) AS day FROM run WHERE state IN ('decided', 'published')",
-        {"day": pl.Date},
-    )["day"]
-    if day is None:
-        raise PendError("no night has been done in this store; `adjudicate run` does one")
-    return day  # type: ignore[no-any-return]
-
-
 # ---- words -----------------------------------------------------------------------------------
 
 
@@ -360,15 +344,3 @@ def _name(told: Explanation) -> str:
 def _codes(facts: Mapping[str, str | None]) -> str:
     told = f"{facts['group_code']}-{facts['carc']}"
     return f"{told} {facts['rarc']}" if facts.get("rarc") else told
-
-
-def _row(name: str, text: str) -> str:
-    return _filled(text, f"  {name:<10}  ")
-
-
-def _filled(text: str, lead: str = "") -> str:
-    seen = "".join(c if c.isprintable() else " " for c in text)
-    return textwrap.fill(
-        seen, WIDTH, initial_indent=lead, subsequent_indent=" " * (len(lead) or 2),
-        break_on_hyphens=False,
-    )  # fmt: skip

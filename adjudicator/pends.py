@@ -2,7 +2,8 @@
 
 A pend ends where its cause is no longer found. Before that a person may pass it or deny it, or it
 lapses on its last day: its finding then denies, or is noted only, in its edit's own place of the
-written order, and keeps its pend code to tell what it was.
+written order, and keeps its pend code to tell what it was. An edit that is waived after a dispute
+passes its denials too.
 """
 
 from __future__ import annotations
@@ -34,21 +35,26 @@ def resolved(findings: pl.DataFrame, batch: Batch, reference: Reference) -> pl.D
     """Findings (of the batch's claims) with the pends in them that a person or their last day ends.
 
     A person's last act comes first: a pend released is noted only, one denied denies with the
-    codes chosen. Else a pend on or after its last day, counted from the first of the unbroken
-    nights it was found, denies as its program says (``PendTerms``). Rows and their order stay.
+    codes chosen; where an edit is waived, its denials are noted only too. Else a pend on or after
+    its last day, counted from the first of the unbroken nights it was found, denies as its program
+    says (``PendTerms``). Rows and their order stay.
     """
     if batch.open_pends.is_empty() and batch.overrides.is_empty():
         return findings
     known = pl.concat([batch.open_pends["claim_id"], batch.overrides["claim_id"]]).unique()
     rows = findings.with_row_index("row")
-    asked = rows.filter(
-        (pl.col("disposition") == "pend") & pl.col("claim_id").is_in(known.implode())
-    ).select("row", "claim_id", "edit", "pend_code", "inputs")
+    stops = (pl.col("disposition") == "pend") & pl.col("claim_id").is_in(known.implode())
+    passed = batch.overrides.filter(act="waived")["claim_id"] if batch.overrides.height else ()
+    if len(passed):
+        stops |= (pl.col("disposition") == "deny") & pl.col("claim_id").is_in(list(passed))
+    asked = rows.filter(stops).select(
+        "row", "claim_id", "edit", "pend_code", "inputs", pends=pl.col("disposition") == "pend"
+    )
     if asked.is_empty():
         return findings
-    ends = pl.concat([_acts(asked, batch.overrides), _lapses(asked, batch, reference)]).unique(
-        "row", keep="first", maintain_order=True
-    )
+    acts = _acts(asked, batch.overrides)
+    lapses = _lapses(asked.filter("pends"), batch, reference)
+    ends = pl.concat([acts, lapses]).unique("row", keep="first", maintain_order=True)
     if ends.is_empty():
         return findings
     inputs = pl.col("inputs").fill_null("{}").str.head(-1)
@@ -137,6 +143,16 @@ def pend_terms(program: Program | None, pend_code: str, began: date) -> PendTerm
     )
 
 
+def waived(overrides: pl.DataFrame, edit: str) -> dict[int, dict[str, str]]:
+    """By claim on which this edit is waived, the last such act as a finding's inputs tell it."""
+    found = overrides.filter(act="waived", edit=edit).sort("override_number")
+    return {
+        row["claim_id"]: {"act": row["act"], "date": row["made_date"].isoformat(),
+                          "by": row["made_by"], "note": row["note"]}
+        for row in found.iter_rows(named=True)
+    }  # fmt: skip
+
+
 def lapse_denial(terms: PendTerms | None, because: str | None) -> PendDenial | None:
     """Into what a pend lapses of which the edit said ``because``; None: it stays."""
     return next(
@@ -158,8 +174,8 @@ def codes_of(denial: PendDenial) -> str:
 def _acts(asked: pl.DataFrame, overrides: pl.DataFrame) -> pl.DataFrame:
     """The last act on each pend that a person decided; ``of`` is what the finding becomes."""
     told = overrides.select(
-        "claim_id", "override_number", "edit", "pend_code",
-        of=pl.when(pl.col("act") == "released").then(pl.lit("inform")).otherwise(pl.lit("deny")),
+        "claim_id", "override_number", "edit", "pend_code", waives=pl.col("act") == "waived",
+        of=pl.when(pl.col("act") == "denied").then(pl.lit("deny")).otherwise(pl.lit("inform")),
         **{f"of_{c}": c for c in CODES},
         resolution=pl.struct(
             "act", pl.col("made_date").dt.to_string("iso").alias("date"), by="made_by", note="note"
@@ -173,7 +189,8 @@ def _acts(asked: pl.DataFrame, overrides: pl.DataFrame) -> pl.DataFrame:
         how="diagonal",
     )
     return (
-        found.sort("row", "override_number")
+        found.filter(pl.col("pends") | pl.col("waives"))
+        .sort("row", "override_number")
         .unique("row", keep="last", maintain_order=True)
         .select("row", "of", *(f"of_{c}" for c in CODES), RESOLUTION)
     )

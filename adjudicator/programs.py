@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from schemas.code_list import CodeLists
 from schemas.form import Form
+from schemas.policy import Policies
 from schemas.program import (
     AdjustmentCode,
     BenefitCategoryRule,
@@ -113,8 +114,9 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
 
     file = folder / "program.yaml"
     facts = _mapping(file)
-    if "plans" in facts:
-        raise DataFileError(f"{file}: plans: plans are files of their own; move it to plans/")
+    for part in ("plans", "policies"):
+        if part in facts:
+            raise DataFileError(f"{file}: {part}: these are files of their own; move it to {part}/")
     plans = {}
     plan_files = folder / "plans"
     for entry in sorted(plan_files.iterdir(), key=lambda e: e.name) if plan_files.is_dir() else ():
@@ -142,9 +144,9 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
                     "use one of schemas/codes/benefit_categories.yaml",
                 )
             plans[plan.plan_code] = plan
-    program = _checked(file, Program, facts | {"plans": plans})
+    policies = _policies(folder / "policies", known := [edit.name for edit in EDITS])
+    program = _checked(file, Program, facts | {"plans": plans, "policies": policies})
     _named(file, "program_code", program.program_code, folder.name)
-    known = [edit.name for edit in EDITS]
     _refuse(
         file, "edits", set(program.edits) - set(known), "no such edit", f"use {', '.join(known)}"
     )
@@ -171,9 +173,39 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
     _check_pends(file, program)
+    for name in ("payment_calendar", "interest", "case_management"):
+        overlaps = _overlaps(getattr(program, name))
+        _refuse(file, name, overlaps, "overlap", "end one before the next")
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
+    _check_disputes(file, program, [edit.name for edit in EDITS if not edit.must_be_mended])
     return program
+
+
+def _policies(folder: Traversable, edits: Collection[str]) -> Policies:
+    """A program's payment policies: ``policies/<edit>.yaml``, each a list of versions."""
+    found = {}
+    files = sorted(folder.iterdir(), key=lambda e: e.name) if folder.is_dir() else ()
+    for entry in (e for e in files if e.name.endswith(".yaml")):
+        name = entry.name.removesuffix(".yaml")
+        if name not in Policies.model_fields or name not in edits:
+            known = ", ".join(sorted(Policies.model_fields))
+            raise DataFileError(f"{entry}: no edit carries out such a policy; use {known}")
+        read = _checked(entry, Policies, {name: _yaml(entry)})
+        _refuse(entry, name, _overlaps(getattr(read, name)), "overlap", "end one before the next")
+        found[name] = getattr(read, name)
+    return Policies(**found)
+
+
+def _check_disputes(file: Traversable, program: Program, may: list[str]) -> None:
+    """A kind has one set of terms a day, and what it passes is an edit that may be passed."""
+    for kind in dict.fromkeys(terms.kind for terms in program.disputes):
+        of_kind = [terms for terms in program.disputes if terms.kind == kind]
+        place = f"disputes, {kind}"
+        _refuse(file, place, _overlaps(of_kind), "overlap", "end one before the next")
+        named = {edit for terms in of_kind for edit in terms.edits}
+        _refuse(file, place, named - set(may), "no edit that may be passed",
+                f"use {', '.join(may)}")  # fmt: skip
 
 
 def _check_pends(file: Traversable, program: Program) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 import polars as pl
 
 from schemas.form import Form
+from schemas.frames import CodingTables, empty
 from schemas.program import BenefitCategoryRule, Program
 
 
@@ -19,7 +20,8 @@ class Reference:
 
     ``tables`` holds a frame for every name in ``schemas.reference.TABLES`` (empty where nothing
     was loaded); ``programs`` the programs by code; ``forms`` the field tables of the claim forms;
-    ``version`` the digest of all of it.
+    ``version`` the digest of all of it. Of the correct coding tables ``tables`` holds the rows of
+    the night's codes alone, and ``coding_tables`` (CodingTables) says which are loaded.
     """
 
     version: str
@@ -28,6 +30,8 @@ class Reference:
     benefit_categories: tuple[BenefitCategoryRule, ...] = ()
     forms: tuple[Form, ...] = ()
     business_date: date = field(default=date.min)
+    coding_tables: pl.DataFrame = field(default_factory=lambda: empty(CodingTables))
+    tables_version: str = ""  # of the loaded tables alone
 
 
 def as_of(frame: pl.DataFrame, table: pl.DataFrame, *, on: str, by: Sequence[str]) -> pl.DataFrame:

@@ -19,11 +19,6 @@ POSITION_STATUS = {"P": "1", "S": "2", **dict.fromkeys("TABCDEFGH", "3")}
 # edits whose denial says that another pays first, whatever the claim says of our position
 NOT_FIRST = (other_payer_unbilled.name, accident_primary.name)
 UNKNOWN_PATIENT = "4"
-FORWARD_BALANCE = "FB"  # PLB03-1
-NO_BALANCES = pl.DataFrame(
-    schema={"program_code": pl.String, "payee_id": pl.String, "balance_amount": pl.Int64,
-            "balance_trace_number": pl.String}
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,8 +33,8 @@ class Remittance:
 
 
 def payees_to_pay(batch: Batch) -> pl.DataFrame:
-    """Who gets a remittance tonight: one row a payee and program, with ``claims_amount``, the sum
-    of what is paid and taken back; sorted."""
+    """Who gets a remittance tonight: one row a payee and program, with the sum of what is paid
+    and taken back; sorted."""
     columns = ["program_code", "payee_id", "paid_amount"]
     final = (
         batch.decisions.filter(pl.col("disposition").is_in(FINAL))
@@ -51,67 +46,16 @@ def payees_to_pay(batch: Batch) -> pl.DataFrame:
         final = pl.concat([final, batch.reversals.select(columns)])
     return (
         final.group_by("program_code", "payee_id")
-        .agg(claims_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
+        .agg(payment_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
         .sort("program_code", "payee_id")
     )
-
-
-def with_balances(due: pl.DataFrame, balances: pl.DataFrame) -> pl.DataFrame:
-    """``payees_to_pay`` with what becomes of it: ``payment_amount``, never negative, and the
-    balances that an 835 tells as PLB FB.
-
-    ``balances``: ``program_code``, ``payee_id``, ``balance_amount`` that the payee owes from
-    earlier 835s (positive), and ``balance_trace_number``, the 835 that carried it forward. It is
-    taken whole from this payment (``recovered_amount``); what the payment is too small for is
-    carried on (``carried_amount``).
-    """
-    if balances.is_empty():
-        due = due.with_columns(
-            recovered_amount=pl.lit(0, dtype=pl.Int64),
-            balance_trace_number=pl.lit(None, dtype=pl.String),
-        )
-    else:
-        due = due.join(
-            balances.rename({"balance_amount": "recovered_amount"}),
-            on=["program_code", "payee_id"], how="left", maintain_order="left",
-        ).with_columns(pl.col("recovered_amount").fill_null(0))  # fmt: skip
-    left = pl.col("claims_amount") - pl.col("recovered_amount")
-    nothing = pl.lit(0, dtype=pl.Int64)
-    return due.with_columns(
-        payment_amount=pl.max_horizontal(left, nothing),
-        carried_amount=pl.max_horizontal(-left, nothing),
-    )
-
-
-def forward_balances(payments: pl.DataFrame) -> pl.DataFrame:
-    """RemittanceProviderAdjustments of the balances of ``payments_due``: PLB FB, positive for what
-    an earlier 835 carried (its trace), negative for what this one carries on (its own)."""
-    schema = frames.empty(frames.RemittanceProviderAdjustments).schema
-    if not payments.select(pl.sum_horizontal("recovered_amount", "carried_amount").sum()).item():
-        return frames.empty(frames.RemittanceProviderAdjustments)
-    rows = [
-        payments.filter(pl.col(amount) > 0).select(
-            "payment_id", sequence_number=pl.lit(place, dtype=pl.Int64),
-            fiscal_date=pl.date(pl.col("payment_date").dt.year(), 12, 31),
-            reason_code=pl.lit(FORWARD_BALANCE), reference_number=trace,
-            adjustment_amount=sign * pl.col(amount),
-        )
-        for place, (amount, trace, sign) in enumerate(
-            (
-                ("recovered_amount", "balance_trace_number", 1),
-                ("carried_amount", "trace_number", -1),
-            ),
-            start=1,
-        )
-    ]  # fmt: skip
-    return pl.concat(rows).select(schema.names()).cast(schema).sort("payment_id", "sequence_number")
 
 
 def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remittance:
     """The remittances of every payee with a finalised claim, paid or denied, zero or not.
 
-    ``payments`` is ``payments_due``'s. A claim of a payee nobody knows is never final, so each
-    final claim is in exactly one payment.
+    ``payments`` is ``payments_due``'s; a claim of a payee without one is left out. A claim of a
+    payee nobody knows is never final, so each final claim is in exactly one payment.
     """
     final = batch.decisions.filter(pl.col("disposition").is_in(FINAL))
     # lazily throughout: few of the batch's columns travel
@@ -163,17 +107,26 @@ def remit(batch: Batch, reference: Reference, payments: pl.DataFrame) -> Remitta
         .with_columns(adjustment_quantity=pl.lit(None, dtype=pl.Int64))
         .select(frames.RemittanceAdjustments.column_names())
         .collect(),
-        forward_balances(payments),
+        frames.empty(frames.RemittanceProviderAdjustments),
     )  # fmt: skip
 
 
+def nothing_remitted(payments: pl.DataFrame) -> Remittance:
+    """Remittances without a claim: what else the payments carry is to be added."""
+    return Remittance(
+        payments.select(frames.RemittancePayments.column_names()),
+        frames.empty(frames.RemittanceClaims),
+        frames.empty(frames.RemittanceLines),
+        frames.empty(frames.RemittanceAdjustments),
+        frames.empty(frames.RemittanceProviderAdjustments),
+    )
+
+
 def payments_due(
-    due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date,
-    balances: pl.DataFrame | None = None,
-) -> pl.DataFrame:  # fmt: skip
+    due: pl.DataFrame, reference: Reference, first_payment: int, payment_date: date
+) -> pl.DataFrame:
     """The payments of ``payees_to_pay``, numbered from ``first_payment`` in its order: one row a
-    payment, with the columns of RemittancePayments and those of ``with_balances``."""
-    due = with_balances(due, NO_BALANCES if balances is None else balances)
+    payment, with the columns of RemittancePayments."""
     due = due.with_columns(payment_id=pl.int_range(pl.len(), dtype=pl.Int64) + first_payment)
     payers = pl.DataFrame(
         [
@@ -271,6 +224,7 @@ def _claims(claims: pl.LazyFrame, batch: Batch, reference: Reference) -> pl.Data
             statement_from_date=pl.coalesce("statement_from_date", "_first"),
             statement_through_date=pl.coalesce("statement_through_date", "_last"),
             remark_codes=pl.lit(None, dtype=pl.String),
+            interest_amount=pl.lit(None, dtype=pl.Int64),
         )
         .select(frames.RemittanceClaims.column_names())
         .collect()

@@ -54,54 +54,51 @@ def with_versions(
     return batch.with_(versions=versions, **store.taken(connection, final))
 
 
-def reversal_parts(
-    connection: Connection, batch: Batch, reference: Reference, payments: pl.DataFrame,
-    own_names: Collection[str] = (),
-) -> Remittance | None:  # fmt: skip
-    """The night's reversals as they stand in its 835s, in the order of what takes their place
-    (``by_claim_id`` of its claims); None where there is none.
+def reversed_claims(
+    connection: Connection, batch: Batch, own_names: Collection[str] = ()
+) -> Batch | None:
+    """The claims that the night reverses, as they were sent and as they were decided; None where
+    there is none. Claims are read again for their names alone."""
+    return None if batch.reversals.is_empty() else _originals(connection, batch, own_names)
+
+
+def with_reversals(
+    remittance: Remittance, batch: Batch, originals: Batch | None, reference: Reference,
+    payments: pl.DataFrame,
+) -> Remittance:  # fmt: skip
+    """The remittance with the reversals of these payments, each just before what takes its place.
 
     Charge, payment and every adjustment are what the original's decision stored and its 835
-    told, negated, at the same level; its numbers are the original's. Claims are read again for
-    their names alone. Units stay as they were [j].
+    told, negated, at the same level; its numbers are the original's. Units stay as they were [j].
     """
-    if batch.reversals.is_empty():
-        return None
-    told = batch.reversals.select("remark_code", claim_id="of_claim_id", by_claim_id="claim_id")
-    back = remit(_originals(connection, batch, own_names), reference, payments)
-    reverse = {"reversal_code": pl.lit("Y")}
-    return Remittance(
-        payments,
-        back.claims.join(told, on="claim_id", maintain_order="left").with_columns(
-            **reverse,
-            status_code=pl.lit(REVERSED),
-            remark_codes="remark_code",
-            **_negated("charge_amount", "paid_amount", "member_amount"),
-        ),
-        back.lines.with_columns(
-            **reverse, **_negated("charge_amount", "paid_amount", "allowed_amount")
-        ),
-        back.adjustments.with_columns(**reverse, **_negated("adjustment_amount")),
-        back.provider_adjustments.clear(),
-    )
-
-
-def with_reversals(remittance: Remittance, back: Remittance | None) -> Remittance:
-    """The remittance with each reversal of ``reversal_parts`` just before what takes its place."""
-    if back is None:
+    if originals is None:
         return remittance
-    claims = pl.concat(
+    told = batch.reversals.select("remark_code", claim_id="of_claim_id", by_claim_id="claim_id")
+    back = remit(originals, reference, payments)
+    reverse = {"reversal_code": pl.lit("Y")}
+    claims = back.claims.join(told, on="claim_id", maintain_order="left").with_columns(
+        **reverse,
+        status_code=pl.lit(REVERSED),
+        remark_codes="remark_code",
+        **_negated("charge_amount", "paid_amount", "member_amount"),
+    )
+    lines = back.lines.with_columns(
+        **reverse, **_negated("charge_amount", "paid_amount", "allowed_amount")
+    )
+    adjustments = back.adjustments.with_columns(**reverse, **_negated("adjustment_amount"))
+    columns = remittance.claims.columns
+    whole = pl.concat(
         [
             remittance.claims.with_columns(by_claim_id="claim_id"),
-            back.claims.select(*remittance.claims.columns, "by_claim_id"),
+            claims.select(*columns, "by_claim_id"),
         ]
     ).sort("payment_id", "by_claim_id", pl.col("reversal_code") == "N", "claim_id")
     return replace(
         remittance,
-        claims=claims.drop("by_claim_id"),
-        lines=pl.concat([remittance.lines, back.lines.select(remittance.lines.columns)]),
+        claims=whole.drop("by_claim_id"),
+        lines=pl.concat([remittance.lines, lines.select(remittance.lines.columns)]),
         adjustments=pl.concat(
-            [remittance.adjustments, back.adjustments.select(remittance.adjustments.columns)]
+            [remittance.adjustments, adjustments.select(remittance.adjustments.columns)]
         ),
     )
 

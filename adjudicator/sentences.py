@@ -346,6 +346,117 @@ def _inpatient_notification(f: Facts) -> str:
     return f"{told}; it was due by {due}" if due and f["reason"] == "none" else told
 
 
+def _approved_facility(f: Facts) -> str:
+    if f["because"] == "no list in force":
+        return (
+            f"no list of facilities approved for {f['service']} is in force on "
+            f"{f['decision_date']}, so that it is not judged"
+        )
+    return (
+        f"{f['service']} on {f['decision_date']} at NPI {f['facility_number']}, which is not on "
+        "the list of facilities approved for it"
+    )
+
+
+def _serious_event(f: Facts) -> str:
+    if not f.get("conditions"):
+        return f"modifier {f['modifier_codes']} tells of a serious event on {f['decision_date']}"
+    told = "; ".join(f"{c['condition']} ({c['diagnosis_code']})" for c in f["conditions"])
+    return f"not present when the patient was admitted on {f['decision_date']}: {told}"
+
+
+DETERMINATIONS = {"ncd": "national", "lcd": "local"}
+
+
+def _necessity(f: Facts) -> str:
+    return (
+        f"{DETERMINATIONS[f['kind_code']]} coverage determination {f['determination_number']} does "
+        f"not cover {f['procedure_code']} on {f['decision_date']} for {f['diagnosis_codes']}"
+    )
+
+
+def _unlisted_code(f: Facts) -> str:
+    what = f"{f['procedure_code']} names no service in particular"
+    if f["lacks"]:
+        return f"{what}, and the claim came without {LACKS[f['lacks']]}"
+    told = [n for n, holds in (("a description", f["described"]), ("notes", f["noted"])) if holds]
+    return f"{what}; it came with {' and '.join(told)}"
+
+
+LACKS = {"description": "description or notes", "notes": "notes or a document"}
+STAYS = {"inpatient": "an inpatient stay", "outpatient": "an outpatient stay"}
+
+
+def _ambulance_in_stay(f: Facts) -> str:
+    return (
+        f"an ambulance on {f['decision_date']} that was no emergency, during {STAYS[f['kind']]} "
+        f"from {f['first_date']} to {f['last_date']} (claim {f['stay_claim']})"
+    )
+
+
+OBSERVED: Mapping[str | None, str] = {
+    "admitted on the same day": "both the observation and the admission (claim {other_claim}) "
+    "began on {admission_date}: only the admission is paid",
+    "admitted on a later day": "the observation from {observed_from} to {observed_to} led to the "
+    "admission of {admission_date} (claim {other_claim}): not both are paid in full",
+    "the admission waits": "the observation from {observed_from} to {observed_to} led to the "
+    "admission of {admission_date} (claim {other_claim}), which is not decided yet",
+    "the observation was paid": "the observation from {observed_from} to {observed_to} (claim "
+    "{other_claim}) that led to this admission was paid already, and reversing it is not carried "
+    "out yet",
+}
+OBSERVED_END: Mapping[str | None, str] = {
+    "admitted on a later day": "a person who decides what of the observation is paid",
+    "the admission waits": "a decision of claim {other_claim}",
+    "the observation was paid": "the observation's payment (claim {other_claim}) taken back",
+}
+
+
+def _ncci(f: Facts) -> str:
+    rule, day = f["rule"], f["decision_date"]
+    other = f" (line {f['other_line']}" if f.get("other_line") else ""
+    other += f" of claim {f['other_claim']})" if f.get("other_claim") else ")" if other else ""
+    if rule == "pair":
+        why = INDICATORS[f["modifier_indicator_code"]]
+        return (
+            f"{f['procedure_code']} is not paid beside {f['other_code']}{other} on {day}: a pair "
+            f"of the {f['table']} table, {why}"
+        )
+    if rule == "pair paid before":
+        return (
+            f"beside {f['procedure_code']} on {day}, {f['other_code']}{other} is not paid, but it "
+            "was already, and reversing it is not carried out yet"
+        )
+    if rule == "units":
+        per = "a line" if f["adjudication_indicator_code"] == "1" else "a day"
+        before = f["earlier_quantity"]
+        sum_of = f" and {quantity(before)} before" if before else ""
+        return (
+            f"{quantity(f['billed_quantity'])} units of {f['procedure_code']}{sum_of} on {day}; "
+            f"the {f['table']} table takes {f['unit_limit']:,} for {per} at most"
+        )
+    if rule == "add-on":
+        listed = f["primary_codes"]
+        beside = f"such a one as {listed}" if listed else "another procedure"
+        return f"{f['procedure_code']} is paid only beside {beside}, and none stands on {day}"
+    told = "; ".join(
+        f"{_plain(t['table'])} holds from {t['first_day']}"
+        + (f" to {t['last_day']}" if t["last_day"] else "")
+        for t in f["tables"]
+    )
+    return f"the correct coding edits were not asked for {day}: {told}"
+
+
+def _ncci_end(f: Facts) -> str:
+    if f["rule"] != "pair paid before":
+        return ""
+    return f"the payment of line {f['other_line']} of claim {f['other_claim']} taken back"
+
+
+INDICATORS = {
+    "0": "which no modifier sets apart",
+    "1": "and no modifier sets the two apart",
+}
 UNBILLED = {
     "undecided": "{payer} comes before us, and its decision is not on the claim",
     "nobody_named": "the claim makes us second and names nobody before us",
@@ -548,6 +659,20 @@ TELLS: Mapping[str, Words] = {
     "urgent_out_of_network": Words(_by("area", URGENT), AREA),
     "prior_authorization": Words(_prior_authorization, AREA),
     "inpatient_notification": Words(_inpatient_notification),
+    "approved_facility": Words(_approved_facility),
+    "serious_event": Words(
+        _serious_event, "a person who finds out what the condition cost beyond the rest"
+    ),
+    "necessity": Words(_necessity),
+    "unlisted_code": Words(_unlisted_code, "a person who prices the service"),
+    "ambulance_in_stay": Words(_ambulance_in_stay),
+    "urgent_care": Words(
+        "{service} ({procedure_code}) on {decision_date} is not paid to NPI {provider_number} as "
+        "urgent care"
+    ),
+    "nutrition": Words("{service} ({procedure_code}) on {decision_date} is not paid for"),
+    "observation": Words(_by("because", OBSERVED), _by("because", OBSERVED_END)),
+    "ncci": Words(_ncci, _ncci_end),
     "other_payer_unbilled": Words(_other_payer_unbilled),
     "accident_primary": Words(
         _accident_primary,

@@ -320,7 +320,9 @@ def _rejected(told: Explanation, quoted: Told) -> list[str]:
 def _paid(told: Explanation, quoted: Told) -> list[str]:
     p = told.payment
     if p is None:
-        return []
+        if told.claim["disposition"] not in ("paid", "denied"):
+            return []
+        return ["PAYMENT", *_wrapped(2, "waits for the program's next payment day")]
     out = ["PAYMENT"]
     if len(p["sum"]["terms"]) > 1:
         out += _wrapped(2, f"the lines: {p['sum']['says']}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import polars as pl
 
 from adjudicator.edits.prior_authorization import TOLD, prior_authorization
+from adjudicator.pends import RESOLUTION, waived
 from adjudicator.permits import ONE_UNIT, Asked, as_json, asked, finding_of, told_of
 from adjudicator.pipeline import Batch
 from schemas import frames
@@ -17,7 +19,8 @@ class UnitCount:
     """The units under authorizations with a limit, claim by claim in the order asked.
 
     A line takes all its units from the first of its authorizations that has so many left; one
-    that finds none is denied 198, whole [j].
+    that finds none is denied 198, whole [j]; where the edit is waived, it is passed and counts
+    nothing.
     """
 
     def __init__(self, batch: Batch, stands: pl.Series) -> None:
@@ -25,13 +28,20 @@ class UnitCount:
         self.used: dict[str, int] = dict(
             batch.authorization_units.select("authorization_number", "unit_quantity").iter_rows()
         )
+        self._waived = waived(batch.overrides, prior_authorization.name) if self.lines else {}
         self._entries: list[tuple[int, str, int]] = []
         self.told: list[tuple[int, int, str]] = []
 
     def lacking(self, claim_id: int, without: Set[int]) -> list[dict[str, Any]]:
         """The findings of the claim's lines for which too few units are left."""
         taken, exceeding = _units(self._of(claim_id, without), self.used)
-        return [_exceeding(line, self.used, taken) for line in exceeding]
+        found = [_exceeding(line, self.used, taken) for line in exceeding]
+        if end := self._waived.get(claim_id):
+            for each in found:
+                inputs = json.loads(each["inputs"]) | {RESOLUTION: end}
+                each |= {"disposition": "inform", "group_code": None, "carc": None}
+                each["inputs"] = as_json(inputs)
+        return found
 
     def take(self, claim_id: int, without: Set[int]) -> None:
         """Counts the units of the claim's lines, but for those denied."""

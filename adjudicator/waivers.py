@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from adjudicator.edits.stays import ROOM_AND_BOARD
 from adjudicator.fate import LINE, Fates
 from adjudicator.reference import Reference, as_of
-from adjudicator.stages.price import DAY_OF_STAY, ROOM_AND_BOARD
+from adjudicator.stages.price import DAY_OF_STAY
 
 if TYPE_CHECKING:
     from adjudicator.pipeline import Batch

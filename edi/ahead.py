@@ -30,16 +30,16 @@ class Stamp(NamedTuple):
 
 
 class Ahead:
-    """What another process reads: the first chunks of some files in their order, unasked; and
-    any that it is asked for."""
+    """What another process reads: unasked, chunks of some files, those of the largest first, which
+    would else be waited for longest; and any that it is asked for."""
 
     def __init__(
         self, apart: Apart, paths: Iterable[Path], chunk_bytes: int, limits: Limits
     ) -> None:
         self.apart, self._chunk_bytes, self._limits = apart, chunk_bytes, limits
         self._coming: deque[tuple[Path, int, int]] = deque()
-        for path in paths:
-            size = path.stat().st_size
+        sizes = [(path.stat().st_size, path) for path in paths]
+        for size, path in sorted(sizes, key=lambda one: -one[0]):
             for index, start in enumerate(range(0, size, chunk_bytes)):
                 self._coming.append((path, index, min(size - start, chunk_bytes)))
         self._asked: dict[tuple[Path, int], tuple[int, Future[tuple[Stamp, Part] | None]]] = {}

@@ -20,12 +20,13 @@ MONEY = {
     "SVC": (2, 3),
     "CAS": (3, 6, 9, 12, 15, 18),
     "PLB": (4, 6, 8, 10, 12, 14),
+    "AMT": (2,),
 }
 OPTIONAL = {("CLP", 5)}
 # the segments that are looked at, and how many elements each must have at least
 LEAST = {
     **{"GS": 6, "ST": 2, "BPR": 4, "CLP": 4, "CAS": 3, "SVC": 3, "PLB": 4},
-    **{"SE": 2, "GE": 2, "IEA": 2},
+    **{"TRN": 2, "AMT": 2, "SE": 2, "GE": 2, "IEA": 2},
 }
 
 
@@ -50,9 +51,12 @@ def check_835(data: bytes) -> list[Imbalance]:
 
     Line: SVC02 - CAS = SVC03. Claim: CLP03 - CAS of both levels = CLP04, CLP05 = PR of both
     levels (none on a reversal), lines add up to the claim. Set: BPR02 = CLP04 - PLB, and not
-    below zero. CAS: a known group, no group and reason twice at one place, 45 never the whole
-    charge. Envelope: counts and control numbers of SE, GE and IEA. Findings stand in segment
-    order; a text that is no amount is named by its place and never repeated.
+    below zero; a payment of nothing is H and NON, and no other is; interest beside claims (AMT*I)
+    is what PLB L6 pays; one balance at most is carried forward (FB below zero), only by a payment
+    of nothing and under its own TRN02, and one brought, under another's. CAS: a known group, no
+    group and reason twice at one place, 45 never the whole charge. Envelope: counts and control
+    numbers of SE, GE and IEA. Findings stand in segment order; a text that is no amount is named
+    by its place and never repeated.
     """
     text = data.decode("latin-1").removeprefix("\xef\xbb\xbf")
     reader = _Reader()
@@ -62,6 +66,42 @@ def check_835(data: bytes) -> list[Imbalance]:
     while start < len(text):
         start = _skip_blank(text, reader.interchange(text, start))
     return sorted(reader.findings, key=lambda finding: finding.segment)
+
+
+def check_forwards(documents: Iterable[bytes]) -> list[str]:
+    """What does not tie between 835s, given in the order they were paid: a balance brought (PLB
+    FB above zero) that no earlier one of the same payer and payee carried under that number and in
+    that amount, or that was brought before; a payee with two open balances; a trace number used
+    twice. Empty where all do."""
+    wrong: list[str] = []
+    carried: dict[tuple[str, str], tuple[str, int]] = {}  # payer and payee → number and amount
+    traces: set[tuple[str, str]] = set()
+    for document in documents:
+        text = document.decode("latin-1")
+        element, component, terminator = text[3], text[104], text[105]
+        cents = _Cents()
+        payer = payee = trace = ""
+        for segment in (s.strip("\r\n").split(element) for s in text.split(terminator)):
+            if segment[0] == "TRN":
+                trace, payer = segment[2], segment[3]
+                if (payer, trace) in traces:
+                    wrong.append(f"trace number {trace} is used twice")
+                traces.add((payer, trace))
+            elif segment[:2] == ["N1", "PE"]:
+                payee = segment[4]
+            elif segment[0] == "PLB":
+                pairs = zip(segment[3::2], segment[4::2], strict=True)
+                forwards = [(r.partition(component)[2], cents[a]) for r, a in pairs
+                            if r.startswith("FB" + component)]  # fmt: skip
+                for reference, amount in sorted(forwards, key=lambda forward: forward[1] < 0):
+                    account = (payer, payee)
+                    if amount < 0:
+                        if account in carried:
+                            wrong.append(f"payment {trace} carries a second balance")
+                        carried[account] = (reference, -amount)
+                    elif carried.pop(account, None) != (reference, amount):
+                        wrong.append(f"payment {trace} brings what no payment carried")
+    return wrong
 
 
 def _skip_blank(text: str, start: int) -> int:
@@ -91,6 +131,16 @@ class _Cents(dict[str, int]):
             self.refused.add(text)
         self[text] = value
         return value
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What a set pays beside its claims, as its PLB say."""
+
+    taken: int = 0
+    interest: int = 0  # L6
+    brought: list[str] = field(default_factory=list)  # PLB03-2 of each FB above zero
+    carried: list[str] = field(default_factory=list)  # and of each below
 
 
 @dataclass(slots=True)
@@ -159,7 +209,10 @@ class _Reader:
         del segments[-1]
         first = self.segment
         control = segments[0].split(element)[13:14]
-        self._segments(segments, element, control[0] if control else "")
+        # claims with interest are few: else no AMT is of interest here
+        interest = f"AMT{element}I{element}" in piece
+        delimiters = (element, text[start + 104])
+        self._segments(segments, delimiters, control[0] if control else "", interest)
         self.segment = first + len(segments)
         if self.cents.refused:
             self._name_refused(segments, element, first)
@@ -202,18 +255,26 @@ class _Reader:
             del self.cents[text]
         self.cents.refused.clear()
 
-    def _segments(self, segments: list[str], element: str, interchange_control: str) -> None:
-        cents = self.cents
+    def _segments(
+        self,
+        segments: list[str],
+        delimiters: tuple[str, str],
+        interchange_control: str,
+        interest: bool,
+    ) -> None:
+        (element, component), cents = delimiters, self.cents
         groups = sets = set_first = 0
         group_control = set_control = None
         group_segment = trailer = 0
         paid_amount: int | None = None
-        payment_segment = claims_paid = provider_adjusted = 0
+        payment_segment = claims_paid = interest_paid = 0
+        method: tuple[str, str] | None = None
+        beside, trace = _Beside(), ""
         claim: _Claim | None = None
         line: _Level | None = None
         offset = self.segment
         # the bulk of a set is of no interest here: passed over by its first characters
-        others = {"DTM", "REF", "NM1", "AMT", "LQ" + element}
+        others = {"DTM", "REF", "NM1", "LQ" + element, *([] if interest else ["AMT"])}
         for number, segment in enumerate(segments, offset + 1):
             if segment[:3] in others:
                 continue
@@ -234,6 +295,10 @@ class _Reader:
                 member = self._cas(elements, level, number)
                 if claim is not None:
                     claim.member += member
+                continue
+            if tag == "AMT":
+                if elements[1] == "I" and line is None:
+                    interest_paid += cents[elements[2]]
                 continue
             if line is not None and claim is not None:
                 self._close_line(line, claim)
@@ -259,11 +324,15 @@ class _Reader:
             elif tag == "PLB":
                 if len(elements) % 2 == 0:
                     self.report("every PLB reason has its amount", "an amount", "none", number)
-                provider_adjusted += self._plb(elements)
+                self._plb(elements, component, beside)
+            elif tag == "TRN":
+                trace = elements[2]
             elif tag == "BPR":
                 if paid_amount is not None:
                     self.report("a set has one BPR", 1, 2, number)
                 payment_segment, paid_amount = number, cents[elements[2]]
+                if elements[2] not in cents.refused:
+                    method = (elements[1], elements[4])
             elif tag == "ST":
                 if group_control is None:
                     self.report("ST stands in a group", "GS before it", "none", number)
@@ -272,7 +341,8 @@ class _Reader:
                 sets += 1
                 set_first, set_control = number, elements[2]
                 self._control("ST01 = 835", "835", elements[1], number)
-                paid_amount, claims_paid, provider_adjusted = None, 0, 0
+                paid_amount, claims_paid, interest_paid = None, 0, 0
+                beside, method, trace = _Beside(), None, ""
             elif tag == "SE":
                 if set_control is None:
                     self.report("SE closes an ST", "ST before it", "none", number)
@@ -285,12 +355,15 @@ class _Reader:
                     continue
                 self.equal(
                     "BPR02 = CLP04 - PLB",
-                    claims_paid - provider_adjusted,
+                    claims_paid - beside.taken,
                     paid_amount,
                     payment_segment,
                 )
                 if paid_amount < 0:
                     self.report("BPR02 >= 0", 0, paid_amount, payment_segment)
+                if method is not None:
+                    self._payment(paid_amount, method, trace, beside, payment_segment)
+                self.equal("AMT*I = PLB L6", interest_paid, -beside.interest, number)
             elif tag == "GS":
                 if group_control is not None:
                     self.report("GE closes every GS", "GE", "GS", number)
@@ -350,12 +423,35 @@ class _Reader:
         level.adjusted += total
         return total if group == "PR" else 0
 
-    def _plb(self, elements: list[str]) -> int:
-        return sum(
-            self.cents[elements[place]]
-            for place in range(4, len(elements), 2)
-            if elements[place] or elements[place - 1]
-        )
+    def _plb(self, elements: list[str], component: str, beside: _Beside) -> None:
+        for place in range(4, len(elements), 2):
+            reason, _, reference = elements[place - 1].partition(component)
+            if not (elements[place] or reason):
+                continue
+            amount = self.cents[elements[place]]
+            beside.taken += amount
+            if reason == "FB":
+                (beside.carried if amount < 0 else beside.brought).append(reference)
+            elif reason == "L6":
+                beside.interest += amount
+
+    def _payment(
+        self, paid: int, method: tuple[str, str], trace: str, beside: _Beside, at: int
+    ) -> None:
+        """A payment of nothing says so; a balance moves on under the number that carries it."""
+        for place, found, nothing in zip(("BPR01", "BPR04"), method, ("H", "NON"), strict=True):
+            if (found == nothing) != (paid == 0):
+                self.report(f"{place} is {nothing} where nothing is paid, and only there",
+                            nothing if paid == 0 else f"not {nothing}", "another", at)  # fmt: skip
+        for what, forwards in (("carries", beside.carried), ("brings", beside.brought)):
+            if len(forwards) > 1:
+                self.report(f"a payment {what} one balance", 1, len(forwards), at)
+        if beside.carried and paid > 0:
+            self.report("only a payment of nothing carries a balance", 0, paid, at)
+        if any(reference != trace for reference in beside.carried):
+            self.report("a balance is carried under its own TRN02", "TRN02", "another", at)
+        if trace in beside.brought:
+            self.report("a balance is brought under another's TRN02", "another", "TRN02", at)
 
     def _close_line(self, line: _Level, claim: _Claim) -> None:
         if line.charge - line.adjusted != line.paid:

@@ -360,6 +360,7 @@ def _claim_tail() -> pl.Expr:
                 ("050", "received_date"),
             )
         ),
+        where("interest_amount", segment("AMT", "I", decimal(pl.col("interest_amount"), 2))),
     )
 
 

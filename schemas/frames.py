@@ -417,6 +417,12 @@ class HistoryLines(dy.Schema):
     receipt_number = number("order of receipt over all nights", required=True)
     line_disposition = text("paid or pended", required=True)
     member_id = text("the member", required=True)
+    claim_type_code = text("P professional, I institutional")
+    payee_id = text("who was, or will be, paid")
+    claim_provider_number = text(
+        "of an institutional claim the facility: its billing NPI; else rendering NPI of the claim, "
+        "else billing NPI"
+    )
     provider_number = text("rendering NPI of the line, else of the claim, else billing NPI")
     procedure_code = text("procedure, or revenue code where there is none")
     modifier_codes = text("joined by a colon, in the order sent")
@@ -503,12 +509,13 @@ class OpenPends(dy.Schema):
 
 
 class Overrides(dy.Schema):
-    """One row a person's act on a claim that waits: its pend released, or denied."""
+    """One row a person's act on a claim: what it waits for released or denied; after a dispute, an
+    edit waived."""
 
     override_number = key("order of the acts, from 1")
     claim_id = number(CLAIM, required=True)
-    act = dy.String(regex="^(released|denied)$", description="what the person did")
-    edit = text("released: whose pends of this claim are passed")
+    act = dy.String(regex="^(released|denied|waived)$", description="what the person did")
+    edit = text("released: whose pends of this claim are passed; waived: whose denials too")
     pend_code = text("denied: what the claim waited for")
     group_code = text("CAS01 of the denial")
     carc = text("CARC of the denial")
@@ -596,6 +603,19 @@ class Findings(dy.Schema):
     pend_code = text("what a pend waits for")
     status_code = text("277CA claim status of a rejection")
     inputs = text("what it looked at, as JSON")
+
+
+class CodingTables(dy.Schema):
+    """One row a correct coding table that is loaded, and a run of days on which it holds.
+
+    On a day in none of its runs the table says nothing, and nothing is borrowed from it.
+    """
+
+    table = text("procedure_pairs, add_on_codes or unit_limits", required=True)
+    table_code = text("practitioner, hospital or supplier; null of a table that is one for all")
+    row_count = number("how many rows the table has", required=True)
+    start_date = date("first day", required=True)
+    end_date = date("last day; null: open")
 
 
 class PricedLines(IdentifiedLines):
@@ -698,9 +718,9 @@ class Pends(dy.Schema):
     claim_id = key(CLAIM)
     pend_code = dy.String(primary_key=True, description="what it waits for")
     state = dy.String(
-        regex="^(waits|released|denied|lapsed|ended)$",
-        description="released and denied by a person's act, lapsed on its last day, ended: no "
-        "longer found",
+        regex="^(waits|released|denied|waived|lapsed|ended)$",
+        description="released, denied and waived by a person's act, lapsed on its last day, "
+        "ended: no longer found",
     )
     began_date = date("the first of the unbroken nights it waited for that", required=True)
     owner = text("the work queue that looks after it")
@@ -813,6 +833,7 @@ class RemittanceClaims(dy.Schema):
     received_date = date("DTM*050", required=True)
     medical_record_number = text("REF*EA")
     remark_codes = text("MOA/MIA remark codes of the whole claim, joined by a colon")
+    interest_amount = amount("AMT*I: paid beside the claim, by a PLB L6")
 
 
 class RemittanceLines(dy.Schema):

@@ -6,38 +6,29 @@ Amounts are cents, rates basis points, limits days. A value whose source gives n
 
 from __future__ import annotations
 
-from datetime import date
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from schemas.base import Citation as Citation  # noqa: PLC0414 (others import it from here)
+from schemas.base import Span as Span  # noqa: PLC0414 (others import it from here)
+from schemas.base import Strict as Strict  # noqa: PLC0414 (others import it from here)
+from schemas.policy import Policies
 
 NetworkCode = Literal["in", "out"]
+Weekday = Literal[
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+]  # fmt: skip
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Terms = TypeVar("Terms", "PaymentCalendar", "InterestTerms")
 
 
-class Citation(Strict):
-    """A sentence of a source document: its number, its lines (from 1), words found there."""
-
-    document: str = Field(pattern=r"^\d{3}$")
-    lines: tuple[PositiveInt, PositiveInt]
-    phrase: str
-
-
-class Span(Strict):
-    """Something in force from start_date to end_date, both included."""
-
-    start_date: date
-    end_date: date | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Span:
-        if self.end_date is not None and self.end_date < self.start_date:
-            raise ValueError("end_date lies before start_date")
-        return self
+def _founded(terms: Terms) -> Terms:
+    if not terms.judgement and terms.citation is None:
+        raise ValueError("needs a citation, or judgement: true")
+    return terms
 
 
 class FilingLimit(Span):
@@ -55,6 +46,70 @@ class DisputeLimit(Span):
 
     days: PositiveInt = Field(description="calendar days after the EOP's date")
     citation: Citation
+
+
+DisputeKind = Literal["filing", "authorization", "notification", "payment"]
+Channel = Literal["mail", "email", "online", "edi"]
+
+
+class DisputeProof(Strict):
+    """Documents that prove together what a dispute must prove."""
+
+    documents: tuple[str, ...] = Field(min_length=1)
+    claims_sent: tuple[Literal["paper", "edi"], ...] = Field(
+        default=("paper", "edi"), description="how the claims were sent of which it is a proof"
+    )
+    citation: Citation
+
+
+class NoProof(Strict):
+    """A document that proves nothing by itself."""
+
+    document: str
+    citation: Citation
+
+
+class DisputeTerms(Span):
+    """What a provider's dispute of a kind must be and bring, by the day it is received."""
+
+    kind: DisputeKind
+    citation: Citation
+    edits: tuple[str, ...] = Field(
+        description="those whose denial is disputed so; overturned, they are passed"
+    )
+    any_claim: bool = Field(
+        default=False,
+        description="whether every paid or denied claim may be disputed so, and the edits are "
+        "only those that may be passed",
+    )
+    documents: dict[str, str] = Field(description="kinds of documents that may come, in words")
+    needs: tuple[str, ...] = Field(default=(), description="documents that must come, all of them")
+    needs_citation: Citation | None = None
+    proofs: tuple[DisputeProof, ...] = Field(
+        default=(), description="of which one must come; none: nothing is to be proven"
+    )
+    no_proofs: tuple[NoProof, ...] = ()
+    form_citation: Citation = Field(description="that the review form must come")
+    letter_citation: Citation | None = Field(
+        default=None,
+        description="that a letter on what was beyond the provider's control stands in place of "
+        "form and proof; none: it doesn't",
+    )
+    one_claim_citation: Citation = Field(description="that a form is for one claim")
+    never_by: tuple[Channel, ...] = Field(default=(), description="how it can't be sent")
+    never_by_citation: Citation | None = None
+    send_to: str = Field(description="where it goes")
+    send_to_citation: Citation
+
+    @model_validator(mode="after")
+    def _known_documents(self) -> DisputeTerms:
+        named = {*self.needs, *(n.document for n in self.no_proofs)}
+        named.update(document for proof in self.proofs for document in proof.documents)
+        if unknown := sorted(named - set(self.documents)):
+            raise ValueError(f"documents lacks {', '.join(unknown)}")
+        if not self.any_claim and not self.edits:
+            raise ValueError("edits is empty, and any_claim isn't set")
+        return self
 
 
 class CareCodes(Strict):
@@ -155,6 +210,57 @@ class NotificationTerms(Span):
     not_elective_taxonomy_codes: tuple[str, ...] = Field(
         default=(), description="specialties of facilities that the elective limit does not bind"
     )
+
+
+class PaymentCalendar(Span):
+    """The days on which a program pays what it owes. No day named: every night that runs.
+
+    A night after a payment day without one pays in its stead; the same day never pays twice.
+    """
+
+    weekdays: tuple[Weekday, ...] = ()
+    month_days: tuple[Annotated[int, Field(ge=1, le=31)], ...] = Field(
+        default=(), description="days of the month; beyond a month's end: its last day"
+    )
+    judgement: bool = Field(default=False, description="no source sets the days")
+    citation: Citation | None = None
+
+    @model_validator(mode="after")
+    def _founded(self) -> PaymentCalendar:
+        return _founded(self)
+
+
+class InterestTerms(Span):
+    """Simple interest on claims that are paid late: by the day of the payment.
+
+    For each day after ``after_days`` from receipt, to the day of the payment, on what the claim
+    is paid, rounded once. A corrected claim (frequency 5, 7 or 8) earns none.
+    """
+
+    after_days: NonNegativeInt = Field(description="days after receipt within which it is in time")
+    annual_rate_basis_points: PositiveInt
+    days_a_year: Literal[360, 365] = 365
+    judgement: bool = Field(default=False, description="no source sets it")
+    citation: Citation | None = None
+
+    @model_validator(mode="after")
+    def _founded(self) -> InterestTerms:
+        return _founded(self)
+
+
+class CaseManagementTerms(Span):
+    """A fee for each client who had a primary care provider of the practice in a month, by that
+    month's first day; paid in the first remittances of the month after it, beside all claims."""
+
+    monthly_amount: PositiveInt = Field(description="for a client; cents")
+    reason_number: str = Field(
+        pattern=r"^[0-9A-Za-z]+$", description="the program's own reason for the payout"
+    )
+    funding_source_code: str = Field(
+        pattern=r"^[0-9A-Za-z]+$",
+        description="of clients whose row of primary_care names none; each source is a payout",
+    )
+    citation: Citation
 
 
 class Payer(Strict):
@@ -466,6 +572,9 @@ class Program(Strict):
     filing_dispute_limits: tuple[DisputeLimit, ...] = Field(
         default=(), description="none: the EOP says nothing of disputes"
     )
+    disputes: tuple[DisputeTerms, ...] = Field(
+        default=(), description="of a kind without terms none are taken"
+    )
     discharge_bill_types: tuple[str, ...] = Field(
         default=(),
         description="first two digits of the bill types whose filing clock starts at discharge",
@@ -506,12 +615,20 @@ class Program(Strict):
         default=(), description="of a pend code without any: nobody's, and without a last day"
     )
     corrections: CorrectionTerms = CorrectionTerms()
+    payment_calendar: tuple[PaymentCalendar, ...] = Field(
+        default=(), description="none in force: every night that runs pays"
+    )
+    interest: tuple[InterestTerms, ...] = Field(
+        default=(), description="none in force on the day of the payment: no interest"
+    )
+    case_management: tuple[CaseManagementTerms, ...] = ()
     out_of_network: OutOfNetworkPricing = OutOfNetworkPricing()
     contract_citation: Citation | None = Field(
         default=None, description="that a contract sets how its payee is priced"
     )
     capitation_citation: Citation | None = None
-    plans: dict[str, Plan] = {}
+    policies: Policies = Policies()
+    plans: dict[str, Plan] = Field(default={})
 
     @model_validator(mode="after")
     def _told_once(self) -> Program:

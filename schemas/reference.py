@@ -182,6 +182,9 @@ class PrimaryCare(Dated):
     member_id = text("the member", required=True)
     provider_id = text("the primary care provider", required=True)
     medical_group_id = text("the group that answers for the member's care")
+    funding_source_code = text(
+        "who funds the case management fee, letters and digits; empty: as the program says"
+    )
 
 
 # ---- providers -------------------------------------------------------------------------------
@@ -311,6 +314,59 @@ class Attachments(dy.Schema):
     payer_number = text("whose document")
 
 
+# ---- correct coding and coverage determinations ------------------------------------------------
+
+
+class ProcedurePairs(Dated):
+    """One row two procedures of which only the first is paid on one day (CMS's NCCI PTP edits)."""
+
+    table_code = text("practitioner or hospital", required=True)
+    column_one_code = text("HCPCS/CPT: is paid", required=True)
+    column_two_code = text("HCPCS/CPT: is denied beside it", required=True)
+    modifier_indicator_code = text(
+        "0: no modifier sets the two apart; 1: one may; 9: the pair never held", required=True
+    )
+
+
+class AddOnCodes(Dated):
+    """One row a procedure that is paid only beside another, and one it may stand beside."""
+
+    add_on_code = text("HCPCS/CPT", required=True)
+    primary_code = text("HCPCS/CPT; CCCCC: whoever administers Medicare says which", required=True)
+    edit_type_code = text(
+        "1: all that it may stand beside are listed; 2: none are; 3: some are", required=True
+    )
+
+
+class UnitLimits(Dated):
+    """One row the most units of a procedure on one day or line (CMS's medically unlikely edits)."""
+
+    table_code = text("practitioner, hospital or supplier", required=True)
+    procedure_code = text("HCPCS/CPT", required=True)
+    unit_limit = number("units", required=True)
+    adjudication_indicator_code = text(
+        "1: of one line; 2 (by policy) and 3 (by clinical data): of one day", required=True
+    )
+
+
+class CoverageDeterminations(Dated):
+    """One row diagnoses for which a national or local coverage determination speaks on services."""
+
+    determination_number = text("as Medicare numbers it", required=True)
+    kind_code = text("ncd (national) or lcd (local)", required=True)
+    effect_code = text(
+        "covers: of its services only what has a diagnosis so listed is covered; excludes: what "
+        "has no other diagnosis than those so listed is not",
+        required=True,
+    )
+    first_procedure_code = text("first code of its services", required=True)
+    last_procedure_code = text("last code of its services", required=True)
+    first_diagnosis_code = text(
+        "first ICD-10-CM code, without a point; what begins with it is meant too", required=True
+    )
+    last_diagnosis_code = text("last ICD-10-CM code, as long as the first", required=True)
+
+
 # ---- outside code sets -----------------------------------------------------------------------
 
 
@@ -354,5 +410,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "authorization_list": AuthorizationList,
     "notifications": Notifications,
     "attachments": Attachments,
+    "procedure_pairs": ProcedurePairs,
+    "add_on_codes": AddOnCodes,
+    "unit_limits": UnitLimits,
+    "coverage_determinations": CoverageDeterminations,
     "code_sets": CodeSets,
 }

@@ -13,6 +13,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from adjudicator.coded import CODED, Facts, coding_tables, spans_of
 from adjudicator.edits import EDITS
 from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
@@ -223,10 +224,12 @@ def reference(
     if rows:
         raise KeyError(f"no reference table {sorted(rows)}")
     chosen = programs or (program(),)
+    coded = {name: loaded[name] for name in CODED if loaded[name].height}
     return Reference(
         version="test",
         tables=loaded,
         programs={p.program_code: p for p in chosen},
         benefit_categories=benefit_categories,
         business_date=business_date,
+        coding_tables=coding_tables([Facts(spans_of(n, f), "") for n, f in coded.items()]),
     )

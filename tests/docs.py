@@ -24,6 +24,7 @@ from sqlalchemy import Table
 
 from adjudicator import load
 from adjudicator.cms import CMS_FILES
+from adjudicator.cms_coding import AOC_NAME, MUE_NAME, PTP_NAME
 from adjudicator.edits import EDITS, Edit
 from adjudicator.explain import EXCLUDED
 from adjudicator.fate import STANDING_PENDS
@@ -142,8 +143,21 @@ whose days overlap are refused.
 
 CMS_INTRO = """## CMS's own files
 
-Three tables are also read from the files that CMS publishes, under the names they come with. What
-they hold from when to when is read from their content.
+These tables are also read from the files that CMS publishes, under the names they come with. What
+they hold from when to when is read from their content, and from their name only where the content
+doesn't tell:
+
+- Procedure pairs (PTP, all parts of an edition) hold from each pair's effective to its deletion
+  date, and what isn't deleted to the end of the edition's quarter: the edition of one quarter
+  serves every day before it too, and is replaced by the next. The version in the name tells the
+  quarter: v302 is 30.2, the third quarter of 2024.
+- Unit limits (MUE) hold for the quarter that begins on the day in their name; load those of several
+  quarters together.
+- Add-on codes (AOC) hold as procedure pairs do; the name tells the quarter.
+
+On a day for which a loaded table doesn't hold, what it would find is not looked for, and each claim
+of that day says so. `adjudicate reference list` and the summary of each night tell how old these
+tables are. A night reads only the rows of its own procedure codes.
 
 """
 
@@ -163,10 +177,19 @@ def reference_files() -> str:
     return "\n".join(out) + "\n"
 
 
+# names of files, as a person reads them
+CODING_FILES = {
+    PTP_NAME: "ccipra-v302r0-f1.txt`, `ccioph-v302r0-f1.txt",
+    MUE_NAME: "MCR_MUE_PractitionerServices_Eff_07-01-2024.csv`, `…OutpatientHospital…`, "
+    "`…DMESupplier…",
+    AOC_NAME: "AOC_V2024Q3-F-MCR.txt",
+}
+
+
 def _cms_rows() -> Iterator[tuple[str, str]]:
     for pattern, (table, _) in CMS_FILES.items():
         shown = pattern.replace(r"\.", ".").replace(".*", "…").replace(r"\d{4}", "2025")
-        yield f"`{shown}`", link(table)
+        yield f"`{CODING_FILES.get(pattern, shown)}`", link(table)
 
 
 def _grain(schema: type[dy.Schema]) -> str:
@@ -305,6 +328,7 @@ STORE_FRAMES: dict[str, tuple[type[dy.Schema], ...]] = {
     "line": (frames.DecidedLines,),
     "finding": (frames.Findings,),
     "payment": (frames.RemittancePayments,),
+    "provider_adjustment": (frames.RemittanceProviderAdjustments,),
     "accumulator_entry": (frames.AccumulatorEntries,),
     "referral_visit": (frames.ReferralVisitEntries,),
     "authorization_unit": (frames.AuthorizationUnitEntries,),
@@ -334,6 +358,7 @@ STORE_MEANINGS = {
     "file.reason": "why, a line each",
     "file.answered_run_id": "the night that published what its senders are answered",
     "part_number": "from 1",
+    "reference_part.part_number": "from 1; 0: what a table holds that is read by code, as JSON",
     "file_part.raw_offset": "first byte of the file that the part holds",
     "file_part.raw_byte_count": "how many bytes of the file it holds",
     "content": "the bytes",
@@ -354,25 +379,65 @@ STORE_MEANINGS = {
     "to",
     "claim.reopened_code": "RARC of the reversal, of a version that we opened ourselves",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
-    "claim.provider_number": "rendering NPI, else billing NPI",
+    "claim.provider_number": "of an institutional claim its billing NPI; else rendering NPI, else "
+    "billing NPI",
     "claim.decided_run_id": "the night that decided it last",
     "claim.payment_id": "the payment it is in",
     "claim.plan_code": "the plan of its lines",
     "line.member_amount": "what the member owes: Σ PR; cents",
-    "decided_part.kind": "lines (frame DecidedLines) or adjustments (frame Adjustments)",
+    "decided_part.kind": "lines (frame DecidedLines) or adjustments (frame Adjustments); and of "
+    "claims that wait for their payment remittance_claims, remittance_lines and "
+    "remittance_adjustments (frames Remittance…)",
     "decided_part.first_claim_id": "the first claim the part holds",
     "decided_part.last_claim_id": "the last claim it holds; one may stand across two parts",
     "line.provider_number": "rendering NPI of the line, else of the claim, else billing NPI",
     "payment.file_name": "the 835 it is in",
+    "payment_cycle.program_code": "the program that paid",
+    "payment_cycle.payment_date": "BPR16 of its payments",
+    "payment_cycle.first_entry_id": "the first entry of the ledger it paid",
+    "payment_cycle.last_entry_id": "the last: those between that are the program's own",
+    "payment_cycle.last_adjustment_number": "the last act on an account it took",
+    "payee_adjustment.adjustment_number": "the act, in the order made",
+    "payee_adjustment.program_code": "whose money",
+    "payee_adjustment.payee_id": "whose account",
+    "payee_adjustment.reason_code": "PLB03-1: WO or CS",
+    "payee_adjustment.reference_number": "PLB03-2",
+    "payee_adjustment.adjustment_amount": "taken from the payee; negative: given to it; cents",
+    "payee_adjustment.made_date": "the day it was made",
+    "payee_adjustment.made_by": "who made it",
+    "payee_adjustment.note": "why",
     "ledger_entry.entry_id": "its place in the ledger",
-    "ledger_entry.payment_id": "the payment that carries it",
+    "ledger_entry.payment_id": "the payment that carries it; null: that of its payee in the first "
+    "payment_cycle from its night on",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "claim: decided; reversal: taken back; forward: a balance that a payment "
-    "carries on (positive) or recovers (negative)",
+    "ledger_entry.kind": "what the money is for: claim; reversal: of a claim, taken back; interest, "
+    "case_management or adjustment",
     "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
     "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
+    "dispute_number": "the dispute, counted from 1",
+    "dispute.kind": "filing, authorization, notification or payment",
+    "dispute.received_date": "the day it came",
+    "dispute.channel_code": "mail, email, online or edi",
+    "dispute.claim_count": "how many claims its form names",
+    "dispute.has_form": "1: the review form came, completed",
+    "dispute.has_letter": "1: a letter on what was beyond the provider's control came",
+    "dispute.eop_date": "date of the EOP that first told of the denial; null: no EOP told of the "
+    "claim yet",
+    "dispute.last_date": "the last day on which it could come; null: no limit",
+    "dispute_document.document_number": "order of the documents, from 1",
+    "dispute_document.document_kind": "its kind, as the program's terms name it",
+    "dispute_document.document_date": "its date",
+    "dispute_event.event_number": "order of the dispute's events, from 1; its state is the last",
+    "dispute_event.event": "received, returned, upheld, overturned or carried_out",
+    "dispute_event.run_id": "carried_out: the run that decided the claim anew",
+    "dispute_event.made_date": "the day of it",
+    "dispute_event.made_by": "who decided it; null: a run",
+    "dispute_event.note": "why, in that person's words",
+    "dispute_event.reasons": "returned: what is wrong and what mends it, JSON",
+    "dispute_event.letter": "what the letter says, JSON, from which it is made again",
+    "override.dispute_number": "the dispute that was decided so",
     "outbox.file_name": "path within the night's folder",
     "outbox.published": "1 once renamed into place",
     "audit.sequence_number": "its place in the chain, from 1",
@@ -573,6 +638,11 @@ def _edit(each: Edit, codes: dict[str, str], lists: Sequence[str]) -> Iterator[s
         yield f"- or pend **{each.pend_code}**: {codes[each.pend_code]}"
     if each.across_night:
         yield "- looks across the night, after the edits that look at one line by itself"
+    for program in load_programs().values():
+        for policy in getattr(program.policies, each.name, ()):
+            until = f" to {policy.end_date}" if policy.end_date else ""
+            where = f"{program.name}, from {policy.start_date}{until}"
+            yield f"- policy ({where}; {_lines(policy.citation)}): {policy.words}"
     if each.judgement:
         yield "- a judgement [j]: no source decides it"
     yield f"- programs: {', '.join(lists) or 'none yet'}\n"

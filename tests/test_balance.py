@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edi import balance
-from edi.balance import Imbalance, check_835
+from edi.balance import Imbalance, check_835, check_forwards
 
 HEADER = (
     "ISA*00*          *00*          *ZZ*EXPLAN         *ZZ*CLEARING       "
@@ -41,7 +41,7 @@ GOOD = [
     "CLP*B*2*80*59.5*15*16*2",
     "CAS*PR*3*15**100*0",
     "CAS*CO*97*5.5",
-    "NM1*QC*1*SAMPLE*PAT",
+    "AMT*I*.25",
     "CLP*C*22*-50*-40**16*3",
     "NM1*QC*1*SAMPLE*PAT",
     "SVC*HC:99213*-50*-40",
@@ -89,6 +89,8 @@ CLAIM, LINES_CHARGE, LINES_PAID = (
     "SVC03 = CLP04 + claim's CAS",
 )
 LINE, SET, MEMBER = "SVC02 - CAS = SVC03", "BPR02 = CLP04 - PLB", "CLP05 = PR"
+INTEREST = "AMT*I = PLB L6"
+H, NON = (f"{p} where nothing is paid, and only there" for p in ("BPR01 is H", "BPR04 is NON"))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,17 @@ LINE, SET, MEMBER = "SVC02 - CAS = SVC03", "BPR02 = CLP04 - PLB", "CLP05 = PR"
         # the set
         (4, "BPR*I*169.01*C*CHK", [(4, SET)]),
         (4, "BPR*I*-169*C*CHK", [(4, SET), (4, "BPR02 >= 0")]),
-        (28, "PLB*1*20241231*WO:1*39.5*L6*.25", [(4, SET)]),
+        (28, "PLB*1*20241231*WO:1*39.5*L6*.25", [(4, SET), (30, INTEREST)]),
+        (18, "AMT*I*.26", [(30, INTEREST)]),
+        (18, "AMT*I*", [(18, "AMT02 is an amount of whole cents"), (30, INTEREST)]),
+        (18, "AMT*AU*1", [(30, INTEREST)]),
+        (4, "BPR*H*169*C*CHK", [(4, H)]),
+        (4, "BPR*I*169*C*NON", [(4, NON)]),
+        (29, "PLB*1*20251231*FB:T1*1.25", [(4, "a balance is brought under another's TRN02")]),
+        (29, "PLB*1*20251231*FB:T0*1.25", []),
+        (29, "PLB*1*20251231*FB:T0*1*FB:T2*.25", [(4, "a payment brings one balance")]),
+        (29, "PLB*1*20251231*WO:1*2.25*FB:T1*-1",
+         [(4, "only a payment of nothing carries a balance")]),
         (29, "PLB*1*20251231*WO:2*1.26", [(4, SET)]),
         (29, "PLB*1*20251231*WO:2*1.25*WO", [(29, "every PLB reason has its amount")]),
         # adjustments
@@ -177,8 +189,10 @@ def test_each_equation_broken_once(number: int, text: str, findings: list[tuple[
         ]),
         # its CAS become the claim's: 300.00 - 180.00 = 120.00 still, but the lines sum to 100.00
         (9, [(7, LINES_CHARGE), (7, LINES_PAID)]),
-        (15, [(7, CLAIM), (7, MEMBER), (13, LINE), (4, SET)]),
-        (28, [(4, SET)]),
+        # its interest seems to be of the line before it
+        (15, [(7, CLAIM), (7, MEMBER), (13, LINE), (4, SET), (29, INTEREST)]),
+        (18, [(29, INTEREST)]),
+        (28, [(4, SET), (29, INTEREST)]),
         (30, [(3, "SE closes every ST")]),
         (31, [(2, "GE closes every GS")]),
         (32, [(31, "IEA closes every ISA")]),
@@ -227,6 +241,59 @@ def test_a_finding_says_what_was_expected_and_found() -> None:
     assert check_835(with_segment(30, "SE*29*0007")) == [
         Imbalance(30, "SE01 = segments", "28", "29")
     ]
+
+
+def payment(bpr: str, trace: str, paid: str, plb: str) -> bytes:
+    """A payment of one free claim or none, as bytes."""
+    claims = [f"CLP*A*1*{paid}*{paid}"] if paid else []
+    body = [f"BPR*{bpr}", f"TRN*1*{trace}*1061234567", "N1*PE*ELM*XX*1999999984", *claims]
+    body += [f"PLB*1999999984*20251231*{plb}"] if plb else []
+    return joined([*GOOD[:3], *body, f"SE*{len(body) + 2}*0007", *GOOD[30:]])
+
+
+# 10.00 - 50.00 = -40.00; 15.00 - 40.00 = -25.00; 30.00 - 25.00 = 5.00
+CHAIN = [
+    payment("H*0*C*NON", "T1", "10", "WO:X*50*FB:T1*-40"),
+    payment("H*0*C*NON", "T2", "15", "FB:T1*40*FB:T2*-25"),
+    payment("H*0*C*NON", "T3", "", ""),
+    payment("I*5*C*CHK", "T4", "30", "FB:T2*25"),
+]
+
+
+def test_a_balance_is_carried_until_it_is_recovered() -> None:
+    for document in CHAIN:
+        assert check_835(document) == []
+    assert check_forwards(CHAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("documents", "told"),
+    [
+        ([*CHAIN[:2], payment("I*6*C*CHK", "T4", "30", "FB:T2*24")],
+         ["payment T4 brings what no payment carried"]),
+        ([*CHAIN[:2], payment("I*5*C*CHK", "T4", "30", "FB:T1*25")],
+         ["payment T4 brings what no payment carried"]),
+        ([CHAIN[0], CHAIN[3]], ["payment T4 brings what no payment carried"]),
+        ([*CHAIN, payment("I*5*C*CHK", "T5", "30", "FB:T2*25")],
+         ["payment T5 brings what no payment carried"]),
+        ([CHAIN[0], payment("H*0*C*NON", "T2", "", "WO:Y*25*FB:T2*-25")],
+         ["payment T2 carries a second balance"]),
+        ([CHAIN[2], CHAIN[2]], ["trace number T3 is used twice"]),
+    ],
+)  # fmt: skip
+def test_balances_that_do_not_tie_are_told(documents: list[bytes], told: list[str]) -> None:
+    for document in documents:
+        assert check_835(document) == []
+    assert check_forwards(documents) == told
+
+
+def test_a_balance_under_another_number_or_of_a_paid_payment_is_told() -> None:
+    carried = payment("H*0*C*NON", "T1", "10", "WO:X*50*FB:T9*-40")
+    assert found(carried) == [(4, "a balance is carried under its own TRN02")]
+    twice = payment("H*0*C*NON", "T1", "10", "WO:X*50*FB:T1*-30*FB:T1*-10")
+    assert found(twice) == [(4, "a payment carries one balance")]
+    assert found(payment("I*0*C*NON", "T1", "", "")) == [(4, H)]
+    assert found(payment("H*0*C*CHK", "T1", "", "")) == [(4, NON)]
 
 
 def test_45_may_take_all_but_a_cent_and_a_free_line_has_none() -> None:

@@ -21,7 +21,7 @@ from tests import docs
 from tests.docs import DOCS, PAGES, ROOT, SCHEMAS
 
 OPERATE = DOCS / "operate.md"
-WRITTEN = [*PAGES, OPERATE.name, "programs.md"]
+WRITTEN = [*PAGES, OPERATE.name, "programs.md", "disputes.md"]
 
 
 def page(name: str) -> str:

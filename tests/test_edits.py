@@ -17,7 +17,7 @@ import yaml
 from adjudicator.edits import EDITS, Edit, edits
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
-from adjudicator.programs import load_adjustment_codes, load_benefit_categories
+from adjudicator.programs import load_adjustment_codes, load_benefit_categories, load_programs
 from adjudicator.stages.match import match
 from schemas import frames
 from tests import build
@@ -64,6 +64,20 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
         },
     ),
     "occurrences": (frames.Occurrences, {"claim_id": 1, "sequence_number": 1}),
+    "diagnoses": (
+        frames.Diagnoses,
+        {"claim_id": 1, "sequence_number": 1, "qualifier_code": "ABK"},
+    ),
+    "procedures": (
+        frames.Procedures,
+        {"claim_id": 1, "sequence_number": 1, "qualifier_code": "BBR"},
+    ),
+    "references": (frames.References, {"claim_id": 1, "loop": "2300"}),
+    "notes": (frames.Notes, {"claim_id": 1, "qualifier_code": "ADD", "note": "as done"}),
+    "attachments": (
+        frames.Attachments,
+        {"claim_id": 1, "report_type_code": "OZ", "transmission_code": "EL"},
+    ),
     "claim_providers": (frames.ClaimProviders, {"claim_id": 1, "role_code": "82"}),
     "history": (
         frames.HistoryLines,
@@ -74,6 +88,9 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
             "receipt_number": 0,
             "line_disposition": "paid",
             "member_id": "M1",
+            "claim_type_code": "P",
+            "payee_id": "P1",
+            "claim_provider_number": "2000000010",
             "provider_number": "2000000010",
             "procedure_code": "99213",
             "unit_quantity": 1_000,
@@ -87,7 +104,8 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
 
 @cache
 def fixture(name: str) -> dict[str, Any]:
-    """``hits`` and ``misses``; ``program``, what every case's program has beside its own; and
+    """``hits`` and ``misses``; ``program``, what every case's program has beside its own;
+    ``policies``: the program whose policies it has; ``reference``: tables of every case; and
     ``matched``: whether the cases go through *match* first."""
     loaded: dict[str, Any] = yaml.safe_load((FIXTURES / f"{name}.yaml").read_text(encoding="utf-8"))
     return loaded
@@ -116,10 +134,12 @@ def found(edit: Edit, case: dict[str, Any]) -> list[dict[str, Any]]:
     )
     of_edit = fixture(edit.name)
     facts = {"edits": (edit.name,), **of_edit.get("program", {}), **case.get("program", {})}
+    if code := of_edit.get("policies"):
+        facts = {"policies": load_programs()[code].policies, **facts}
     reference = build.reference(
         build.program(**facts),
         benefit_categories=CATEGORIES,
-        **case.get("reference", {}),
+        **{**of_edit.get("reference", {}), **case.get("reference", {})},
     )
     if of_edit.get("matched"):
         batch = match(batch, reference)
@@ -205,6 +225,8 @@ def test_order_is_the_written_one() -> None:
         "member_unknown", "coverage", "provider_ineligible", "provider_under_review",
         "carve_out", "hospice", "exact_duplicate", "suspected_duplicate", "timely_filing",
         "referral", "urgent_out_of_network", "prior_authorization", "inpatient_notification",
+        "approved_facility", "serious_event", "necessity", "unlisted_code", "ambulance_in_stay",
+        "urgent_care", "nutrition", "observation", "ncci",
         "other_payer_unbilled", "accident_primary", "coordination",
     ]  # fmt: skip
 

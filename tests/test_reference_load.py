@@ -145,6 +145,28 @@ MORE = {
         "000000000001,eob,2025-02-01,2025-02-10,99001\n"
         "000000000001,eob,2025-02-01,2025-02-10,99001\n"
     ),
+    "procedure_pairs": (
+        "table_code,column_one_code,column_two_code,modifier_indicator_code,start_date,end_date\n"
+        "practitioner,20610,99213,1,2024-07-01,2024-09-30\n"
+        "hospital,20610,99213,1,2024-07-01,2024-09-30\n"
+        "practitioner,20610,99213,0,2024-10-01,\n"
+    ),
+    "add_on_codes": (
+        "add_on_code,primary_code,edit_type_code,start_date,end_date\n"
+        "90785,90834,1,2024-07-01,2024-09-30\n"
+        "64727,CCCCC,2,2024-07-01,2024-09-30\n"
+    ),
+    "unit_limits": (
+        "table_code,procedure_code,unit_limit,adjudication_indicator_code,start_date,end_date\n"
+        "practitioner,93000,3,3,2024-07-01,2024-09-30\n"
+        "supplier,93000,0,2,2024-07-01,2024-09-30\n"
+    ),
+    "coverage_determinations": (
+        "determination_number,kind_code,effect_code,first_procedure_code,last_procedure_code,"
+        "first_diagnosis_code,last_diagnosis_code,start_date,end_date\n"
+        "L33577,lcd,covers,93306,93308,I10,I10,2024-07-01,\n"
+        "L33577,lcd,covers,93306,93308,I500,I509,2024-07-01,\n"
+    ),
     "code_sets": (
         "code_set,code,start_date,end_date\n"
         "ICD10CM,E119,2024-10-01,2025-09-30\n"

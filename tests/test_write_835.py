@@ -176,6 +176,7 @@ def test_a_small_remittance_by_hand() -> None:
                 "rendering_npi": "1888888893",
                 "medical_record_number": "MR-1",
                 "remark_codes": "MA01:MA07",
+                "interest_amount": 5,
             }
         ],
         [
@@ -237,6 +238,7 @@ def test_a_small_remittance_by_hand() -> None:
         "DTM*232*20240501",
         "DTM*233*20240502",
         "DTM*050*20240520",
+        "AMT*I*0.05",
         "SVC*HC:99213:25:59*200*120**1",
         "DTM*472*20240501",
         "CAS*CO*45*50",
@@ -251,7 +253,7 @@ def test_a_small_remittance_by_hand() -> None:
         "LQ*HE*N130",
         "LQ*HE*M80",
         "PLB*1999999984*20241231*WO:000000000009*20*L6*-0.05",
-        "SE*37*000000007",
+        "SE*38*000000007",
         "GE*1*7",
         "IEA*1*000000007",
     ]
@@ -891,7 +893,12 @@ def remittances(draw: st.DrawFn) -> Remittance:
     )
     if total < 0:  # carried forward
         drawn.provider_adjustments.append(
-            {"sequence_number": 99, "reason_code": "FB", "adjustment_amount": total}
+            {
+                "sequence_number": 99,
+                "reason_code": "FB",
+                "reference_number": PAYMENT["trace_number"],
+                "adjustment_amount": total,
+            }
         )
     drawn.payments.append(
         {"payment_amount": max(total, 0), "payee_name": draw(NASTY), "payee_city": draw(TEXT)}

@@ -8,6 +8,8 @@ import polars as pl
 
 from adjudicator.corrections import set_aside
 from adjudicator.edits.accident_primary import accident_primary
+from adjudicator.edits.ambulance_in_stay import ambulance_in_stay
+from adjudicator.edits.approved_facility import approved_facility
 from adjudicator.edits.carve_out import carve_out
 from adjudicator.edits.coordination import coordination
 from adjudicator.edits.correction import correction
@@ -17,14 +19,21 @@ from adjudicator.edits.exact_duplicate import exact_duplicate
 from adjudicator.edits.hospice import hospice
 from adjudicator.edits.inpatient_notification import inpatient_notification
 from adjudicator.edits.member_unknown import member_unknown
+from adjudicator.edits.ncci import ncci
+from adjudicator.edits.necessity import necessity
+from adjudicator.edits.nutrition import nutrition
+from adjudicator.edits.observation import observation
 from adjudicator.edits.other_payer_unbilled import other_payer_unbilled
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.edits.prior_authorization import prior_authorization
 from adjudicator.edits.provider_ineligible import provider_ineligible
 from adjudicator.edits.provider_under_review import provider_under_review
 from adjudicator.edits.referral import referral
+from adjudicator.edits.serious_event import serious_event
 from adjudicator.edits.suspected_duplicate import suspected_duplicate
 from adjudicator.edits.timely_filing import timely_filing
+from adjudicator.edits.unlisted_code import unlisted_code
+from adjudicator.edits.urgent_care import urgent_care
 from adjudicator.edits.urgent_out_of_network import urgent_out_of_network
 from adjudicator.pends import resolved
 from adjudicator.pipeline import Batch
@@ -50,6 +59,15 @@ EDITS = (
     urgent_out_of_network,
     prior_authorization,
     inpatient_notification,
+    approved_facility,
+    serious_event,
+    necessity,
+    unlisted_code,
+    ambulance_in_stay,
+    urgent_care,
+    nutrition,
+    observation,
+    ncci,
     other_payer_unbilled,
     accident_primary,
     coordination,
@@ -63,13 +81,13 @@ def edits(batch: Batch, reference: Reference) -> Batch:
     """Adds the findings of the edits that each claim's program lists; every finding is kept.
 
     A finding's ``edit_rank`` is its edit's place in EDITS times ten. Evaluation order is not
-    precedence: first those that look at a line by itself, then those that compare the night's
-    lines, to which ``batch.findings`` then says which lines still stand. Pends that a person or
-    their last day has ended are no pends any more (``resolved``).
+    precedence: first those that look at a line by itself, then one by one those that compare the
+    night's lines, to which ``batch.findings`` then says which lines still stand. Pends that a
+    person or their last day has ended are no pends any more (``resolved``).
     """
     ranked = [(10 * place, each) for place, each in enumerate(EDITS, start=1)]
-    for across in (False, True):
-        asked = [r for r in ranked if r[1].across_night == across]
+    by_itself = [r for r in ranked if not r[1].across_night]
+    for asked in (by_itself, *([r] for r in ranked if r[1].across_night)):
         found = resolved(_found(batch, reference, asked), batch, reference)
         batch = batch.with_(findings=pl.concat([batch.findings, found]))
     order = ["claim_id", "edit_rank", "line_number", "edit", "carc", "inputs"]

@@ -30,9 +30,11 @@ LINE_FACTS = (
     "unit_quantity", "plan_code", "network_code", "status", "message_codes", *AMOUNTS,
 )  # fmt: skip
 PAYMENT_FACTS = (
-    "trace_number", "payment_method_code", "payment_date", "payment_amount", "forward_amount",
+    "trace_number", "payment_method_code", "payment_date", "payment_amount",
     "file_name",
 )  # fmt: skip
+
+BESIDE_FACTS = ("reason_code", "reference_number", "adjustment_amount", "words")
 
 Document = dict[str, Any]
 Rows = Mapping[tuple[object, ...], pl.DataFrame]
@@ -81,7 +83,7 @@ def documents(figures: Figures, setting: Setting) -> Iterator[Document]:
     payments = figures.payments.with_columns(pl.col(pl.Date).cast(pl.String))
     parts: list[Rows] = [
         frame.partition_by(key, as_dict=True, include_key=False)
-        for frame in (payments, lines, adjustments)
+        for frame in (payments, lines, adjustments, figures.beside)
     ]
     payees = {
         row["payee_id"]: row
@@ -90,7 +92,9 @@ def documents(figures: Figures, setting: Setting) -> Iterator[Document]:
         .iter_rows(named=True)
     }
     of_payee = claims.partition_by(key, as_dict=True, include_key=False)
-    for owned in sorted(of_payee, key=lambda k: (k[0] or "", k[1] is None, k[1] or "")):
+    nothing = claims.drop(key).clear()  # of a payee who is paid fees alone
+    owners = {*of_payee, *parts[0]}
+    for owned in sorted(owners, key=lambda k: (k[0] or "", k[1] is None, k[1] or "")):
         rows = [part.get(owned) for part in parts]
         payee = payees.get(owned[1], {**NO_PAYEE, "payee_id": owned[1]})
         program = setting.programs.get(str(owned[0]))
@@ -99,7 +103,7 @@ def documents(figures: Figures, setting: Setting) -> Iterator[Document]:
                 f"program {owned[0]} has claims and no program.yaml; give it back to the "
                 "configuration's programs"
             )
-        yield _document(of_payee[owned], rows, setting, program, payee)
+        yield _document(of_payee.get(owned, nothing), rows, setting, program, payee)
 
 
 def _document(
@@ -109,7 +113,7 @@ def _document(
     program: Program,
     payee: Mapping[str, Any],
 ) -> Document:
-    payments, lines, adjustments = (r.to_dicts() if r is not None else [] for r in rows)
+    payments, lines, adjustments, beside = (r.to_dicts() if r is not None else [] for r in rows)
     told = _adjustments(adjustments, setting.words)
     plans = {
         code: {
@@ -144,8 +148,13 @@ def _document(
         {
             **{name: payment[name] for name in PAYMENT_FACTS},
             "payment_method": METHODS.get(payment["payment_method_code"], ""),
-            "totals": _totals(of_payment[payment["payment_id"]]),
-            "claims": of_payment[payment["payment_id"]],
+            "totals": _totals(of_payment.get(payment["payment_id"], [])),
+            "provider_adjustments": [
+                {name: row[name] for name in BESIDE_FACTS}
+                for row in beside
+                if row["payment_id"] == payment["payment_id"]
+            ],
+            "claims": of_payment.get(payment["payment_id"], []),
         }
         for payment in payments
     ]
@@ -265,7 +274,9 @@ CSV_COLUMNS = {
 
 
 def as_csv(document: Document) -> bytes:
-    """One row a line. An adjustment reads ``CO-45 12.50``; several are joined by a semicolon."""
+    """One row a line, and one what a payment carries beside claims: with no claim, and as paid
+    what it adds to the payment. An adjustment reads ``CO-45 12.50``; several are joined by a
+    semicolon."""
     illustrative = {
         plan["plan_code"]
         for part in (*document["payments"], document["in_process"])
@@ -295,6 +306,24 @@ def as_csv(document: Document) -> bytes:
         for part in (*document["payments"], document["in_process"])
         for claim in part["claims"]
         for line in claim["lines"]
+    ]
+    rows += [
+        {
+            **document,
+            "payee_id": document["payee"]["payee_id"],
+            "payee_name": document["payee"]["name"],
+            **part,
+            "paid_amount": -row["adjustment_amount"],
+            "adjustments": " ".join(
+                [
+                    "PLB",
+                    ":".join(filter(None, (row["reason_code"], row["reference_number"]))),
+                    f"{_decimal(row['adjustment_amount'], 2)}, {row['words']}",
+                ]
+            ),
+        }
+        for part in document["payments"]
+        for row in part["provider_adjustments"]
     ]
     told = [{name: row.get(name) for name in CSV_COLUMNS} for row in rows]
     return csv_text(pl.DataFrame(told, schema=CSV_COLUMNS))

@@ -9,6 +9,7 @@ from datetime import date
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator import payments as rules
 from adjudicator import store
 from adjudicator.again import read_again
 from adjudicator.edits.carve_out import carve_out
@@ -63,20 +64,22 @@ class Period:
 class Figures:
     """What a report tells, a frame a grain; cents.
 
-    ``payments``: one row a payment, with ``forward_amount``: what it carries forward of a balance
-    that the payee owes, less what it recovers of one. ``claims``: one row a claim, with
-    ``payment_id`` (null while it is pended), status (paid, denied, prepaid, pended; reversed),
-    message codes and sums. What is taken back of an earlier night has a row of its own, its
+    ``payments``: one row a payment. ``claims``: one row a claim, with ``payment_id`` (null while
+    it is pended), status (paid, denied, prepaid, pended or reversed), message codes and sums.
+    What is taken back of an earlier night has a row of its own, its
     amounts negated, just before the claim that takes its place; its ``claim_id``, and that of its
     lines and adjustments, is the claim's below zero.
     ``lines``: one row a line, with the member's share by kind and all other adjustments in one.
     ``adjustments``: one row an adjustment, with ``administrator``: whom to bill instead of us.
+    ``beside``: one row what a payment carries beside its claims, with ``words``; a positive amount
+    takes money from it.
     """
 
     payments: pl.DataFrame
     claims: pl.DataFrame
     lines: pl.DataFrame
     adjustments: pl.DataFrame
+    beside: pl.DataFrame
 
 
 def period(
@@ -113,33 +116,62 @@ def period(
 def explanation_of_payment(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> Figures:
-    """Every claim that the nights paid or denied, and every one that stands pended after them
-    (001:2160-2165)."""
+    """Every claim, paid or denied, of the nights' payments, what these carry beside claims, and
+    every claim that stands pended after them (001:2160-2165)."""
+    payments = _payments(connection, nights, payee_id)
     final = _finalised(connection, nights, payee_id)
     pended = _pended(connection, nights.last_run, payee_id)
-    return _figures(connection, nights, final, pended)
+    return _figures(connection, nights, payments, final, pended)
 
 
 def claims_in_process(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> Figures:
     """Every claim received that stands pended after the last of the nights (001:2171-2179)."""
-    final = _finalised(connection, nights, payee_id).clear()
-    return _figures(connection, nights, final, _pended(connection, nights.last_run, payee_id))
+    payments = _payments(connection, nights, payee_id).clear()
+    pended = _pended(connection, nights.last_run, payee_id)
+    return _figures(connection, nights, payments, pl.DataFrame(schema=ENTRY), pended)
 
 
 def payment_register(
     connection: Connection, nights: Period, payee_id: str | None = None
 ) -> pl.DataFrame:
-    """One row a payment of the nights, by number: payee, trace, method, date, amount, claims."""
+    """One row a payment of the nights, by number: payee, trace, method, date, amount, claims and
+    what they come to; what was brought forward, carried forward, added and taken beside them."""
     entries = _finalised(connection, nights, payee_id)
-    claims = entries.group_by("payment_id").agg(claim_count=pl.len().cast(pl.Int64))
+    claims = entries.group_by("payment_id").agg(
+        claim_count=pl.len().cast(pl.Int64), claims_amount=pl.col("entry_amount").sum()
+    )
+    amount, reason = pl.col("adjustment_amount"), pl.col("reason_code")
+    moved = reason == rules.BALANCE
+    known = moved | reason.is_in([rules.INTEREST, rules.CASE_MANAGEMENT])
+    beside = (
+        store.provider_adjustments_of(connection, nights.run_ids)
+        .group_by("payment_id")
+        .agg(
+            brought_forward_amount=amount.filter(moved & (amount > 0)).sum(),
+            carried_forward_amount=-amount.filter(moved & (amount < 0)).sum(),
+            interest_amount=-amount.filter(reason == rules.INTEREST).sum(),
+            case_management_amount=-amount.filter(reason == rules.CASE_MANAGEMENT).sum(),
+            recovered_amount=amount.filter(~known).sum(),
+        )
+    )
     return (
         _payments(connection, nights, payee_id)
         .join(claims, on="payment_id", how="left")
-        .with_columns(pl.col("claim_count").fill_null(0), clean(pl.col(pl.String)))
+        .join(beside, on="payment_id", how="left")
+        .with_columns(
+            pl.col("claim_count", "claims_amount", *REGISTER_BESIDE).fill_null(0),
+            clean(pl.col(pl.String)),
+        )
         .sort("payment_id")
     )
+
+
+REGISTER_BESIDE = (
+    "brought_forward_amount", "carried_forward_amount", "interest_amount",
+    "case_management_amount", "recovered_amount",
+)  # fmt: skip
 
 
 # ---- what the store knows --------------------------------------------------------------------
@@ -155,6 +187,7 @@ ENTRY = {
     "by_claim_id": pl.Int64, "remark_code": pl.String,
 }  # fmt: skip
 REVERSAL, REVERSED = "reversal", "reversed"  # in the ledger, in a report
+OF_CLAIMS = ("claim", REVERSAL)
 CLAIM = {
     **OPEN_CLAIMS, "patient_control_number": pl.String, "payee_id": pl.String,
     "program_code": pl.String,
@@ -179,32 +212,21 @@ def _runs(nights: Period) -> str:
 
 
 def _payments(connection: Connection, nights: Period, payee_id: str | None) -> pl.DataFrame:
-    forward = _read(
+    return _read(
         connection,
-        "SELECT payment_id, CAST(sum(entry_amount) AS BIGINT) AS forward_amount FROM ledger_entry "
-        f"WHERE claim_id IS NULL AND run_id IN ({_runs(nights)}) GROUP BY payment_id",
-        {"payment_id": pl.Int64, "forward_amount": pl.Int64},
-    )
-    return (
-        _read(
-            connection,
-            f"SELECT {', '.join(PAYMENT)} FROM payment WHERE run_id IN ({_runs(nights)})",
-            PAYMENT,
-        )
-        .filter(_of_payee(payee_id))
-        .join(forward, on="payment_id", how="left", maintain_order="left")
-        .with_columns(pl.col("forward_amount").fill_null(0))
-    )
+        f"SELECT {', '.join(PAYMENT)} FROM payment WHERE run_id IN ({_runs(nights)})",
+        PAYMENT,
+    ).filter(_of_payee(payee_id))
 
 
 def _finalised(connection: Connection, nights: Period, payee_id: str | None) -> pl.DataFrame:
-    """The ledger's entries of claims that the nights paid or denied, and took back."""
-    return _read(
-        connection,
-        f"SELECT {', '.join(ENTRY)} FROM ledger_entry "
-        f"WHERE claim_id IS NOT NULL AND run_id IN ({_runs(nights)})",
-        ENTRY,
-    ).filter(_of_payee(payee_id))
+    """The ledger's entries of claims in the nights' payments, whatever night decided them."""
+    return (
+        store.entries_of(connection, nights.run_ids)
+        .filter(pl.col("kind").is_in(OF_CLAIMS), _of_payee(payee_id))
+        .select(list(ENTRY))
+        .sort("payment_id", "claim_id")
+    )
 
 
 def _pended(connection: Connection, run_id: int, payee_id: str | None) -> pl.DataFrame:
@@ -251,23 +273,22 @@ def _wanted(
 
 
 def _figures(
-    connection: Connection, nights: Period, final: pl.DataFrame, pended: pl.DataFrame
-) -> Figures:
-    payments = _payments(connection, nights, None).join(
-        final.select("payment_id").unique(), on="payment_id", how="semi"
-    )
+    connection: Connection, nights: Period, payments: pl.DataFrame, final: pl.DataFrame,
+    pended: pl.DataFrame,
+) -> Figures:  # fmt: skip
     taken_back = pl.col("kind") == REVERSAL
     back = final.filter(taken_back)
     claims, lines, adjustments = _parts(
-        connection, nights, final.filter(~taken_back), pended, payments
+        connection, nights, payments, final.filter(~taken_back), pended
     )
     if back.height:
-        parts = _parts(connection, nights, back, pended.clear(), payments)
+        parts = _parts(connection, nights, payments, back, pended.clear())
         claims, lines, adjustments = (
             pl.concat([own, _taken_back(of_back)], how="diagonal_relaxed")
             for own, of_back in zip((claims, lines, adjustments), parts, strict=True)
         )
-    _refuse_unbalanced(payments, claims, lines)
+    beside = _beside(connection, nights, payments)
+    _refuse_unbalanced(payments, claims, lines, beside)
     claims = claims.with_columns(clean(pl.col(pl.String))).sort(
         "patient_last_name", "patient_first_name", pl.coalesce("by_claim_id", "claim_id"),
         "claim_id", nulls_last=True,
@@ -277,6 +298,7 @@ def _figures(
         claims,
         lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
         adjustments,
+        beside.with_columns(clean(pl.col(pl.String))),
     )
 
 
@@ -296,8 +318,8 @@ def _taken_back(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def _parts(
-    connection: Connection, nights: Period, final: pl.DataFrame, pended: pl.DataFrame,
-    payments: pl.DataFrame,
+    connection: Connection, nights: Period, payments: pl.DataFrame, final: pl.DataFrame,
+    pended: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:  # fmt: skip
     """Claims, lines and adjustments of claims finalised and pended."""
     ids = pl.concat([final["claim_id"], pended["claim_id"]])
@@ -356,6 +378,16 @@ def _parts(
         .otherwise(pl.concat_list(pl.col("status").str.to_uppercase())),
     )  # fmt: skip
     return claims, lines, adjustments
+
+
+def _beside(connection: Connection, nights: Period, payments: pl.DataFrame) -> pl.DataFrame:
+    """What these payments carry beside claims, in the order of their 835."""
+    found = store.provider_adjustments_of(connection, nights.run_ids)
+    told = [rules.words(*row) for row in found.select("reason_code", "adjustment_amount").rows()]
+    return found.with_columns(words=pl.Series(told, dtype=pl.String)).join(
+        payments.select("payment_id", "program_code", "payee_id"), on="payment_id",
+        maintain_order="left",
+    )  # fmt: skip
 
 
 def _with_administrators(connection: Connection, adjustments: pl.DataFrame) -> pl.DataFrame:
@@ -482,7 +514,9 @@ _NOBODY = pl.DataFrame(
 )  # fmt: skip
 
 
-def _refuse_unbalanced(payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame) -> None:
+def _refuse_unbalanced(
+    payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, beside: pl.DataFrame
+) -> None:
     """What a report prints must add up and be what the ledger paid."""
     final = lines.filter(pl.col("line_disposition") != "pended")
     shares = pl.sum_horizontal(*SHARES, "other_adjustment_amount")
@@ -492,12 +526,15 @@ def _refuse_unbalanced(payments: pl.DataFrame, claims: pl.DataFrame, lines: pl.D
     _none(decided.filter(pl.col("paid_amount").ne_missing(pl.col("entry_amount")))["claim_id"],
           "the lines are not what the ledger paid")  # fmt: skip
     of_claims = decided.group_by("payment_id").agg(pl.col("paid_amount").sum())
+    taken = beside.group_by("payment_id").agg(pl.col("adjustment_amount").sum())
     _none(
         payments.join(of_claims, on="payment_id", how="left")
+        .join(taken, on="payment_id", how="left")
+        .with_columns(pl.col("paid_amount", "adjustment_amount").fill_null(0))
         .filter(
-            (pl.col("paid_amount") + pl.col("forward_amount")).ne_missing(pl.col("payment_amount"))
+            pl.col("paid_amount") - pl.col("adjustment_amount") != pl.col("payment_amount")
         )["payment_id"],
-        "the claims are not the payment's amount", "payment",
+        "its claims are not the payment's amount, with what stands beside them", "payment",
     )  # fmt: skip
 
 

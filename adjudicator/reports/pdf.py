@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from typst import Compiler
 
-REPORT, LETTER = "report.typ", "letter.typ"
+REPORT, LETTER, DISPUTE = "report.typ", "letter.typ", "dispute.typ"
 FACES = ("Regular", "Semibold", "Bold")
 
 

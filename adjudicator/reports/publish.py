@@ -19,6 +19,7 @@ from adjudicator.load import read_reference
 from adjudicator.programs import load_adjustment_codes, load_message_codes, load_programs
 from adjudicator.reports.documents import METHODS, Document, Setting, Words, as_csv, documents
 from adjudicator.reports.figures import (
+    REGISTER_BESIDE,
     Figures,
     Period,
     ReportError,
@@ -82,7 +83,7 @@ def publish_documents(
     words = Words(load_adjustment_codes(), load_message_codes())
     setting = Setting(title, nights, load_programs(programs), tables["payees"], words)
     figures = figures_of(connection, nights, payee_id)
-    if payee_id is not None and not figures.claims.height:
+    if payee_id is not None and not figures.claims.height and not figures.payments.height:
         raise ReportError(f"payee {payee_id} has no claim here; check its id in the payees table")
     done = Published(report, nights, out / report)
     folder = _made(done.folder)
@@ -116,7 +117,8 @@ def publish_register(
     ).select(
         "trace_number", "payee_id", "payee_name", "program_code", "payment_method_code",
         pl.col("payment_method_code").replace_strict(METHODS, default="").alias("payment_method"),
-        "payment_date", "claim_count", "payment_amount", "file_name",
+        "payment_date", "claim_count", "payment_amount", "file_name", "claims_amount",
+        *REGISTER_BESIDE,
     )  # fmt: skip
     named = named.with_columns(pl.col("payment_date").cast(pl.String))
     done = Published("register", nights, out / "register", payments=named.to_dicts())
@@ -124,6 +126,7 @@ def publish_register(
         "payment_count": named.height,
         "claim_count": int(named["claim_count"].sum()),
         "payment_amount": int(named["payment_amount"].sum()),
+        **{name: int(named[name].sum()) for name in ("claims_amount", *REGISTER_BESIDE)},
     }
     document = {
         "report": "Payment Register",
@@ -209,6 +212,17 @@ def write_whole(path: Path, content: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Writes files of these names and contents into a folder, which is made; their paths."""
+    _made(folder)
+    written = []
+    for name, content in files:
+        write_whole(folder / name, content)
+        written.append(folder / name)
+    _sync(folder)
+    return written
 
 
 def _made(folder: Path) -> Path:

@@ -11,6 +11,15 @@ TITLES = {
     "register": "Payment register",
 }
 
+# beside a payment's claims, in words
+BESIDE = {
+    "brought_forward_amount": "{} brought forward from an earlier payment",
+    "interest_amount": "{} interest on claims paid late",
+    "case_management_amount": "{} case management",
+    "recovered_amount": "{} recovered",
+    "carried_forward_amount": "{} carried forward to the next payment",
+}
+
 
 def as_text(done: Published) -> str:
     """At 80 columns, but for payees whose keys are long."""
@@ -62,6 +71,12 @@ def _payments(done: Published) -> list[str]:
         f"  {counted:<{width}}{totals['claim_count']:>{claims},}"
         f"{money(totals['payment_amount']):>{amount}}"
     )
+    for p in done.payments:
+        out += [
+            f"  {p['trace_number']:<9}  {words.format(money(p[name]))}"
+            for name, words in BESIDE.items()
+            if p[name]
+        ]
     return [*out, ""]
 
 

@@ -77,8 +77,17 @@ def match(batch: Batch, reference: Reference) -> Batch:
     return batch.with_(duplicates=duplicates, similar=_similar(tonight, history))
 
 
+def claim_provider() -> pl.Expr:
+    """Whose claim it is: of an institutional one the facility's [j], never who treated in it."""
+    return (
+        pl.when(pl.col("claim_type_code") == "I")
+        .then("billing_npi")
+        .otherwise(pl.coalesce("rendering_npi", "billing_npi"))
+    )
+
+
 def comparable_lines(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """Identified lines with the columns of HistoryLines but their disposition, in their order.
+    """Identified lines with the columns by which HistoryLines are compared, in their order.
 
     A line without a date of its own has its claim's: a stay is told from the next by them. This
     is what the store keeps of a line, so that history compares with tonight.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from adjudicator.categories import benefit_category
+from adjudicator.edits.stays import ROOM_AND_BOARD
 from adjudicator.money import BASIS_POINTS, cents, divide_half_up, wide
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference, as_of
@@ -730,9 +731,8 @@ PERCENT_OF_CHARGE = Method(
 
 # ---- per diem --------------------------------------------------------------------------------
 
-# Revenue codes of room and board (NUBC): a day each. Days on leave (018x) count as days of the
-# stay and are paid nothing [j].
-ROOM_AND_BOARD = ("0100", "0219")
+# Of room and board, a day each, days on leave (018x) count as days of the stay and are paid nothing
+# [j].
 LEAVE = ("0180", "0189")
 
 

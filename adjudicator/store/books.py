@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -16,13 +16,8 @@ from sqlalchemy.engine import make_url
 from adjudicator.corrections import given_back
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL
-from adjudicator.stages.match import comparable_lines
-from adjudicator.store.corrections import (
-    TAKEN,
-    insert_forward,
-    insert_reversals,
-    set_versions,
-)
+from adjudicator.stages.match import claim_provider, comparable_lines
+from adjudicator.store.corrections import TAKEN, insert_reversals, set_versions
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
@@ -92,11 +87,11 @@ def insert_findings(connection: Connection, run_id: int, findings: pl.DataFrame)
 
 def insert_decisions(
     connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
-    file_names: Mapping[str, int], decided_before: pl.Series,
+    decided_before: pl.Series,
 ) -> None:  # fmt: skip
-    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's,
-    ``file_names`` the 835 of each, ``decided_before`` the claims that were pended, whose lines
-    are written anew."""
+    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's, there
+    already; a claim of a payee without one waits for its program's next cycle.
+    ``decided_before``: the claims that were pended, whose lines are written anew."""
     # packing runs beside: it is not Python's work, inserting is
     with ThreadPoolExecutor(1) as beside:
         whole: dict[Kind, pl.DataFrame] = {"lines": batch.lines, "adjustments": batch.adjustments}
@@ -104,14 +99,14 @@ def insert_decisions(
             kind: beside.submit(decided_parts, frame.select(CONTRACTS[kind].column_names()))
             for kind, frame in whole.items()
         }
-        _insert_rows(connection, run_id, batch, payments, file_names, decided_before)
+        _insert_rows(connection, run_id, batch, payments, decided_before)
         for kind, parts in packed.items():
             insert_decided(connection, run_id, kind, parts.result())
 
 
 def _insert_rows(
     connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
-    file_names: Mapping[str, int], decided_before: pl.Series,
+    decided_before: pl.Series,
 ) -> None:  # fmt: skip
     in_run = pl.lit(run_id, dtype=pl.Int64).alias("run_id")
     claims = batch.claims
@@ -144,7 +139,7 @@ def _insert_rows(
         batch.decisions.drop("charge_amount")
         .join(
             claims.select("claim_id", "member_id", "family_id", "payee_id", "program_code",
-                          provider_number=pl.coalesce("rendering_npi", "billing_npi")),
+                          provider_number=claim_provider()),
             on="claim_id", maintain_order="left",
         )
         .join(first_plan, on="claim_id", how="left", maintain_order="left")
@@ -159,19 +154,6 @@ def _insert_rows(
     update_claims(connection, decided)
     insert_frame(connection, line, lines)
     insert_findings(connection, run_id, batch.findings.filter(pl.col("disposition") != "reject"))
-    files = pl.DataFrame(
-        {"payment_id": list(file_names.values()), "file_name": list(file_names)},
-        schema={"payment_id": pl.Int64, "file_name": pl.String},
-    )
-    insert_frame(
-        connection, "payment",
-        payments.select(
-            "payment_id", "payee_id", "program_code", "trace_number", "control_number",
-            "payment_method_code", "payment_date", "payment_amount",
-        )
-        .join(files, on="payment_id", maintain_order="left")
-        .with_columns(in_run),
-    )  # fmt: skip
     insert_frame(connection, "accumulator_entry", batch.accumulator_entries.with_columns(in_run))
     insert_frame(connection, "referral_visit", batch.referral_visit_entries.with_columns(in_run))
     units = batch.authorization_unit_entries
@@ -191,7 +173,6 @@ def _insert_rows(
     if batch.reversals.height:
         back = {name: given_back(batch, getattr(batch, name)) for name in TAKEN}
         insert_reversals(connection, run_id, batch.reversals, payments, back)
-    insert_forward(connection, run_id, payments)
 
 
 def night_counts(

@@ -14,7 +14,7 @@ from adjudicator.store.tables import claim, sequence
 from schemas import frames
 
 SHORT_DIGITS, WHOLE_DIGITS = 8, 12
-REVERSAL, FORWARD = "reversal", "forward"  # kinds of the ledger
+REVERSAL = "reversal"  # kind of the ledger
 # what claims took from counters, by the batch's frame of it: table and contract
 TAKEN = {
     "taken_amounts": ("accumulator_entry", frames.AccumulatorEntries),
@@ -204,48 +204,6 @@ def counted_after(connection: Connection, claim_ids: pl.Series) -> pl.DataFrame:
             )
         )
     return pl.concat(found)
-
-
-def forward_balances(connection: Connection) -> pl.DataFrame:
-    """What payees owe that an 835 carried forward: ``program_code``, ``payee_id``,
-    ``balance_amount`` (cents, positive) and ``balance_trace_number``, that of the last 835 that
-    carried it; nothing of those who owe nothing."""
-    schema = {"program_code": pl.String, "payee_id": pl.String, "balance_amount": pl.Int64,
-              "balance_trace_number": pl.String}  # fmt: skip
-    # no claim: so the index on claims finds them
-    return read_frame(
-        connection,
-        "SELECT f.program_code, f.payee_id, f.balance_amount, "
-        "p.trace_number AS balance_trace_number FROM (SELECT program_code, payee_id, "
-        "CAST(sum(entry_amount) AS BIGINT) AS balance_amount, max(payment_id) AS payment_id "
-        f"FROM ledger_entry WHERE claim_id IS NULL AND kind = '{FORWARD}' "
-        "GROUP BY program_code, payee_id HAVING sum(entry_amount) <> 0) AS f "
-        "JOIN payment AS p ON p.payment_id = f.payment_id",
-        schema,
-    ).sort("program_code", "payee_id")
-
-
-def insert_forward(connection: Connection, run_id: int, payments: pl.DataFrame) -> None:
-    """The ledger's side of balances: what a payment recovered (taken from what was carried) and
-    what it carries on, so that a payment's entries are its amount."""
-    rows = pl.concat(
-        [
-            payments.filter(pl.col(amount) > 0).select(
-                "payment_id", "payee_id", "program_code", entry_amount=sign * pl.col(amount)
-            )
-            for amount, sign in (("recovered_amount", -1), ("carried_amount", 1))
-        ]
-    ).sort("payment_id", "entry_amount")
-    if rows.is_empty():
-        return
-    first = take_numbers(connection, "ledger_entry", rows.height)
-    insert_frame(
-        connection, "ledger_entry",
-        rows.with_columns(
-            run_id=pl.lit(run_id, dtype=pl.Int64), kind=pl.lit(FORWARD),
-            entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + first,
-        ),
-    )  # fmt: skip
 
 
 def selected(

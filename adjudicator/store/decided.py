@@ -42,8 +42,8 @@ def decided_parts(frame: pl.DataFrame) -> list[Part]:
     return parts
 
 
-def insert_decided(connection: Connection, run_id: int, kind: Kind, parts: Sequence[Part]) -> None:
-    """Keeps the parts of one of a night's frames."""
+def insert_decided(connection: Connection, run_id: int, kind: str, parts: Sequence[Part]) -> None:
+    """Keeps the parts of one of a night's frames, of CONTRACTS or of claims that wait."""
     for number, (first, last, content) in enumerate(parts, 1):
         connection.execute(
             decided_part.insert().values(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
@@ -19,7 +19,8 @@ PENDS: dict[str, pl.DataType | type[pl.DataType]] = {
     "run_id": pl.Int64, "business_date": pl.Date,
     **{name: column.dtype for name, column in frames.Pends.columns().items()},
 }  # fmt: skip
-ACT = {"released": "pend released", "denied": "pend denied"}  # as the audit trail calls it
+# as the audit trail calls an act
+ACT = {"released": "pend released", "denied": "pend denied", "waived": "edit waived"}
 
 
 def open_pends(connection: Connection, claim_ids: Numbers) -> pl.DataFrame:
@@ -61,15 +62,24 @@ def pend_history(connection: Connection, claim_id: int) -> pl.DataFrame:
 
 
 def insert_override(
-    connection: Connection, claim_id: int, claim_number: str, act: str, *, made_date: date,
-    made_by: str, note: str, recorded_at: str | None = None, **facts: str | None,
+    connection: Connection, claim_id: int, claim_number: str, act: str,
+    facts: Mapping[str, str | None], *, made_date: date, made_by: str, note: str,
+    recorded_at: str | None = None, dispute_number: int | None = None,
 ) -> int:  # fmt: skip
-    """Keeps a person's act for the nights to come, with its audit row. Returns its number."""
+    """Keeps a person's act for the nights to come, with its audit row. Returns its number.
+
+    ``facts``: the edit, or the pend code and the codes of the denial. ``dispute_number``: the
+    dispute that was decided so.
+    """
     number = take_numbers(connection, "override")
-    told = {"act": act, "made_by": made_by, "note": note, **facts}
+    told: dict[str, str | int | None] = {"act": act, "made_by": made_by, "note": note, **facts}
     row = {"override_number": number, "claim_id": claim_id, "made_date": made_date, **told}
     schema = frames.empty(frames.Overrides).schema
-    insert_frame(connection, "override", pl.DataFrame([row], schema))
+    kept = pl.DataFrame([row], schema).with_columns(
+        dispute_number=pl.lit(dispute_number, dtype=pl.Int64)
+    )
+    insert_frame(connection, "override", kept)
+    told |= {} if dispute_number is None else {"dispute_number": dispute_number}
     append_audit(
         connection,
         ACT[act],

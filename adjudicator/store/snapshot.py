@@ -73,7 +73,8 @@ def history_lines(
     wanted = wanted_keys(connection, "text", member_ids)
     claims = read_frame(
         connection,
-        "SELECT c.claim_id, c.claim_number, c.receipt_number, c.member_id "
+        "SELECT c.claim_id, c.claim_number, c.receipt_number, c.member_id, c.claim_type_code, "
+        "c.payee_id, c.provider_number AS claim_provider_number "
         f"FROM {wanted} AS w CROSS JOIN claim AS c "
         "WHERE c.member_id = w.key AND c.disposition IN ('paid', 'pended')",
         {
@@ -81,6 +82,9 @@ def history_lines(
             "claim_number": pl.String,
             "receipt_number": pl.Int64,
             "member_id": pl.String,
+            "claim_type_code": pl.String,
+            "payee_id": pl.String,
+            "claim_provider_number": pl.String,
         },
     ).filter(~pl.col("claim_id").is_in(pl.Series(exclude_claim_ids, dtype=pl.Int64).implode()))
     # in claim order, so that a large store is read forward and not at random

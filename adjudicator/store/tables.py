@@ -252,6 +252,47 @@ payment = Table(
     _number("payment_amount", required=True),
     _text("file_name", required=True),
     UniqueConstraint("trace_number"),
+    UniqueConstraint("run_id", "program_code", "payee_id"),
+)
+
+# One row a program and night on which it paid: all entries of the ledger since the night before it
+# that did, and the acts on accounts up to its last; only ever added
+payment_cycle = Table(
+    "payment_cycle",
+    metadata,
+    Column("program_code", String, primary_key=True),
+    _refers("run_id", "run.run_id", key=True),
+    _text("payment_date", required=True),
+    _number("first_entry_id", required=True),
+    _number("last_entry_id", required=True),
+    _number("last_adjustment_number", required=True),
+)
+
+# One row what a payment carries beside its claims (PLB); only ever added
+provider_adjustment = Table(
+    "provider_adjustment",
+    metadata,
+    _refers("payment_id", "payment.payment_id", key=True),
+    _key("sequence_number"),
+    _text("fiscal_date", required=True),
+    _text("reason_code", required=True),
+    _text("reference_number"),
+    _number("adjustment_amount", required=True),
+)
+
+# One row a person's act on a payee's account, for the next cycle of the program; only ever added
+payee_adjustment = Table(
+    "payee_adjustment",
+    metadata,
+    _key("adjustment_number"),
+    _text("program_code", required=True),
+    _text("payee_id", required=True),
+    _text("reason_code", required=True),
+    _text("reference_number", required=True),
+    _number("adjustment_amount", required=True),
+    _text("made_date", required=True),
+    _text("made_by", required=True),
+    _text("note", required=True),
 )
 
 # One row money owed to or by a payee; only ever added. A claim has one entry of a kind at most:
@@ -345,7 +386,49 @@ pend = Table(
     Column("overdue", Integer, nullable=False),
 )
 
-# One row a person's act on a claim that waits, as the next night reads it; only ever added
+# One row a provider's dispute of a claim, as it was received; only ever added
+dispute = Table(
+    "dispute",
+    metadata,
+    _key("dispute_number"),
+    _refers("claim_id", "claim.claim_id", required=True),
+    _text("kind", required=True),
+    _text("received_date", required=True),
+    _text("channel_code", required=True),
+    _number("claim_count", required=True),
+    Column("has_form", Integer, nullable=False),
+    Column("has_letter", Integer, nullable=False),
+    _text("eop_date"),
+    _text("last_date"),
+    Index("dispute_claim_id", "claim_id"),
+)
+
+# One row a document that came with a dispute; only ever added
+dispute_document = Table(
+    "dispute_document",
+    metadata,
+    _refers("dispute_number", "dispute.dispute_number", key=True),
+    _key("document_number"),
+    _text("document_kind", required=True),
+    _text("document_date", required=True),
+)
+
+# One row what became of a dispute, with the letter that told of it; only ever added
+dispute_event = Table(
+    "dispute_event",
+    metadata,
+    _refers("dispute_number", "dispute.dispute_number", key=True),
+    _key("event_number"),
+    _text("event", required=True),
+    _refers("run_id", "run.run_id"),
+    _text("made_date", required=True),
+    _text("made_by"),
+    _text("note"),
+    _text("reasons"),
+    _text("letter"),
+)
+
+# One row a person's act on a claim, as the night that decides it reads it; only ever added
 override = Table(
     "override",
     metadata,
@@ -360,6 +443,7 @@ override = Table(
     _text("made_date", required=True),
     _text("made_by", required=True),
     _text("note", required=True),
+    _refers("dispute_number", "dispute.dispute_number"),
     Index("override_claim_id", "claim_id"),
 )
 
@@ -419,12 +503,18 @@ APPEND_ONLY = (
     "acknowledgement",
     "decided_part",
     "payment",
+    "payment_cycle",
+    "provider_adjustment",
+    "payee_adjustment",
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
     "authorization_unit",
     "benefit_use",
     "pend",
+    "dispute",
+    "dispute_document",
+    "dispute_event",
     "override",
     "audit",
 )
@@ -443,4 +533,6 @@ SEQUENCES = (
     "ledger_entry",
     "fencing",
     "override",
+    "dispute",
+    "payee_adjustment",
 )

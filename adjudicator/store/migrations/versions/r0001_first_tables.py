@@ -30,17 +30,25 @@ SEQUENCES = (
     "ledger_entry",
     "fencing",
     "override",
+    "dispute",
+    "payee_adjustment",
 )
 APPEND_ONLY = (
     "acknowledgement",
     "decided_part",
     "payment",
+    "payment_cycle",
+    "provider_adjustment",
+    "payee_adjustment",
     "ledger_entry",
     "accumulator_entry",
     "referral_visit",
     "authorization_unit",
     "benefit_use",
     "pend",
+    "dispute",
+    "dispute_document",
+    "dispute_event",
     "override",
     "audit",
 )
@@ -250,6 +258,42 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("payment_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
         sa.UniqueConstraint("trace_number"),
+        sa.UniqueConstraint("run_id", "program_code", "payee_id"),
+    )
+    op.create_table(
+        "payment_cycle",
+        text("program_code", required=True),
+        number("run_id", required=True),
+        text("payment_date", required=True),
+        number("first_entry_id", required=True),
+        number("last_entry_id", required=True),
+        number("last_adjustment_number", required=True),
+        sa.PrimaryKeyConstraint("program_code", "run_id"),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
+        "provider_adjustment",
+        number("payment_id", required=True),
+        number("sequence_number", required=True),
+        text("fiscal_date", required=True),
+        text("reason_code", required=True),
+        text("reference_number"),
+        number("adjustment_amount", required=True),
+        sa.PrimaryKeyConstraint("payment_id", "sequence_number"),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.payment_id"]),
+    )
+    op.create_table(
+        "payee_adjustment",
+        number("adjustment_number", required=True),
+        text("program_code", required=True),
+        text("payee_id", required=True),
+        text("reason_code", required=True),
+        text("reference_number", required=True),
+        number("adjustment_amount", required=True),
+        text("made_date", required=True),
+        text("made_by", required=True),
+        text("note", required=True),
+        sa.PrimaryKeyConstraint("adjustment_number"),
     )
     op.create_table(
         "ledger_entry",
@@ -341,6 +385,46 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
     )
     op.create_table(
+        "dispute",
+        number("dispute_number", required=True),
+        number("claim_id", required=True),
+        text("kind", required=True),
+        text("received_date", required=True),
+        text("channel_code", required=True),
+        number("claim_count", required=True),
+        sa.Column("has_form", sa.Integer(), nullable=False),
+        sa.Column("has_letter", sa.Integer(), nullable=False),
+        text("eop_date"),
+        text("last_date"),
+        sa.PrimaryKeyConstraint("dispute_number"),
+        sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+    )
+    op.create_index("dispute_claim_id", "dispute", ["claim_id"])
+    op.create_table(
+        "dispute_document",
+        number("dispute_number", required=True),
+        number("document_number", required=True),
+        text("document_kind", required=True),
+        text("document_date", required=True),
+        sa.PrimaryKeyConstraint("dispute_number", "document_number"),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
+    )
+    op.create_table(
+        "dispute_event",
+        number("dispute_number", required=True),
+        number("event_number", required=True),
+        text("event", required=True),
+        number("run_id"),
+        text("made_date", required=True),
+        text("made_by"),
+        text("note"),
+        text("reasons"),
+        text("letter"),
+        sa.PrimaryKeyConstraint("dispute_number", "event_number"),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
+        sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
+    )
+    op.create_table(
         "override",
         number("override_number", required=True),
         number("claim_id", required=True),
@@ -353,8 +437,10 @@ def upgrade() -> None:
         text("made_date", required=True),
         text("made_by", required=True),
         text("note", required=True),
+        number("dispute_number"),
         sa.PrimaryKeyConstraint("override_number"),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["dispute_number"], ["dispute.dispute_number"]),
     )
     op.create_index("override_claim_id", "override", ["claim_id"])
     op.create_table(
