@@ -371,6 +371,9 @@ def reprocess(
                                                        help="Claim numbers")] = None,
     file: Annotated[list[Path] | None, typer.Option("--file", help="Corrected claims")] = None,
     pended: Annotated[bool, typer.Option("--pended", help="Whatever waits")] = False,
+    disputes: Annotated[
+        bool, typer.Option("--disputes", help="Claims of overturned disputes")
+    ] = False,
     provider: Annotated[
         str | None, typer.Option("--provider", help="Claims of that NPI or payee")
     ] = None,
@@ -402,9 +405,10 @@ def reprocess(
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     criteria = {"provider": provider, "first": _day(first, "--from"), "last": _day(last, "--to"),
                 "edit": edit, "plan": plan}  # fmt: skip
-    chosen = [bool(claims), bool(file), pended, any(v is not None for v in criteria.values())]
+    chosen = [bool(claims), bool(file), pended, any(v is not None for v in criteria.values()),
+              disputes]
     if sum(chosen) != 1:
-        _fail("name claims, or give --file, --pended or a selection (--provider, --from, --to, "
+        _fail("name claims, or give --file, --pended, --disputes or a selection (--provider, --from, --to, "
               "--edit, --plan): one of these", USAGE)  # fmt: skip
     try:
         selection = None
@@ -412,8 +416,8 @@ def reprocess(
             selection = Selection(tuple(dict.fromkeys(map(claim_number, claims))))
         elif chosen[3]:
             selection = Selection(**criteria)  # type: ignore[arg-type]
-        done = again(settings, day, selection=selection, files=tuple(file or ()), cause=cause,
-                     dry_run=dry_run)  # fmt: skip
+        done = again(settings, day, selection=selection, files=tuple(file or ()),
+                     disputes=disputes, cause=cause, dry_run=dry_run)  # fmt: skip
     except LockedError as error:
         _fail(str(error), LOCKED)
     except (NightError, ReprocessError, StoreError, DataFileError, ReferenceDataError) as error:

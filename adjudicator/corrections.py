@@ -279,6 +279,15 @@ def set_aside(batch: Batch) -> pl.Series:
     )["claim_id"]
 
 
+def history_beside(batch: Batch, kinds: tuple[str, ...] = TAKES_THE_PLACE) -> pl.DataFrame:
+    """History without the versions whose place corrections of tonight take, of these kinds."""
+    if batch.corrected.is_empty():
+        return batch.history
+    by = batch.corrections.filter(pl.col("frequency_code").is_in(kinds))["claim_id"]
+    gone = batch.corrected.filter(pl.col("claim_id").is_in(by.implode()))["of_claim_id"]
+    return batch.history.filter(~pl.col("claim_id").is_in(gone.implode()))
+
+
 def unjudged(batch: Batch) -> Batch:
     """The batch without what pricing and benefits found of claims that nothing judges tonight."""
     if batch.corrections.is_empty():

@@ -66,7 +66,12 @@ from adjudicator.programs import (
 )
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance
-from adjudicator.reversals import reversed_claims, review, with_versions
+from adjudicator.reversals import (
+    carry_out_disputes,
+    reversed_claims,
+    review,
+    with_versions,
+)
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -619,6 +624,7 @@ class _Night:
                     )
                 _refuse_unbalanced(wrong.result())
         keep_cycle(connection, self.run_id, cycle, batch, self.reference, originals)
+        carry_out_disputes(connection, self.run_id, batch, self.reference)
         return cycle
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:

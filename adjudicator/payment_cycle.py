@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adjudicator import payments as rules
 from adjudicator import store
+from adjudicator.corrections import REOPENED
 from adjudicator.payments import CLAIMS_PAID, PAYEE
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -120,7 +121,7 @@ def open_cycle(
         runs = waited["run_id"].unique().sort().to_list()
         kept = store.waiting_remittance(connection, runs, pays)
     last_act = max([0, *(cycle.last_adjustment_number for cycle in last.values())])
-    interest = _interest(batch, reference, pays, kept)
+    interest = _interest(connection, batch, reference, pays, kept)
     owed, balances = [], pl.DataFrame(schema=rules.BALANCES)
     if not store.is_plain(connection):
         acts = store.acts_waiting(connection, last)
@@ -218,8 +219,9 @@ def keep_cycle(
 
 
 def _interest(
-    batch: Batch, reference: Reference, pays: tuple[str, ...], kept: Mapping[str, pl.DataFrame]
-) -> pl.DataFrame:
+    connection: Connection, batch: Batch, reference: Reference, pays: tuple[str, ...],
+    kept: Mapping[str, pl.DataFrame],
+) -> pl.DataFrame:  # fmt: skip
     programs = {c: p for c, p in reference.programs.items() if c in pays and p.interest}
     columns = {
         "claim_id": pl.Int64, **dict.fromkeys(PAYEE, pl.String), "received_date": pl.Date,
@@ -235,9 +237,18 @@ def _interest(
             .join(batch.claims, on="claim_id")
             .select(list(columns))
         )
+    reopened = batch.reopened["claim_id"]
     if kept:
+        reopened = pl.concat([reopened, store.reopened_claims(connection)])
         found.append(kept["claims"].filter(reversal_code="N").select(list(columns)))
-    return rules.interest(pl.concat(found), programs, reference.business_date)
+    claims = pl.concat(found)
+    if len(reopened):
+        claims = claims.with_columns(
+            frequency_code=pl.when(pl.col("claim_id").is_in(reopened.implode()))
+            .then(pl.lit(REOPENED))
+            .otherwise("frequency_code")
+        )
+    return rules.interest(claims, programs, reference.business_date)
 
 
 def _entries(

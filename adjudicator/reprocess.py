@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from adjudicator import store
 from adjudicator.arithmetic import money
+from adjudicator.disputes import to_carry_out
 from adjudicator.night import Order, Reopening, Summary, rehearsed_night, run_night
 from schemas.config import Config
 
@@ -104,10 +105,11 @@ class Effect:
 
 def reprocess(
     config: Config, day: date, *, selection: Selection | None = None,
-    files: Sequence[Path] = (), cause: str = "rate", dry_run: bool = False,
+    files: Sequence[Path] = (), disputes: bool = False, cause: str = "rate",
+    dry_run: bool = False,
 ) -> Effect:  # fmt: skip
     """Decides anew, in a night of its own, the selected claims, those of the files, and as every
-    night all that waits. With ``dry_run`` nothing of it is written.
+    night all that waits. With ``disputes``: the claims of overturned disputes. With ``dry_run`` nothing of it is written.
 
     Raises ReprocessError; NightError and StoreError as a night does.
     """
@@ -117,6 +119,10 @@ def reprocess(
     if selection is not None:
         words = ("reprocess", *selection.numbers, *map(str, selection.criteria().values()), cause)
         reopening = Reopening(words, selection.claims, CAUSES[cause])
+    elif disputes:
+        reopening = Reopening(
+            ("reprocess", "disputes", *_overturned(config)), _disputed, CAUSES["dispute"]
+        )
     elif not files:
         reopening = Reopening(("reprocess", "pended", _acts(config)), _nothing, CAUSES[cause])
     order = Order(tuple(files), config, day, day, reopening=reopening)
@@ -130,6 +136,22 @@ def reprocess(
 
 def _effects(connection: Connection, summary: Summary) -> list[dict[str, Any]]:
     return store.effects(connection, summary.run_id).to_dicts()
+
+
+def _overturned(config: Config) -> list[int]:
+    """The disputes ever overturned: after another one, it is another night."""
+    with store.reading(store.open_store(config.db, create=False)) as connection:
+        events = store.dispute_events(connection)
+    return list(events.filter(event="overturned")["dispute_number"].unique().sort())
+
+
+def _disputed(connection: Connection) -> pl.Series:
+    """Of each claim whose dispute was overturned the version that stands, in claim order."""
+    known = store.disputes(connection)
+    due = to_carry_out(known, store.dispute_events(connection), store.waived_edits(connection))
+    numbers = known.join(due, on="dispute_number", how="semi")["claim_number"].unique().sort()
+    found = [store.standing_version(connection, number) for number in numbers]
+    return pl.Series([c for c in found if c is not None], dtype=pl.Int64).unique().sort()
 
 
 def _nothing(connection: Connection) -> pl.Series:

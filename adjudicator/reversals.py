@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from adjudicator import store
 from adjudicator.again import read_again
-from adjudicator.corrections import FINAL, LATE_CHARGES, correcting, named_number
+from adjudicator.corrections import FINAL, LATE_CHARGES, VOID, correcting, named_number
+from adjudicator.disputes import carried_over, to_carry_out
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, remit
@@ -35,7 +36,8 @@ def with_versions(
         batch = batch.with_(
             reopened=reopened.select(
                 "claim_id", "predecessor_claim_id", remark_code="reopened_code"
-            )
+            ),
+            overrides=_with_earlier_waivers(connection, batch.overrides, reopened["claim_id"]),
         )
     found = correcting(batch)
     if found.is_empty():
@@ -52,6 +54,49 @@ def with_versions(
     )
     final = versions.filter(pl.col("disposition").is_in(FINAL))["claim_id"]
     return batch.with_(versions=versions, **store.taken(connection, final))
+
+
+def _with_earlier_waivers(
+    connection: Connection, overrides: pl.DataFrame, reopened: pl.Series
+) -> pl.DataFrame:
+    """The overrides with the edits waived on earlier versions of these claims; whatever else was
+    decided of those is asked again."""
+    earlier = store.earlier_versions(connection, reopened)
+    before = store.overrides(connection, earlier["predecessor_claim_id"]).filter(act="waived")
+    if before.is_empty():
+        return overrides
+    return pl.concat([overrides, carried_over(before, earlier)]).sort("override_number")
+
+
+def carry_out_disputes(
+    connection: Connection, run_id: int, batch: Batch, reference: Reference
+) -> None:
+    """Tells of the overturned disputes whose claims the night decided anew, or that a provider's
+    void took away, that they are carried out."""
+    by = batch.reversals["claim_id"]
+    if not len(by):
+        return
+    ours = pl.concat(
+        [
+            batch.reopened["claim_id"],
+            batch.corrections.filter(frequency_code=VOID)["claim_id"],
+        ]
+    )
+    by = by.filter(by.is_in(ours.implode()))
+    due = to_carry_out(
+        store.disputes(connection), store.dispute_events(connection),
+        store.waived_edits(connection),
+    )  # fmt: skip
+    if by.is_empty() or due.is_empty():
+        return
+    decided = pl.concat(
+        [
+            store.earlier_versions(connection, by)["predecessor_claim_id"],
+            batch.reversals["of_claim_id"],
+        ]
+    )
+    done = due.filter(pl.col("claim_id").is_in(decided.implode()))["dispute_number"]
+    store.carry_out_disputes(connection, run_id, list(done), reference.business_date)
 
 
 def reversed_claims(

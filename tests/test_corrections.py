@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+import cli
 from adjudicator.reprocess import ReprocessError, Selection, claim_number, reprocess
 from edi.balance import check_835
 from tests.case_tools import REFERENCE, load_store
@@ -406,6 +408,66 @@ def test_the_sixty_days(nights: Nights) -> None:
     # a denial is reversed like a payment: what is left is M's and N's, at nothing
     assert nights.ledger() == {}
     sound(nights)
+
+
+def test_a_dispute_overturned_is_carried_out(nights: Nights) -> None:
+    """Service on 2025-11-04, received on day 61: CO-29. Overturned, 71046 is worth 44.00 less a
+    copay of 15.00 = 29.00. The waiver holds for a version that is opened after that, too."""
+    late = date(2026, 1, 4)
+    nights.night(Sent("L", LATE), Sent("M", (("73562", 80, 4),)), day=late)
+    assert set(nights.fates().values()) == {"denied"}
+    run_dispute(nights, "file", nights.number("L"), "--kind", "filing", "--received", "2026-01-09",
+                "--form", "--proof", "payer_report:2025-12-20")  # fmt: skip
+    run_dispute(nights, "overturn", "D1")
+    done = reprocess(nights.config(), date(2026, 1, 12), disputes=True)
+    nights.summary = done.summary
+    assert [tuple(row.values()) for row in done.claims] == [
+        ("000000000003", "000000000001", "paid", 2900, 0),
+    ]  # fmt: skip
+    assert nights.clps() == [
+        ("L", "22", "-90", "0", "000000000001"), ("L", "1", "90", "29", "000000000003"),
+    ]  # fmt: skip
+    [remittance] = nights.remittances()
+    assert [s for s in remittance if s[0] in ("MOA", "CAS", "PLB")] == [
+        ["MOA", "", "", "N690"], ["CAS", "CO", "29", "-90"],
+        ["CAS", "CO", "45", "46"], ["CAS", "PR", "3", "15"],
+    ]  # fmt: skip
+    assert nights.rows("SELECT event, run_id FROM dispute_event ORDER BY event_number") == [
+        ("received", None), ("overturned", None), ("carried_out", 2),
+    ]  # fmt: skip
+    # the same command again is the same night
+    again = reprocess(nights.config(), date(2026, 1, 12), disputes=True)
+    assert again.summary.run_id == done.summary.run_id
+    one = Selection(("000000000003",))
+    once_more = reprocess(nights.config(), date(2026, 1, 13), selection=one, dry_run=True)
+    assert [(r["disposition"], r["taken_back_amount"], r["paid_amount"])
+            for r in once_more.claims] == [("paid", -2900, 2900)]  # fmt: skip
+    # without a dispute a late claim stays late
+    other = Selection((nights.number("M"),))
+    denied = reprocess(nights.config(), date(2026, 1, 13), selection=other, dry_run=True)
+    assert [r["disposition"] for r in denied.claims] == ["denied"]
+    sound(nights)
+
+
+def test_a_void_ends_a_dispute_that_was_overturned(nights: Nights) -> None:
+    nights.night(Sent("L", LATE), day=date(2026, 1, 4))
+    run_dispute(nights, "file", nights.number("L"), "--kind", "filing", "--received", "2026-01-09",
+                "--form", "--proof", "payer_report:2025-12-20")  # fmt: skip
+    run_dispute(nights, "overturn", "D1")
+    void = Sent("V", LATE, "8", nights.number("L"))
+    nights.night(void, day=date(2026, 1, 12))
+    assert nights.rows("SELECT event FROM dispute_event ORDER BY event_number") == [
+        ("received",), ("overturned",), ("carried_out",),
+    ]  # fmt: skip
+
+
+def run_dispute(nights: Nights, *words: str) -> None:
+    done = CliRunner().invoke(
+        cli.app,
+        ["dispute", *words, "--note", "the ledger shows it", "--who", "Ames", "--business-date",
+         "2026-01-10", "--db", nights.url, "--out", str(nights.folder / "out")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
 
 
 # ---- any history, against plain arithmetic ---------------------------------------------------

@@ -206,6 +206,24 @@ def counted_after(connection: Connection, claim_ids: pl.Series) -> pl.DataFrame:
     return pl.concat(found)
 
 
+def reopened_claims(connection: Connection) -> pl.Series:
+    """``claim_id`` of every version that we opened ourselves."""
+    schema = {"claim_id": pl.Int64}
+    # by the index of predecessors: every one has one
+    return read_frame(
+        connection,
+        "SELECT claim_id FROM claim WHERE predecessor_claim_id IS NOT NULL "
+        "AND reopened_code IS NOT NULL",
+        schema,
+    )["claim_id"]
+
+
+def standing_version(connection: Connection, claim_number: str) -> int | None:
+    """The version that stands paid or denied of the claim with this number; None: there is none."""
+    found = selected(connection, numbers=[claim_number])["claim_id"]
+    return int(found[-1]) if len(found) else None
+
+
 def selected(
     connection: Connection, *, numbers: Iterable[str] = (), provider: str | None = None,
     first: date | None = None, last: date | None = None, edit: str | None = None,
