@@ -405,11 +405,16 @@ def reprocess(
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     criteria = {"provider": provider, "first": _day(first, "--from"), "last": _day(last, "--to"),
                 "edit": edit, "plan": plan}  # fmt: skip
-    chosen = [bool(claims), bool(file), pended, any(v is not None for v in criteria.values()),
-              disputes]
+    chosen = [
+        bool(claims),
+        bool(file),
+        pended,
+        any(v is not None for v in criteria.values()),
+        disputes,
+    ]
     if sum(chosen) != 1:
-        _fail("name claims, or give --file, --pended, --disputes or a selection (--provider, --from, --to, "
-              "--edit, --plan): one of these", USAGE)  # fmt: skip
+        _fail("name claims, or give --file, --pended, --disputes or a selection (--provider, "
+              "--from, --to, --edit, --plan): one of these", USAGE)  # fmt: skip
     try:
         selection = None
         if claims:

@@ -777,7 +777,7 @@ def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     )  # fmt: skip
 
 
-def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+def _with_codes(engine: Engine | store.Rehearsal, reference: Reference, batch: Batch) -> Reference:
     """The reference with the rows of the correct coding tables that the night's codes can meet."""
     if reference.coding_tables.is_empty():
         return reference

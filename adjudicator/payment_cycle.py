@@ -198,9 +198,7 @@ def keep_cycle(
     if cycle.waits.height:
         # numbers of their own, only to tie claims to payees: the payments' come with their cycle
         tie = payments_due(cycle.waits, reference, 1, reference.business_date)
-        kept = with_reversals(
-            remit(batch, reference, tie), batch, originals, reference, tie
-        )
+        kept = with_reversals(remit(batch, reference, tie), batch, originals, reference, tie)
         of_payee = tie.select("payment_id", *PAYEE)
         frames_kept = (kept.claims, kept.lines, kept.adjustments)
         claims, lines, adjustments = (

@@ -109,7 +109,8 @@ def reprocess(
     dry_run: bool = False,
 ) -> Effect:  # fmt: skip
     """Decides anew, in a night of its own, the selected claims, those of the files, and as every
-    night all that waits. With ``disputes``: the claims of overturned disputes. With ``dry_run`` nothing of it is written.
+    night all that waits. With ``disputes``: the claims of overturned disputes. With ``dry_run``
+    nothing of it is written.
 
     Raises ReprocessError; NightError and StoreError as a night does.
     """

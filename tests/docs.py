@@ -411,8 +411,8 @@ STORE_MEANINGS = {
     "payment_cycle from its night on",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "what the money is for: claim; reversal: of a claim, taken back; interest, "
-    "case_management or adjustment",
+    "ledger_entry.kind": "what the money is for: claim; reversal: of a claim, taken back; "
+    "interest, case_management or adjustment",
     "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
     "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
