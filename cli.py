@@ -1009,6 +1009,7 @@ def _dispute(
             f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
             f"letters D{done.dispute_number}` writes its letter"
         )
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
 
 
 @payments_app.command("list")
