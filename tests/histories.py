@@ -11,10 +11,14 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
+from adjudicator import store
 from adjudicator.night import Order, run_night
 from adjudicator.reprocess import Selection, reprocess
 from edi.balance import check_835
@@ -256,13 +260,22 @@ class World(Nights):
     def config(self) -> Config:
         return Config(db=self.url, out=self.folder / "out", programs=self.programs)
 
-    def load(self) -> None:
-        """Loads the tables as the books have them now."""
+    @cached_property
+    def engine(self) -> Engine:
+        return store.open_store(self.url, create=False)
+
+    def rows(self, statement: str) -> list[Any]:
+        with store.reading(self.engine) as connection:
+            return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]
+
+    def load(self, *names: str) -> None:
+        """Loads these tables as the books have them now."""
         folder = self.folder / f"tables-{self.count}"
         folder.mkdir()
         self.count += 1
         for name, text in changing_tables(self.books).items():
-            (folder / f"{name}.csv").write_text(text)
+            if name in names:
+                (folder / f"{name}.csv").write_text(text)
         load_store(self.folder / "a.db", folder)
         books = self.books
         spans = {m: [f"{a}/{b}" for a, b in of] for m, of in books.coverage.items()

@@ -49,7 +49,7 @@ OFFERED = {CENTER: [VISIT, IMAGING, THERAPY, DRAW], SPECIALIST: [VISIT, IMAGING]
 CHARGES = st.sampled_from([4_000, 9_000, 15_000, 25_000])
 UNITS = st.sampled_from([1, 1, 1, 2])
 SENT = ["new", "new", "new", "again", "7", "7", "8", "5"]
-LOADED = ["fee", "coverage", "referral", "referral", "authorization"]
+LOADED = ["fees", "coverage", "referrals", "referrals", "authorizations"]
 
 
 class Histories(RuleBasedStateMachine):
@@ -65,6 +65,7 @@ class Histories(RuleBasedStateMachine):
         self.nights = 0
 
     def teardown(self) -> None:
+        self.world.engine.dispose()
         shutil.rmtree(self.folder, ignore_errors=True)
         type(self).ended(self)
 
@@ -113,7 +114,7 @@ class Histories(RuleBasedStateMachine):
             services = self.services(data, CENTER, received)
             return claim(books, len(claims), "MHA", CENTER, "P", services, received, what,
                          "00000990")  # fmt: skip
-        of = data.draw(st.sampled_from(known), label=what)
+        of = known[data.draw(st.integers(0, len(known) - 1), label=what)]
         services = of.services
         if data.draw(st.booleans()):
             services = self.services(data, of.payee, received, of.services)
@@ -167,7 +168,7 @@ class Histories(RuleBasedStateMachine):
         books = self.world.books
         for what in loaded:
             member = data.draw(st.sampled_from(list(MEMBERS)), label=what)
-            if what == "fee":
+            if what == "fees":
                 service = data.draw(st.sampled_from(list(FEES)))
                 fee = data.draw(st.sampled_from([None, 2_567, FEES[service], 11_111]))
                 books.fees.pop(service, None)
@@ -186,12 +187,12 @@ class Histories(RuleBasedStateMachine):
                         ]
                     )
                 )
-            elif what == "referral":
+            elif what == "referrals":
                 books.referrals[f"R{member}"] = (member, data.draw(st.integers(1, 3)))
             else:
                 books.authorizations[f"A{member}"] = (member, data.draw(st.integers(1, 6)))
         if loaded:
-            self.world.load()
+            self.world.load(*loaded)
 
 
 def run(loaded: Path, histories: int, number: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
