@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test check golden docs bench memory fuzz neighbours format wheel-demo clean
+.PHONY: help demo test test-long test-postgresql databases check golden docs bench memory fuzz neighbours \
+	crash crash-sample verify-bytes races sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(STAMP): requirements-dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -31,7 +32,17 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 			--out $(DEMO)/out || exit 1; done
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal
+
+test-long: $(STAMP) ## Run the longer tests: against plain models, of damaged bytes, crashes
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal
+
+test-postgresql: $(STAMP) ## Run what needs PostgreSQL, on a server of its own (or the one named)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m postgresql -n 2 --dist worksteal
+
+databases: $(STAMP) ## 10,000 claims on SQLite and PostgreSQL, 50 races of two runs on each
+	$(BIN)/python -m tests.postgresql --on-disk $(BIN)/python -m tests.two_databases \
+		--claims 10000 --races 50
 
 golden: $(STAMP) ## Write the cases' expected files anew; read the difference
 	$(BIN)/python -m tests.case_tools
@@ -62,6 +73,24 @@ fuzz: $(STAMP) ## Damaged segments and files against pyx12, ten times what the t
 
 neighbours: $(STAMP) ## One bad claim beside 9,999 good ones: the same decisions and 835s
 	NEIGHBOURS=9999 $(BIN)/python -m pytest tests/test_neighbours.py -n 2 --dist worksteal
+
+crash: $(STAMP) ## Faults at every writing call of a night, and a full disk; goes on where it was stopped
+	$(BIN)/python -m tests.crash
+	$(BIN)/python -m tests.crash --claims 200 --points 200
+	ROOMS="$$(seq -s ' ' 8 16 376)" $(BIN)/python -m pytest tests/test_crash.py
+
+crash-sample: $(STAMP) ## Sixty of those faults
+	$(BIN)/python -m tests.crash --points 60
+
+verify-bytes: $(STAMP) ## 2,000 changes of one byte in published files: verify finds all
+	VERIFY_BYTES=2000 $(BIN)/python -m pytest tests/test_verify.py -k changed_byte
+
+races: $(STAMP) ## Fifty times two runs at once
+	RACES=50 $(BIN)/python -m pytest tests/test_run_ledger.py -k two_runs -n 2
+
+sbom: ## What the program is made of: build/sbom.json, CycloneDX
+	@mkdir -p build
+	$(PYTHON) -m tests.sbom --out build/sbom.json
 
 wheel-demo: $(STAMP) ## Run the demo from the built wheel, outside the checkout
 	@rm -rf build/wheel && mkdir -p build/wheel

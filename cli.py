@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adjudicator.night import Summary
-    from edi.ahead import Ahead
-    from edi.apart import Apart
     from schemas.config import Config
 
 FAILED, USAGE, LOCKED = 1, 2, 75
+AGAIN = "nothing is published by halves; mend it and run again"
 TRACE = "ADJUDICATE_TRACE"
+DB_VARIABLE = "ADJUDICATOR_DB"
+# PostgreSQL's, as `db roles` names them
+OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 SMALL_NIGHT_BYTES = 32_000_000
-ALONE_BYTES = 2_000_000  # below it a second process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -64,8 +66,12 @@ app.add_typer(pends_app, name="pends")
 app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
-Db = Annotated[str | None, typer.Option("--db", help="Store URL; default sqlite:///adjudicator.db")]
+Db = Annotated[
+    str | None,
+    typer.Option("--db", help=f"Store URL; default ${DB_VARIABLE}, then the configuration's"),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Configuration, YAML")]
+LogFile = Annotated[Path | None, typer.Option("--log", help="Append a line of JSON a step here")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 OfRun = Annotated[int | None, typer.Option("--run", help="Of that run; default the latest")]
 From = Annotated[str | None, typer.Option("--from", help="With --to: of the nights of these days")]
@@ -176,6 +182,13 @@ def _config(path: Path | None, db: str | None, out: Path | None = None) -> Confi
         first = error.errors()[0]
         _fail(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", USAGE)
     beside = path.parent if path else Path()
+    if db and _holds_password(db):
+        _fail(
+            "--db: a password on the command line can be read by every account: leave it out and "
+            f"give it by PGPASSFILE, or the whole URL by {DB_VARIABLE}",
+            USAGE,
+        )
+    db = db or os.environ.get(DB_VARIABLE)
     url = db or config.db
     if not db and url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         url = f"sqlite:///{beside / url.removeprefix('sqlite:///')}"
@@ -186,6 +199,12 @@ def _config(path: Path | None, db: str | None, out: Path | None = None) -> Confi
             "programs": beside / config.programs if config.programs else None,
         }
     )
+
+
+def _holds_password(url: str) -> bool:
+    """Also where the URL is written so badly that it can't be taken apart."""
+    _, _, rest = url.partition("://")
+    return ":" in rest.rpartition("@")[0] or "password=" in rest.casefold()
 
 
 def _day(text: str | None, name: str) -> date | None:
@@ -212,12 +231,17 @@ def run(
     accept_test: Annotated[
         bool, typer.Option("--accept-test", help="Adjudicate test files and others' files too")
     ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Go on with a night that is far off the usual")
+    ] = False,
+    log: LogFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    apart = _apart(inputs)
+    _spare_threads(inputs)
     settings = _config(config, db, out)
-    ahead = _ahead(apart, inputs, settings)
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
     from adjudicator.load import ReferenceDataError
     from adjudicator.night import LockedError, NightError, Order, run_night
     from adjudicator.programs import DataFileError
@@ -225,61 +249,68 @@ def run(
 
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     order = Order(
-        tuple(inputs), settings, day, _day(received, "--received") or day, accept_test=accept_test
-    )
+        tuple(inputs), settings, day, _day(received, "--received") or day, accept_test=accept_test,
+        approve=approve,
+    )  # fmt: skip
+    tell = _night_log(log)
     try:
-        summary = run_night(order, _progress, ahead)
+        summary = run_night(order, tell)
     except LockedError as error:
+        tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
     except (NightError, StoreError, DataFileError, ReferenceDataError) as error:
+        tell("failed", {"exit": FAILED})
         _fail(str(error))
     except OSError as error:
+        tell("failed", {"exit": FAILED})
         place = Path(str(error.filename)).name if error.filename else "the file system"
-        _fail(f"{place}: {error.strerror}; nothing is published, mend it and run again")
+        _fail(f"{place}: {error.strerror}; {AGAIN}")
+    except DBAPIError as error:
+        if not isinstance(error, OperationalError):
+            raise
+        tell("failed", {"exit": FAILED})
+        _fail(f"the store can't be read or written: {error.orig}; {AGAIN}")
+    tell("done", {"exit": 0, "run": summary.run_id, **summary.counts,
+                  "paid_amount": summary.paid_amount})  # fmt: skip
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=2, sort_keys=True))
     else:
         _print_summary(summary, settings.out)
 
 
-def _apart(inputs: list[Path]) -> Apart | None:
-    """Another process to share the work of a night or check of some size; and one polars thread
-    where it is small: waking more costs more than they save. Before polars is imported; what the
-    environment says comes first."""
-    try:
-        size = sum(f.stat().st_size for f in _files(inputs))
-    except OSError:
-        return None  # whoever reads them will say what can't be read
-    if size < SMALL_NIGHT_BYTES:
-        os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
-        return None
-    from edi.apart import Apart
-
-    return Apart("edi.ahead", "edi.publish_835")
-
-
-def _ahead(apart: Apart | None, inputs: list[Path], settings: Config) -> Ahead | None:
-    """The other process begins to read, while this one imports the rest."""
-    if apart is None:
-        return None
-    from edi.ahead import Ahead
-    from edi.read_file import Limits
-
-    files = [f for f in _files(inputs) if f.stat().st_size <= settings.file_bytes_limit]
-    limits = Limits(settings.segment_bytes_limit, settings.claim_bytes_limit)
-    return Ahead(apart, files, settings.chunk_bytes, limits)
-
-
-def _files(inputs: list[Path]) -> list[Path]:
-    """The files among the inputs in the order they are taken in; standard input is none."""
+def _spare_threads(inputs: list[Path]) -> None:
+    """One polars thread for a small night: waking more costs more than they save. Before polars
+    is imported; what the environment says comes first."""
     from edi.received import files_of
 
-    return [f for f in files_of(inputs) if f.is_file()]
+    try:
+        small = sum(f.stat().st_size for f in files_of(inputs) if f.is_file()) < SMALL_NIGHT_BYTES
+    except OSError:
+        return  # the night will say what can't be read
+    if small:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+
+def _night_log(path: Path | None) -> Callable[..., None]:
+    """Tells each step on a terminal, and in ``path`` where there is one."""
+    if path is None:
+        return lambda step, _facts=None: _progress(step)
+    from adjudicator.night_log import NightLog
+
+    try:
+        log = NightLog(path)
+    except OSError as error:
+        _fail(f"{path}: can't be written: {error.strerror}; give another --log", USAGE)
+
+    def tell(step: str, facts: dict[str, Any] | None = None) -> None:
+        _progress(step)
+        log.write(step, facts)
+
+    return tell
 
 
 def _progress(step: str) -> None:
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and step not in ("done", "failed"):
         typer.echo(f"\r\033[K{step} …" if step != "publish" else "\r\033[K", err=True, nl=False)
 
 
@@ -347,14 +378,12 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
-    apart = _apart(files)
     settings = _config(config, None)
-    ahead = _ahead(apart, files, settings)
     from adjudicator.check import check_files
 
     try:
         day = _day(business_date, "--business-date") or date.today()
-        findings = check_files(files, out, day, settings, ahead)
+        findings = check_files(files, out, day, settings)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:
@@ -454,6 +483,32 @@ def explain(
     except (DataFileError, StoreError, UnknownClaimError) as error:
         _fail(str(error))
     typer.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told))
+
+
+@app.command()
+def verify(
+    out: Annotated[Path | None, typer.Option("--out", help="Where the nights are")] = None,
+    db: Db = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check all that was published, booked and done against each other. Exit 1: a fault."""
+    from sqlalchemy.exc import DatabaseError
+
+    from adjudicator.store import StoreError, open_store, reading
+    from adjudicator.verify import verify as look
+
+    settings = _config(config, db, out)
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            found = look(connection, settings.out)
+    except StoreError as error:
+        _fail(str(error))
+    except DatabaseError as error:
+        _fail(f"the store can't be read: {error.orig}; restore it from the backup")
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else found.as_text())
+    if found.faults:
+        raise typer.Exit(FAILED)
 
 
 @reference_app.command("load")
@@ -786,7 +841,7 @@ def _act(
     from adjudicator.desk import DeskError
     from adjudicator.explain import UnknownClaimError
     from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store
+    from adjudicator.store import BusyError, StoreError, open_store
 
     settings = _config(config, db)
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
@@ -799,7 +854,7 @@ def _act(
                 connection, claim, what, note=note, who=who, made=day, programs=programs,
                 recorded_at=now,
             )  # fmt: skip
-    except OperationalError:
+    except (OperationalError, BusyError):
         _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
     except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
         _fail(str(error))
@@ -1104,6 +1159,24 @@ def db_upgrade(db: Db = None, config: ConfigFile = None) -> None:
     except StoreError as error:
         _fail(str(error))
     typer.echo(f"the store is at revision {HEAD}")
+
+
+@db_app.command("roles")
+def db_roles(
+    owner: Annotated[str, typer.Option("--owner", help="Owns the tables; upgrades")] = OWNER_ROLE,
+    application: Annotated[
+        str, typer.Option("--application", help="Runs nights; changes no ledger or audit row")
+    ] = APPLICATION_ROLE,
+    reader: Annotated[str, typer.Option("--reader", help="Only reads")] = READER_ROLE,
+) -> None:
+    """Print the SQL that makes PostgreSQL's three roles and gives each its rights."""
+    from adjudicator.store import StoreError
+    from adjudicator.store.roles import roles_sql
+
+    try:
+        typer.echo(roles_sql(owner, application, reader), nl=False)
+    except StoreError as error:
+        _fail(str(error), USAGE)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,9 @@ from adjudicator.programs import load_forms, load_programs, own_names
 from adjudicator.reference import Reference
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import READ, Issue, acknowledge, codes_told
-from edi.ahead import Ahead
 from edi.envelope import Envelope, Problem
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import Elsewhere, FileReading, Frames, Limits, addenda, problems_to_objections
+from edi.read_file import FileReading, Frames, Limits, addenda, problems_to_objections
 from edi.received import bytes_of, files_of, too_large
 from edi.syntax import snip_level
 from schemas import frames
@@ -102,15 +101,14 @@ def check_files(
     out: Path | None = None,
     day: date | None = None,
     config: Config | None = None,
-    ahead: Ahead | None = None,
 ) -> Checked:
     """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
-    acknowledgements of that day, as files there. ``ahead``: another process that reads too. Raises
-    OSError for a file that can't be read or written."""
+    acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
+    written."""
     checked = Checked()
     config = config or Config()
     for position, path in enumerate(files_of(paths), start=1):
-        reading, findings, paper = read_checked(path, config, ahead, answered=out is not None)
+        reading, findings, paper = read_checked(path, config, answered=out is not None)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None and not paper:  # paper is answered by letters
@@ -144,7 +142,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def read_checked(
-    path: Path, config: Config, ahead: Ahead | None = None, *, answered: bool
+    path: Path, config: Config, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame, bool]:
     """A file, its findings, and whether it is paper. Nothing is kept of it but what is told of it,
     and where it is to be ``answered`` what acknowledgements are made of."""
@@ -154,16 +152,11 @@ def read_checked(
         return reading, frames.empty(frames.Findings), False
     with bytes_of(path) as data:
         paper = is_paper(data)
-        elsewhere = ahead.of(path) if ahead and str(path) != "-" else None
-        return *bytes_checked(data, config, elsewhere, answered=answered or paper), paper
+        return *bytes_checked(data, config, answered=answered or paper), paper
 
 
 def bytes_checked(
-    data: bytes | mmap.mmap,
-    config: Config,
-    elsewhere: Elsewhere | None = None,
-    *,
-    answered: bool,
+    data: bytes | mmap.mmap, config: Config, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame]:
     """The same of a file's bytes, whatever their number. Paper is kept whole."""
     found: list[pl.DataFrame] = []
@@ -181,7 +174,7 @@ def bytes_checked(
         return {"sources": read["sources"].select("claim_id", "set_index")}
 
     own = _own_names() if is_paper(data) else ()
-    reading = read_claims_file(data, config.chunk_bytes, own, limits, keep, elsewhere)
+    reading = read_claims_file(data, config.chunk_bytes, own, limits, keep)
     if is_paper(data) and reading.claim_count:
         keep(reading.frames, reading.objections)
     findings = pl.concat(found) if found else frames.empty(frames.Findings)

@@ -33,6 +33,7 @@ from adjudicator.coded import (
     read_coded,
     store_coded,
 )
+from adjudicator.store.audit import append_audit
 from adjudicator.store.tables import reference_part, reference_table, reference_version
 from schemas.frames import CENTS_LIMIT, empty
 from schemas.reference import TABLES
@@ -242,6 +243,11 @@ def load_reference(connection: Connection, folder: Path) -> str:
                     version=version, table_name=name, sha256=sha256, row_count=row_count
                 )
             )
+    append_audit(
+        connection,
+        "reference loaded",
+        {"version": version, "tables": {name: sha256 for name, (sha256, _) in digests.items()}},
+    )
     return version
 
 

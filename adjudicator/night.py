@@ -8,7 +8,6 @@ costs computing time only; a kill after it is mended by the next run.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -27,6 +26,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine
 
 from adjudicator import store
+from adjudicator.abnormal import abnormal
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
 from adjudicator.claims_list import claims_list, review_list
@@ -76,8 +76,6 @@ from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
-from edi.ahead import Ahead
-from edi.apart import ApartError
 from edi.publish_835 import publish_835
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading, Limits
@@ -113,6 +111,7 @@ class Order:
     business_date: date
     received_date: date
     accept_test: bool = False
+    approve: bool = False
     reopening: Reopening | None = None
 
 
@@ -189,10 +188,9 @@ class Summary:
         }
 
 
-def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = None) -> Summary:
+def run_night(order: Order, step: Step = lambda _: None) -> Summary:
     """Do one night, or finish one that was interrupted; a finished one is only reported again.
 
-    ``ahead``: another process that reads the night's files too, and writes its 835s.
 
     Raises NightError (LockedError where another run is at work); nothing is published then.
     """
@@ -202,7 +200,7 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
         with _lock(order.config.db):
             _make_folder(order.config.out)
             with ThreadPoolExecutor(1) as storing:
-                return _Night(engine, order, order.config.out, step, storing, ahead).run()
+                return _Night(engine, order, order.config.out, step, storing).run()
     finally:
         engine.dispose()
 
@@ -228,12 +226,10 @@ def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple
 
 @contextmanager
 def _lock(url: str) -> Iterator[None]:
-    path = store.lock_path(url)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(f"{path.name}: another run holds the lock; wait for it") from None
+    with store.run_lock(url) as is_ours:
+        if not is_ours:
+            name = store.lock_name(url)
+            raise LockedError(f"{name}: another run holds the lock; wait for it")
         yield
 
 
@@ -257,10 +253,9 @@ class _Night:
         out: Path,
         step: Step,
         storing: ThreadPoolExecutor,
-        ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
-        self.storing, self.ahead = storing, ahead
+        self.storing = storing
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -285,10 +280,12 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
+            if run.state != "published":
+                self.fence = store.take_fence(connection)
         self.run_id = run.run_id
         self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
         if run.state in ("decided", "published"):
-            return self._finish()
+            return self._finish(run.state)
         self.step("intake")
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
@@ -315,6 +312,17 @@ class _Night:
         self._publish()
         return summary
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of this night; none where another run has begun meanwhile."""
+        with self.engine.begin() as connection:
+            if not store.holds_fence(connection, self.fence):
+                raise LockedError(
+                    "another run has begun although this one held the lock; this one stops and "
+                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                )
+            yield connection
+
     # ---- intake ------------------------------------------------------------------------------
 
     def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
@@ -326,7 +334,7 @@ class _Night:
             return
         self._wait_for_file()
         with ExitStack() as transaction:
-            connection = transaction.enter_context(self.engine.begin())
+            connection = transaction.enter_context(self._writing())
             taken = store.find_arrival(connection, self.run_id, position)
             if taken is not None:  # before this run was interrupted
                 verdict.verdict, verdict.reasons = taken.verdict, taken.reasons
@@ -340,7 +348,7 @@ class _Night:
             if known is not None and known.is_settled:
                 self._repeat(connection, arrival, known)
                 return
-            store_all = self._read(connection, arrival, path, data, is_kept=known is not None)
+            store_all = self._read(connection, arrival, data, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
         if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
             self._wait_for_file()
@@ -372,7 +380,6 @@ class _Night:
         self,
         connection: Connection,
         arrival: _Arrival,
-        path: Path,
         data: bytes | mmap.mmap,
         *,
         is_kept: bool,
@@ -387,7 +394,6 @@ class _Night:
             parts = beside.submit(store.compressed, data)
             reading = read_claims_file(
                 data, order.config.chunk_bytes, self.own_names, _limits(order.config),
-                elsewhere=self.ahead.of(path) if self.ahead and str(path) != "-" else None,
             )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
@@ -560,13 +566,15 @@ class _Night:
 
     def _commit(self, batch: Batch) -> Summary:
         partial = self.out / f".{self.folder}.partial"
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir()
-        self._write_letters(partial)
-        with self.engine.begin() as connection, ThreadPoolExecutor(1) as answering:
+        with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
+            self._refuse_abnormal(connection, batch)
+            # only now: what is there may be another run's, as long as it isn't shut out
+            if partial.exists():
+                shutil.rmtree(partial)
+            partial.mkdir()
+            self._write_letters(partial)
             answered = answering.submit(_write_answers, partial, self._answers(connection))
             cycle = self._pay(connection, batch, partial)
             answered.result()
@@ -583,19 +591,30 @@ class _Night:
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
             _write(partial / "summary.json", text.encode())
             files = store.files_of(partial)
+            store.append_audit(
+                connection,
+                "decided",
+                {**summary.as_json(), "files_digest": store.files_digest(files)},
+                run_id=self.run_id,
+            )
+            number, head = store.audit_head(connection)
             manifest = {
                 "run_id": self.run_id,
                 "reference": self.reference.version,
+                "audit": {"sequence_number": number, "hash": head},
                 "files": {f.name: f.sha256 for f in files},
             }
             told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
             _write(partial / "manifest.json", told)
             _sync_folder(partial)
+            _sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
             )
-            store.append_audit(connection, "decided", summary.as_json(), run_id=self.run_id)
-            store.set_run_state(connection, self.run_id, "decided")
+            store.set_run_state(
+                connection, self.run_id, "decided", ledger_head=store.ledger_head(connection)
+            )
+        store.checkpoint(self.engine)
         return summary
 
     def _pay(self, connection: Connection, batch: Batch, partial: Path) -> Cycle:
@@ -613,10 +632,9 @@ class _Night:
             with ThreadPoolExecutor(1) as beside:
                 wrong = beside.submit(
                     lambda: _render(
-                        partial, remittance(cycle, batch, self.reference, originals), names,
-                        self.ahead,
+                        partial, remittance(cycle, batch, self.reference, originals), names
                     )
-                )  # fmt: skip
+                )
                 store.insert_payments(connection, self.run_id, payments, names)
                 if decided:
                     store.insert_decisions(
@@ -626,6 +644,23 @@ class _Night:
         keep_cycle(connection, self.run_id, cycle, batch, self.reference, originals)
         carry_out_disputes(connection, self.run_id, batch, self.reference)
         return cycle
+
+    def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
+        """Stops a night far off the usual, unless it is approved, which the audit trail tells."""
+        found = abnormal(
+            connection,
+            self.order.config,
+            claim_count=sum(v.claim_count for v in self.verdicts),
+            paid_amount=int(batch.decisions["paid_amount"].sum()),
+        )
+        if found and not self.order.approve:
+            raise NightError(
+                f"an abnormal night: {'; '.join(f.sentence() for f in found)}; nothing is "
+                "committed. Look at its files; if it is meant, run the same command with --approve"
+            )
+        if found:
+            told = {"abnormal": [f.as_json() for f in found]}
+            store.append_audit(connection, "approved", told, run_id=self.run_id)
 
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
@@ -696,19 +731,24 @@ class _Night:
             if final.exists():
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
-            _sync_folder(self.out)
+        _sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / "manifest.json").is_file():
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
             )
-        with self.engine.begin() as connection:
-            store.set_run_state(connection, self.run_id, "published")
+        with self._writing() as connection:
+            store.set_published(connection, self.run_id)
 
-    def _finish(self) -> Summary:
+    def _finish(self, state: str) -> Summary:
         """A night already committed: publish what still waits, report it, write nothing more."""
         final = self.out / self.folder
-        if not (final / "manifest.json").is_file():
+        if state == "decided":
+            self._compare_with_outbox()
             self._publish()
+        elif not (final / "manifest.json").is_file():
+            raise NightError(
+                f"{final}: the night is published but its files are gone; restore {self.out}"
+            )
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
@@ -717,6 +757,21 @@ class _Night:
             told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
             told.get("payment_cycle"), told["reversed"], told["review"],
         )  # fmt: skip
+
+    def _compare_with_outbox(self) -> None:
+        """What a run that was stopped left on disk must be what it committed."""
+        partial = self.out / f".{self.folder}.partial"
+        if not partial.exists():
+            return
+        with store.reading(self.engine) as connection:
+            committed = store.outbox_of(connection, self.run_id)
+        there = store.files_of(partial)
+        if there != committed:
+            wrong = sorted({f.name for f in {*there} ^ {*committed}})
+            raise NightError(
+                f"{partial}: {wrong[0]} is not as it was committed; nothing is published. "
+                f"Restore {self.out} and the store from the same backup and run again"
+            )
 
 
 # ---- helpers ---------------------------------------------------------------------------------
@@ -830,20 +885,13 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
 
 
 def _render(
-    folder: Path, remittance: Remittance, names: Mapping[str, int], ahead: Ahead | None
+    folder: Path, remittance: Remittance, names: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s and has them checked, in the other process where there is one. Returns
-    what is wrong."""
+    """Writes the 835s and has them checked. Returns what is wrong."""
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
     for file in files.values():
         file.parent.mkdir(exist_ok=True)
-    what = (files, *vars(remittance).values())
-    if ahead is not None:
-        try:
-            return ahead.apart.ask(publish_835, *what).result()
-        except ApartError:
-            pass  # done here
-    return publish_835(*what)
+    return publish_835(files, *vars(remittance).values())
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:
@@ -860,7 +908,8 @@ def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():  # an error of making it is one, then
+        path.parent.mkdir(exist_ok=True)
     with path.open("xb") as handle:
         handle.write(content)
         handle.flush()
@@ -869,8 +918,12 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

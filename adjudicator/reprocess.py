@@ -106,11 +106,11 @@ class Effect:
 def reprocess(
     config: Config, day: date, *, selection: Selection | None = None,
     files: Sequence[Path] = (), disputes: bool = False, cause: str = "rate",
-    dry_run: bool = False,
+    dry_run: bool = False, approve: bool = False,
 ) -> Effect:  # fmt: skip
     """Decides anew, in a night of its own, the selected claims, those of the files, and as every
     night all that waits. With ``disputes``: the claims of overturned disputes. With ``dry_run``
-    nothing of it is written.
+    nothing of it is written. With ``approve`` a night far off the usual is done all the same.
 
     Raises ReprocessError; NightError and StoreError as a night does.
     """
@@ -126,7 +126,10 @@ def reprocess(
         )
     elif not files:
         reopening = Reopening(("reprocess", "pended", _acts(config)), _nothing, CAUSES[cause])
-    order = Order(tuple(files), config, day, day, reopening=reopening)
+    # a rehearsal shows an abnormal night, too
+    order = Order(
+        tuple(files), config, day, day, reopening=reopening, approve=approve or dry_run
+    )  # fmt: skip
     if dry_run:
         with rehearsed_night(order) as (summary, connection):
             return Effect(summary, _effects(connection, summary), done=False)

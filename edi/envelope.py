@@ -224,6 +224,7 @@ def _not_an_interchange(head: bytes, position: int, is_first: bool) -> Problem:
 
 
 def _read_isa(head: bytes, position: int) -> Interchange | Problem:
+    head = head.replace(b"\0", b"\x01")  # as segments are read: no store's text holds a zero
     separator = head[3:4]
     pieces = head.split(separator, ISA_ELEMENTS) if separator else []
     if len(pieces) <= ISA_ELEMENTS or len(pieces[ISA_ELEMENTS]) < 2:
@@ -302,8 +303,8 @@ def _control_segments(
             end = data.find(terminator, start, size)
             if end < 0:
                 break
-            text = data[start : min(end, start + CONTROL_BYTES)].decode("latin-1")
-            elements = text.split(interchange.delimiters.element)
+            control = data[start : min(end, start + CONTROL_BYTES)].replace(b"\0", b"\x01")
+            elements = control.decode("latin-1").split(interchange.delimiters.element)
             yield _Control(name, start, end + 1, ordinal, elements)
             if name == "IEA":
                 return

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 
 import polars as pl
 
-from edi.read_file import LIMITS, Elsewhere, FileReading, Frames, Limits, read_file
+from edi.read_file import LIMITS, FileReading, Frames, Limits, read_file
 
 HEAD_BYTES = 65_536
 BOM = b"\xef\xbb\xbf"
@@ -28,12 +28,11 @@ def read_claims_file(
     own_names: Collection[str] = (),
     limits: Limits = LIMITS,
     keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
-    elsewhere: Elsewhere | None = None,
 ) -> FileReading:
-    """What the file held; ``own_names``: see ``read_paper``; the rest: see ``read_file``, of paper
+    """What the file held; ``own_names``: see ``read_paper``; ``keep``: see ``read_file``, of paper
     all is kept. Raises nothing for what is in it."""
     if not is_paper(data):
-        return read_file(data, chunk_bytes, limits, keep, elsewhere)
+        return read_file(data, chunk_bytes, limits, keep)
     from edi.read_paper import read_paper  # only paper needs the forms' models
 
     return read_paper(data, own_names)

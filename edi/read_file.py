@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from edi.apart import ApartError
 from edi.elements import Integers
 from edi.envelope import (
     Delimiters,
@@ -126,18 +125,6 @@ class Chunk:
     long: dict[int, int]
 
 
-class Elsewhere(NamedTuple):
-    """Another process that reads chunks of a file, each named by its place among them.
-
-    ``take``: one that it was asked for before; ``ask``: one now, if it has nothing else to do;
-    ``part_of``: what came of it, None where that is not of these bytes.
-    """
-
-    take: Callable[[int], Future[Any] | None]
-    ask: Callable[[int], Future[Any] | None]
-    part_of: Callable[[Any], Part | None]
-
-
 @dataclass
 class Part:
     """What a chunk held: claims are numbered from 0 in it. ``refused``: sets, and why."""
@@ -154,24 +141,39 @@ def read_file(
     chunk_bytes: int = CHUNK_BYTES,
     limits: Limits = LIMITS,
     keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
-    elsewhere: Elsewhere | None = None,
 ) -> FileReading:
     """Read an X12 file. Never raises for what is in it: every fault is an objection.
 
     ``keep`` is called for each chunk in file order, with its frames and its objections, and says
     what is kept of the frames: then the memory a file takes does not grow with it. Whatever it
     returns has ``claim_id``; ``sources`` with ``set_index`` must be among it.
-    ``elsewhere``: another process that reads some of the chunks.
     """
     envelope = read_envelope(data)
     reading = FileReading(envelope)
-    sets, objections, readable = _judged(envelope)
+    sets: list[list[Any]] = []
+    objections: list[dict[str, Any]] = [_objection(p) for p in envelope.problems]
+    readable: list[_Readable] = []
+    for interchange in envelope.interchanges:
+        objections += [_objection(p) for p in interchange.problems]
+        for group in interchange.groups:
+            objections += [_objection(p) for p in group.problems]
+            reason = group_refusal(interchange, group)
+            for set_ in group.sets:
+                index = len(sets)
+                objections += [_objection(p, index) for p in set_.problems]
+                why = reason or _set_refusal(group, set_)
+                sets.append([
+                    index, interchange.number, group.number, set_.number, set_.guide_code,
+                    set_.start, set_.segment_count, "refused" if why else "read", why or "",
+                ])  # fmt: skip
+                if not why:
+                    readable.append((index, set_, interchange, group))
     kept: list[Frames] = []
     submitters: list[pl.DataFrame] = []
     told: list[pl.DataFrame] = [pl.DataFrame(objections, schema=OBJECTIONS)]
     verdict, reason_at = list(SETS).index("verdict"), list(SETS).index("reason")
     claim_count = 0
-    for part in _parts(data, _chunks(data, readable, chunk_bytes, limits), limits, elsewhere):
+    for part in _parts(data, _chunks(data, readable, chunk_bytes, limits), limits):
         for index, why in part.refused.items():
             if sets[index][verdict] == "read":
                 sets[index][verdict], sets[index][reason_at] = "refused", why
@@ -196,38 +198,6 @@ def read_file(
         whole = {n: pl.concat([frames.pop(n) for frames in kept]) for n in list(kept[0])}
         reading.frames = _without_refused_sets(whole, reading.sets)
     return reading
-
-
-def _judged(
-    envelope: Envelope,
-) -> tuple[list[list[Any]], list[dict[str, Any]], list[_Readable]]:
-    """A row for each set, every objection to the envelope, and the sets that are read."""
-    sets: list[list[Any]] = []
-    objections: list[dict[str, Any]] = [_objection(p) for p in envelope.problems]
-    readable: list[_Readable] = []
-    for interchange in envelope.interchanges:
-        objections += [_objection(p) for p in interchange.problems]
-        for group in interchange.groups:
-            objections += [_objection(p) for p in group.problems]
-            reason = group_refusal(interchange, group)
-            for set_ in group.sets:
-                index = len(sets)
-                objections += [_objection(p, index) for p in set_.problems]
-                why = reason or _set_refusal(group, set_)
-                sets.append([
-                    index, interchange.number, group.number, set_.number, set_.guide_code,
-                    set_.start, set_.segment_count, "refused" if why else "read", why or "",
-                ])  # fmt: skip
-                if not why:
-                    readable.append((index, set_, interchange, group))
-    return sets, objections, readable
-
-
-def chunks_of(
-    data: bytes | mmap.mmap, envelope: Envelope, chunk_bytes: int, limits: Limits
-) -> Iterator[Chunk]:
-    """The chunks in which a file is read, in its order."""
-    return _chunks(data, _judged(envelope)[2], chunk_bytes, limits)
 
 
 def _in_file_order(objections: pl.DataFrame) -> pl.DataFrame:
@@ -300,53 +270,25 @@ def read_chunk(data: bytes | mmap.mmap, chunk: Chunk, limits: Limits = LIMITS) -
     return Part(placed, len(read.claim_rows), objections, refused, submitters)
 
 
-def _parts(
-    data: bytes | mmap.mmap,
-    chunks: Iterator[Chunk],
-    limits: Limits,
-    elsewhere: Elsewhere | None = None,
-) -> Iterator[Part]:
+def _parts(data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits) -> Iterator[Part]:
     """Each chunk's part, in order; several at a time, since most of the work is not Python's, and
-    never more than that ahead of whoever takes them. What is read elsewhere is read here where
-    that comes to nothing."""
+    never more than that ahead of whoever takes them."""
     first = list(islice(chunks, FEW_CHUNKS + 1))
-    few = len(first) <= FEW_CHUNKS or elsewhere is not None
+    at_a_time = CHUNKS_AT_A_TIME if len(first) > FEW_CHUNKS else 1
     codes: set[str] = set()
-    waiting: deque[tuple[Chunk, Future[Any]]] = deque()
-    here: set[Future[Any]] = set()
-
-    def begun(index: int, chunk: Chunk) -> Future[Any] | None:
-        """What will be the chunk's part, if anybody has time for it."""
-        there = elsewhere.take(index) or elsewhere.ask(index) if elsewhere else None
-        if there is not None:
-            return there
-        if sum(not future.done() for future in here) >= (1 if few else CHUNKS_AT_A_TIME):
-            return None
-        own = threads.submit(read_chunk, data, chunk, limits)
-        here.add(own)
-        return own
+    waiting: deque[tuple[Chunk, Future[Part]]] = deque()
 
     def taken() -> Part:
         chunk, future = waiting.popleft()
-        try:
-            part: Part | None = future.result()
-            if future not in here and elsewhere is not None:
-                part = elsewhere.part_of(part)
-        except ApartError:
-            part = None
-        if part is None:
-            part = read_chunk(data, chunk, limits)
-        here.discard(future)
+        part = future.result()
         release(data, min(a for a, _ in chunk.spans), max(b for _, b in chunk.spans))
         return part
 
-    with ThreadPoolExecutor(CHUNKS_AT_A_TIME) as threads:
-        for index, chunk in enumerate(chain(first, chunks)):
+    with ThreadPoolExecutor(at_a_time) as threads:
+        for chunk in chain(first, chunks):
             codes.add(chunk.guide_code)
-            while (future := begun(index, chunk)) is None:
-                yield taken()
-            waiting.append((chunk, future))
-            if len(waiting) > CHUNKS_AT_A_TIME:
+            waiting.append((chunk, threads.submit(read_chunk, data, chunk, limits)))
+            if len(waiting) > at_a_time:
                 yield taken()
         while waiting:
             yield taken()

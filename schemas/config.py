@@ -26,3 +26,18 @@ class Config(Strict):
     system_pends_limit: PositiveInt = Field(
         default=100, description="more claims than this that fail inside stop the night"
     )
+    usual_nights: PositiveInt = Field(
+        default=20, description="so many nights, the last ones, tell what is usual"
+    )
+    usual_nights_least: PositiveInt = Field(
+        default=5, description="with fewer nights nothing is abnormal yet"
+    )
+    abnormal_times: PositiveInt = Field(
+        default=3, description="a night is abnormal above so many times the median"
+    )
+    abnormal_claim_count: PositiveInt = Field(
+        default=1_000, description="a night with no more claims received is never abnormal for them"
+    )
+    abnormal_paid_amount: PositiveInt = Field(
+        default=10_000_000, description="cents; a night that pays no more is never abnormal for it"
+    )

@@ -1,13 +1,25 @@
 """What every test runs under."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # what tests teach the guides is kept apart from the user's own cache
 os.environ["XDG_CACHE_HOME"] = str(Path(__file__).parents[1] / "build" / "cache")
 
+import pytest
 from hypothesis import settings
+
+from tests.stores import BOTH, Stores
 
 # a busy machine is no failure
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(params=BOTH)
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    """Makes stores; the test runs once on SQLite, once on PostgreSQL."""
+    made = Stores(request.param, tmp_path)
+    yield made
+    made.remove()

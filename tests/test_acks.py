@@ -362,6 +362,7 @@ def test_a_claim_is_named_only_by_a_whole_segment(clm: str, name: str | None) ->
     assert not re.search("TALLOWAY|ORRIN|CP000", one.content.decode())
 
 
+@pytest.mark.long
 def test_no_999_shows_a_member_however_the_file_is_torn() -> None:
     """Every segment that names somebody, torn in five ways, or with its terminator lost."""
     made = body([claim("A1")], dependent=[True])
@@ -865,6 +866,7 @@ def damaged(what: str) -> Callable[[int], bytes]:
     }[what]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "what", ["a segment lost", "a segment twice", "a terminator lost", "cut off"]
 )
@@ -890,6 +892,7 @@ def test_whatever_comes_the_answer_is_valid(what: str) -> None:
     assert {("999", "A"), ("277CA", "WQ")} <= codes and len(codes) > 3
 
 
+@pytest.mark.long
 def test_every_file_of_the_corpus_gets_valid_answers() -> None:
     if not CORPUS.is_dir():
         pytest.skip("no corpus beside the checkout")

@@ -258,6 +258,7 @@ GRANTED = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(NIGHT, GRANTED, st.integers(0, 6), st.randoms(use_true_random=False))
 def test_limits_are_kept_however_the_claims_are_split_over_nights(

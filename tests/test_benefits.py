@@ -813,6 +813,7 @@ def by_counter(entries: pl.DataFrame) -> dict[Any, Any]:
     }
 
 
+@pytest.mark.long
 @THOROUGH
 @given(NIGHTS)
 def test_engine_and_model_agree(drawn: Drawn) -> None:
@@ -856,6 +857,7 @@ def test_shares_stay_within_allowed_and_counters_within_limits(drawn: Drawn) -> 
         assert limit is None or amount <= max(limit, before[key])
 
 
+@pytest.mark.long
 @QUICK
 @given(NIGHTS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_the_other_families_change_nothing(drawn: Drawn, random: Any) -> None:
@@ -880,6 +882,7 @@ def test_the_order_of_rows_and_the_other_families_change_nothing(drawn: Drawn, r
     assert shares == {key: whole[key] for key in shares}
 
 
+@pytest.mark.long
 @QUICK
 @given(NIGHTS, st.integers(0, 10))
 def test_two_nights_with_their_counters_carried_equal_one(drawn: Drawn, cut: int) -> None:

@@ -124,6 +124,7 @@ def test_case_yaml_adds_up() -> None:
             assert (fate["disposition"] == "pended") == bool(fate["pends"]), number
 
 
+@pytest.mark.long
 def test_each_as_alone_in_one_night(demo: tuple[Outcome, Path]) -> None:
     """No case touches another: all in one night they have the fates that they have alone."""
     assert {n: fate["disposition"] for n, fate in demo[0].fates.items()} == {

@@ -738,6 +738,7 @@ def drawn_claim(draw: st.DrawFn) -> tuple[tuple[Line, ...], tuple[Payer, ...]]:
     return lines, tuple(payers)
 
 
+@pytest.mark.long
 @THOROUGH
 @given(st.lists(drawn_claim(), min_size=1, max_size=3))
 def test_the_engine_agrees_with_the_model(
@@ -813,6 +814,7 @@ def test_the_engine_agrees_with_the_model(
         assert paid <= max(0, charge - written - sum(p.paid_amount for p in payers))
 
 
+@pytest.mark.long
 @settings(THOROUGH, max_examples=40)
 @given(st.lists(drawn_claim(), min_size=2, max_size=4), st.integers(1, 3))
 def test_two_nights_come_to_what_one_does(

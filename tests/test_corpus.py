@@ -9,9 +9,10 @@ from edi.read_file import read_file
 from tests.corpus import CORPUS, PAGE, everything, files, page
 from tests.samples import institutional, professional
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.is_dir(), reason="../shared/corpus is absent: nothing to read"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not CORPUS.is_dir(), reason="../shared/corpus is absent: nothing to read"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from tests import docs
 from tests.docs import DOCS, PAGES, ROOT, SCHEMAS
 
 OPERATE = DOCS / "operate.md"
-WRITTEN = [*PAGES, OPERATE.name, "programs.md", "disputes.md"]
+WRITTEN = [*PAGES, OPERATE.name, "programs.md", "disputes.md", "security.md"]
 
 
 def page(name: str) -> str:
@@ -72,6 +72,7 @@ def test_no_meaning_is_told_of_a_column_that_is_gone() -> None:
     assert set(docs.STORE_FRAMES) <= set(metadata.tables)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("each", EDITS, ids=lambda each: each.name)
 def test_an_edit_is_told_with_its_sentence_and_what_it_puts(each: Edit) -> None:
     section = PAGES["edits.md"]().split(f"\n### {each.name}\n")[1].split("\n### ")[0]
@@ -115,7 +116,9 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in anchors, target
 
 
-@pytest.mark.parametrize("name", [n for n in WRITTEN if n != "data-dictionary.md"])
+@pytest.mark.parametrize(
+    "name", [n for n in WRITTEN if n not in ("data-dictionary.md", "security.md")]
+)
 def test_commands_that_are_shown_exist_with_their_options(name: str) -> None:
     shown = re.findall(r"^ {4}(?:\S+/)?adjudicate (.+)$", page(name), re.M)
     assert shown

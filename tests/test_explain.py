@@ -412,6 +412,7 @@ def come_to(steps: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {step["result"]["name"]: step["result"]["value"] for step in steps}
 
 
+@pytest.mark.long
 def test_the_arithmetic_ends_in_the_stored_amounts(everything: list[Explanation]) -> None:
     priced = shared = 0
     for row in (row for each in everything for row in each.lines):
@@ -599,6 +600,7 @@ def test_a_filing_limit_without_a_contract_has_a_source_of_its_own() -> None:
 # ---- findings --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("edit", "case"),
     [

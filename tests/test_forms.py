@@ -446,6 +446,7 @@ def test_a_whole_claim_misses_every_row(base: str) -> None:
     assert validate(whole, FORMS).findings.is_empty()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hit", HITS, ids=lambda h: f"{h.base}-{h.box}-{h.new or h.old}")
 def test_a_row_is_hit_by_what_an_837_leaves_out(hit: Hit) -> None:
     kind = "P" if hit.base[0] == "P" else "I"

@@ -31,6 +31,8 @@ from tests.samples import (
     write,
 )
 
+pytestmark = pytest.mark.long
+
 KINDS = {"P": PROFESSIONAL, "I": INSTITUTIONAL}
 FUZZ_FILES = int(os.environ.get("FUZZ_FILES", "400"))
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "pyx12.md"

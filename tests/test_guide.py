@@ -64,6 +64,7 @@ def test_every_set_of_the_corpus_stands_where_pyx12_puts_it() -> None:
         assert places(guide, set_, delimiters) == expected(walk(guide, set_, delimiters))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", "PI")
 def test_a_thousand_damaged_sets_stand_where_pyx12_puts_them(kind: str) -> None:
     seen = walked(kind, 1000)

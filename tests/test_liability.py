@@ -161,6 +161,7 @@ def row_of(choices: dict[str, list[Any]]) -> Any:
     return st.fixed_dictionaries({}, optional={c: st.sampled_from(v) for c, v in choices.items()})
 
 
+@pytest.mark.long
 @settings(max_examples=120, deadline=None)
 @given(data=st.data(), program_code=st.sampled_from(sorted(PROGRAMS)))
 def test_whatever_the_night_the_member_owes_by_the_list_alone(

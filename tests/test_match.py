@@ -252,6 +252,7 @@ CHOICES = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(choices=CHOICES, order=st.permutations([1, 2, 3, 4]))
 def test_as_a_plain_loop_would_find_them(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ DAYS = [date(2025, 1, 10), date(2025, 1, 11)]
 POLICY = load_programs()["carepartners"].policies.ncci
 PROGRAM = build.program(edits=("ncci",), policies={"ncci": POLICY})
 CLAIMS = range(1, 5)
+NIGHTS = int(os.environ.get("NCCI_NIGHTS", "100"))  # made up by Hypothesis
 WAITING = 92  # claims of history from here on wait
 
 SERVICE = {
@@ -211,7 +214,8 @@ def tables(pairs: dict[Any, Any], limits: dict[Any, Any], add_ons: dict[Any, Any
     }  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.long
+@settings(max_examples=NIGHTS, deadline=None, derandomize=True)
 @given(
     claims=st.lists(CLAIM, min_size=4, max_size=4),
     tonight=st.lists(TONIGHT, min_size=1, max_size=9),

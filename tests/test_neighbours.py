@@ -28,6 +28,8 @@ from edi.read_file import read_file
 from schemas.config import Config
 from tests.synthetic import generate
 
+pytestmark = pytest.mark.long
+
 GOOD = int(os.environ.get("NEIGHBOURS", "50"))
 DAY = date(2025, 11, 15)
 

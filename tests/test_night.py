@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -15,26 +17,26 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy import Connection
 
-import cli
 from adjudicator import night, store
 from adjudicator.explain import UnknownClaimError, as_text, explain
 from adjudicator.load import load_reference
 from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night
 from adjudicator.stages import STAGES
-from edi.ahead import Ahead
-from edi.apart import Apart
 from edi.balance import check_835
-from edi.read_file import LIMITS
 from schemas.config import Config
 from tests import samples
 from tests.pyx12_check import pyx12_errors
+from tests.stores import Stores
 from tests.synthetic import generate
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 DAY = date(2025, 11, 15)
 NEXT = date(2025, 11, 16)
+# what doesn't turn on the database, or is asked of the command
+ON_SQLITE = pytest.mark.parametrize("stores", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -42,27 +44,48 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic night of 200 claims and a store that has its reference data."""
     folder = tmp_path_factory.mktemp("night")
     generate(folder, 200, seed=7)
-    load(folder / "loaded.db", folder / "reference")
+    load(f"sqlite:///{folder / 'loaded.db'}", folder / "reference")
     return folder
 
 
-def load(database: Path, reference: Path) -> None:
-    engine = store.open_store(f"sqlite:///{database}")
+def load(database: str, reference: Path) -> None:
+    engine = store.open_store(database)
     with engine.begin() as connection:
         load_reference(connection, reference)
     engine.dispose()  # the write-ahead log goes into the file, which is then copied
 
 
 @pytest.fixture
-def place(made: Path, tmp_path: Path) -> Path:
-    """A folder with that night's inbox and a store of its own."""
+def place(made: Path, tmp_path: Path, stores: Stores) -> Path:
+    """A folder with that night's inbox and a store of its own, on either database."""
     shutil.copytree(made / "inbox", tmp_path / "inbox")
-    shutil.copy(made / "loaded.db", tmp_path / "a.db")
+    own_store(tmp_path, made, stores)
     return tmp_path
 
 
+def own_store(place: Path, made: Path, stores: Stores) -> None:
+    """A store with the reference data for a folder; ``url`` in it names it."""
+    loaded = f"sqlite:///{made / 'loaded.db'}"
+    if stores.is_postgresql:
+        loaded = stores.once(str(made), lambda empty: load(empty, made / "reference"))
+    (place / "url").write_text(stores.copy(loaded, "a", place))
+
+
+def url(place: Path) -> str:
+    named = place / "url"
+    return named.read_text() if named.exists() else f"sqlite:///{place / 'a.db'}"
+
+
+@contextmanager
+def opened(place: Path) -> Iterator[Connection]:
+    engine = store.open_store(url(place), create=False)
+    with store.reading(engine) as connection:
+        yield connection
+    engine.dispose()
+
+
 def order(place: Path, *inputs: Path, day: date = DAY, **more: Any) -> Order:
-    config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out")
+    config = Config(db=url(place), out=place / "out")
     return Order(inputs or (place / "inbox",), config, day, day, **more)
 
 
@@ -75,7 +98,7 @@ def published(place: Path) -> dict[str, bytes]:
 
 
 def rows(place: Path, table: str) -> int:
-    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+    with opened(place) as connection:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 
@@ -99,6 +122,7 @@ def test_the_night_balances_and_everything_published_can_be_read_again(place: Pa
         assert pyx12_errors(document) == []
 
 
+@ON_SQLITE
 def test_what_is_published_is_for_its_owner_alone(place: Path) -> None:
     run_night(order(place))
     for path in (place / "out").rglob("*"):
@@ -107,7 +131,7 @@ def test_what_is_published_is_for_its_owner_alone(place: Path) -> None:
 
 def test_every_line_of_every_final_claim_adds_up_in_the_store(place: Path) -> None:
     run_night(order(place))
-    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+    with opened(place) as connection:
         lines = store.read_frame(
             connection,
             "SELECT claim_id, line_number, charge_amount, paid_amount, member_amount FROM line "
@@ -165,7 +189,7 @@ def test_pended_claims_come_forward_and_are_read_again_from_their_bytes(place: P
 def test_a_pended_claim_is_paid_once_what_it_waits_for_is_loaded(place: Path, made: Path) -> None:
     """Load fees for the codes that have none: those claims leave, nothing else changes."""
     first = by_fate(run_night(order(place)))
-    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+    with opened(place) as connection:
         codes = connection.exec_driver_sql(
             "SELECT DISTINCT l.procedure_code FROM line l JOIN finding f "
             "ON f.claim_id = l.claim_id AND f.line_number = l.line_number "
@@ -186,7 +210,7 @@ def test_a_pended_claim_is_paid_once_what_it_waits_for_is_loaded(place: Path, ma
     more = place / "more"
     more.mkdir()
     pl.concat([fees, extra]).write_csv(more / "fees.csv")
-    load(place / "a.db", more)
+    load(url(place), more)
     empty = place / "empty"
     empty.mkdir()
     second = by_fate(run_night(order(place, empty, day=NEXT)))
@@ -205,20 +229,22 @@ def test_the_same_bytes_again_have_no_effect(place: Path) -> None:
     assert by_fate(summary)["received"] == 0
 
 
+@pytest.mark.long
 def test_one_file_or_its_sets_in_several_decide_alike(
-    place: Path, made: Path, tmp_path: Path
+    place: Path, made: Path, tmp_path: Path, stores: Stores
 ) -> None:
     """The same claims in the same receipt order: the same decisions, to the cent."""
     whole = run_night(order(place))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    shutil.copy(made / "loaded.db", elsewhere / "a.db")
-    smaller = Config(db=f"sqlite:///{elsewhere / 'a.db'}", out=elsewhere / "out", chunk_bytes=5_000)
+    own_store(elsewhere, made, stores)
+    smaller = Config(db=url(elsewhere), out=elsewhere / "out", chunk_bytes=5_000)
     parts = run_night(Order((place / "inbox",), smaller, DAY, DAY))
     assert parts.counts == whole.counts
     assert published(elsewhere) == published(place)
 
 
+@ON_SQLITE
 def test_a_test_file_is_not_adjudicated_unless_asked(place: Path) -> None:
     for path in (place / "inbox").iterdir():
         path.write_bytes(path.read_bytes().replace(b"*0*P*:", b"*0*T*:", 1))
@@ -228,12 +254,14 @@ def test_a_test_file_is_not_adjudicated_unless_asked(place: Path) -> None:
     assert by_fate(summary)["received"] == 0
 
 
+@ON_SQLITE
 def test_accept_test_adjudicates_it(place: Path) -> None:
     for path in (place / "inbox").iterdir():
         path.write_bytes(path.read_bytes().replace(b"*0*P*:", b"*0*T*:", 1))
     assert by_fate(run_night(order(place, accept_test=True)))["received"] == 200
 
 
+@ON_SQLITE
 def test_a_file_for_another_payer_is_refused(place: Path) -> None:
     for path in (place / "inbox").iterdir():
         path.write_bytes(path.read_bytes().replace(b"CPCT1", b"OTHER"))
@@ -241,6 +269,7 @@ def test_a_file_for_another_payer_is_refused(place: Path) -> None:
     assert all("another receiver" in f.reasons[0] for f in summary.files)
 
 
+@ON_SQLITE
 def test_an_unreadable_file_costs_only_itself(place: Path) -> None:
     (place / "inbox" / "000-not-x12.837").write_bytes(b"PK\x03\x04 nothing of ours")
     (place / "inbox" / "001-empty.837").write_bytes(b"")
@@ -251,20 +280,19 @@ def test_an_unreadable_file_costs_only_itself(place: Path) -> None:
 
 
 def test_another_run_at_work_is_told_by_a_locked_error(place: Path) -> None:
-    with night._lock(f"sqlite:///{place / 'a.db'}"), pytest.raises(LockedError):
+    with night._lock(url(place)), pytest.raises(LockedError):
         run_night(order(place))
     assert not (place / "out").exists() or not published(place)
 
 
 @pytest.mark.parametrize("step", ["decide", "commit", "publish"])
 def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
-    place: Path, made: Path, step: str
+    place: Path, made: Path, step: str, stores: Stores
 ) -> None:
     undisturbed = place / "undisturbed"
     undisturbed.mkdir()
-    shutil.copy(made / "loaded.db", undisturbed / "a.db")
-    run_night(Order((place / "inbox",), Config(db=f"sqlite:///{undisturbed / 'a.db'}",
-                                               out=undisturbed / "out"), DAY, DAY))  # fmt: skip
+    own_store(undisturbed, made, stores)
+    run_night(order(undisturbed, place / "inbox"))
 
     class Killed(BaseException):
         pass
@@ -280,6 +308,7 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
     assert published(place) == published(undisturbed)
 
 
+@ON_SQLITE
 def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_notice(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +337,7 @@ def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_not
     assert after.filter(others).equals(before.filter(others))
 
 
+@ON_SQLITE
 def test_a_failure_that_no_claim_shows_alone_stops_the_night(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,9 +374,7 @@ def command(place: Path, *arguments: str, **environment: str) -> subprocess.Comp
 RUN = ("run", "inbox", "--db", "sqlite:///a.db", "--out", "out", "--business-date", "2025-11-15")
 
 
-def test_threads_and_hash_seed_do_not_change_a_byte(
-    place: Path, made: Path, tmp_path: Path
-) -> None:
+def test_threads_and_hash_seed_do_not_change_a_byte(made: Path, tmp_path: Path) -> None:
     results = []
     for threads, seed, zone in (("1", "1", "UTC"), ("2", "999", "Asia/Tokyo")):
         here = tmp_path / f"threads{threads}"
@@ -361,49 +389,7 @@ def test_threads_and_hash_seed_do_not_change_a_byte(
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("ends_at", ["never", "reference", "decide", "commit"])
-def test_another_process_changes_no_byte_nor_does_its_end(
-    place: Path, made: Path, tmp_path: Path, ends_at: str
-) -> None:
-    run_night(order(place, place / "inbox"))
-    here = tmp_path / "with-another"
-    here.mkdir()
-    shutil.copytree(made / "inbox", here / "inbox")
-    shutil.copy(made / "loaded.db", here / "a.db")
-    of = order(here, here / "inbox")
-    with Apart("edi.ahead", "edi.publish_835") as apart:
-
-        def step(name: str) -> None:
-            if name == ends_at:
-                apart._process.kill()
-
-        ahead = Ahead(apart, sorted((here / "inbox").iterdir()), of.config.chunk_bytes, LIMITS)
-        run_night(of, step, ahead)
-    assert published(here) == published(place)
-    assert all(f.stat().st_mode & 0o777 == 0o600 for f in (here / "out").rglob("*.835"))
-
-
-def test_a_night_of_some_size_is_shared_with_another_process(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[str] = []
-    ask = Apart.ask
-    monkeypatch.setattr(
-        Apart, "ask", lambda self, f, *a, **k: asked.append(f.__name__) or ask(self, f, *a, **k)
-    )
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("POLARS_MAX_THREADS", "1")
-    alone = cli.ALONE_BYTES
-    monkeypatch.setattr(cli, "ALONE_BYTES", 0)
-    cli.app([*RUN], standalone_mode=False)
-    assert set(asked) == {"part_of", "publish_835"}
-    asked.clear()
-    monkeypatch.setattr(cli, "ALONE_BYTES", alone)
-    cli.app([*RUN[:-1], NEXT.isoformat()], standalone_mode=False)
-    assert asked == []
-    assert capsys.readouterr().out.count("paid to providers") == 2
-
-
+@ON_SQLITE
 def test_json_holds_the_equation(place: Path) -> None:
     done = command(place, *RUN, "--json")
     # the process ends at once, yet the store is closed: one file, which may be copied
@@ -415,8 +401,9 @@ def test_json_holds_the_equation(place: Path) -> None:
     assert done.stderr == ""
 
 
+@ON_SQLITE
 def test_the_exit_code_tells_a_lock_from_a_failure_and_from_bad_usage(place: Path) -> None:
-    with night._lock(f"sqlite:///{place / 'a.db'}"):
+    with night._lock(url(place)):
         assert command(place, *RUN).returncode == 75
     assert command(place, *RUN[:-1], "2025-13-45").returncode == 2
     missing = command(place, "run", "nowhere", "--db", "sqlite:///a.db")
@@ -424,6 +411,7 @@ def test_the_exit_code_tells_a_lock_from_a_failure_and_from_bad_usage(place: Pat
     assert missing.stderr == "adjudicate: nowhere: no such file or folder; check the name\n"
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -458,7 +446,7 @@ def test_what_goes_wrong_is_one_line_and_never_a_traceback(
 def test_every_claim_can_be_explained_and_its_figures_add_up(place: Path) -> None:
     run_night(order(place))
     listed = pl.read_csv(published(place)[f"run-000001-{DAY}/claims.csv"], infer_schema=False)
-    with store.reading(store.open_store(f"sqlite:///{place / 'a.db'}")) as connection:
+    with opened(place) as connection:
         for number, submission, disposition in listed.select(
             "claim_number", "submission", "disposition"
         ).iter_rows():
@@ -504,6 +492,7 @@ def _checked_npi(found: re.Match[bytes]) -> bytes:
     return samples.npi(int(found[1])).encode()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is absent: no corpus to read")
 def test_the_corpus_is_read_or_refused_and_what_is_read_is_priced(tmp_path: Path) -> None:
     from tests.corpus_reference import write_reference
@@ -516,9 +505,9 @@ def test_the_corpus_is_read_or_refused_and_what_is_read_is_priced(tmp_path: Path
         data = re.sub(rb"(?<=XX.)\d(\d{8})\d(?!\d)", _checked_npi, own_number(path, at))
         (inbox / f"{path.parent.name}-{path.name}").write_bytes(data)
     write_reference(tmp_path / "reference", sorted(inbox.iterdir()))
-    load(tmp_path / "a.db", tmp_path / "reference")
+    load(url(tmp_path), tmp_path / "reference")
     config = Config(
-        db=f"sqlite:///{tmp_path / 'a.db'}", out=tmp_path / "out",
+        db=url(tmp_path), out=tmp_path / "out",
         programs=tmp_path / "reference" / "config" / "programs",
     )  # fmt: skip
     summary = run_night(Order((inbox,), config, DAY, DAY, accept_test=True))

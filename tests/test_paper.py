@@ -737,6 +737,7 @@ KNOWN = build.reference(*load_programs().values())
 KEYS = {kind: sorted({p.path[0] for p in places(form)}) for kind, form in NAMES.items()}
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_whatever_stands_in_a_box_is_read_or_told(data: Any) -> None:

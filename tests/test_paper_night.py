@@ -131,6 +131,7 @@ def test_the_same_records_give_the_same_letters(
     assert sum(name.endswith(".pdf") for name in made[0]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", ["decide", "commit", "publish"])
 def test_a_night_that_was_stopped_ends_as_one_that_was_not(
     stop: str, loaded: Path, tmp_path: Path

@@ -398,6 +398,7 @@ def clp(document: bytes) -> list[tuple[str, str]]:
     return [(s[1], s[2]) for s in segments if s[0] == "CLP"]
 
 
+@pytest.mark.long
 @settings(
     max_examples=HISTORIES, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -476,6 +476,7 @@ DRAWN = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(night=DRAWN, maximum=st.integers(1, 5), cut=st.integers(0, 7))
 def test_two_nights_in_order_of_receipt_are_one(

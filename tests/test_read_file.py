@@ -87,6 +87,7 @@ CUTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "kind", "provider_every"), CUTS)
 def test_the_size_of_chunks_does_not_matter(fault: str, kind: str, provider_every: int) -> None:
     """One ST of six claims, cut at billing providers (HL 20) and at subscribers (HL 22)."""
@@ -429,6 +430,7 @@ def test_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyP
         }
 
 
+@pytest.mark.long
 def test_no_more_than_a_few_chunks_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``keep`` does not keep is let go, while the next chunks are read."""
     import gc

@@ -318,6 +318,7 @@ REFERRALS = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(NIGHT, REFERRALS, st.integers(0, 7), st.randoms(use_true_random=False))
 def test_limits_are_kept_however_the_claims_are_split_over_nights(

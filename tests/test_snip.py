@@ -401,6 +401,7 @@ def framed(claims: Sequence[Claim]) -> Batch:
 BALANCING = {rule.name for rule in RULES if rule.level == 3} | {"other_payer_unnamed"}
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(st.lists(CLAIMS, min_size=1, max_size=4))
 def test_balancing_is_that_of_a_model_in_plain_python(claims: list[Claim]) -> None:
@@ -416,6 +417,7 @@ def test_balancing_is_that_of_a_model_in_plain_python(claims: list[Claim]) -> No
 # ---- pointers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(

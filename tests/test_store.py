@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ from adjudicator.store.audit import BEGINNING
 from adjudicator.store.snapshot import OPEN_CLAIMS
 from adjudicator.store.tables import APPEND_ONLY, SEQUENCES, audit, metadata, run
 from schemas import frames
+from tests.stores import Stores
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.db'}"
+def url(stores: Stores) -> str:
+    return stores.fresh()
 
 
 @pytest.fixture
@@ -41,12 +43,36 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
+def file_url(tmp_path: Path) -> str:
+    """Of a store on SQLite, for what only SQLite does."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def file_engine(file_url: str) -> Iterator[Engine]:
+    engine = store.open_store(file_url)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def refused(
+    connection: Connection, kind: type[Exception], match: str
+) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """What the database refuses within; the transaction goes on after it on both."""
+    with pytest.raises(kind, match=match) as told, connection.begin_nested():
+        yield told
+
+
+@pytest.fixture
+def connection(stores: Stores) -> Iterator[Connection]:
     """A transaction with a run and a file in it; nothing of it is kept."""
+    engine = store.open_store(stores.shared())
     with engine.connect() as connection, connection.begin() as transaction:
         add_run(connection)
         yield connection
         transaction.rollback()
+    engine.dispose()
 
 
 def add_run(connection: Connection) -> None:
@@ -128,8 +154,10 @@ def lines(rows: list[tuple[int, int, str | None]], **columns: Any) -> pl.DataFra
 # ---- opening and migrating -------------------------------------------------------------------
 
 
-def test_a_new_file_becomes_a_store_only_its_owner_reads(engine: Engine, tmp_path: Path) -> None:
-    with store.reading(engine) as connection:
+def test_a_new_file_becomes_a_store_only_its_owner_reads(
+    file_engine: Engine, tmp_path: Path
+) -> None:
+    with store.reading(file_engine) as connection:
         assert store.current(connection) == store.HEAD
         written = sorted(tmp_path.glob("store.db*"))
         assert len(written) == 3  # the file, its log, its index
@@ -160,11 +188,11 @@ def test_upgrading_a_store_that_is_at_head_changes_nothing(engine: Engine) -> No
         assert store.take_numbers(connection, "claim") == 6
 
 
-def test_a_migration_that_fails_leaves_no_table(url: str) -> None:
-    engine = store.connect(url)
+def test_a_migration_that_fails_leaves_no_table(stores: Stores) -> None:
+    engine = store.connect(stores.empty())
 
     def fail(_c: object, _u: object, statement: str, *_rest: object) -> None:
-        if statement.startswith("CREATE TRIGGER payment"):
+        if statement.startswith("CREATE TRIGGER payment"):  # near the end: the tables are there
             raise RuntimeError("the disk is full")
 
     event.listen(engine, "before_cursor_execute", fail)
@@ -213,11 +241,11 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_pragma_that_does_not_take_stops_the_program(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    file_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(dialect.PRAGMAS, "synchronous", ("NORMAL", "2"))
     with pytest.raises(store.StoreError, match="keeps PRAGMA synchronous at 1; the store needs 2"):
-        store.open_store(url)
+        store.open_store(file_url)
 
 
 def test_the_migration_writes_the_same_tables_for_postgresql() -> None:
@@ -262,10 +290,15 @@ def test_one_writer_at_a_time_while_readers_see_what_was(
     engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(dialect.PRAGMAS, "busy_timeout", ("50", "50"))
+    if engine.dialect.name == "postgresql":
+        from adjudicator.store import postgresql
+
+        monkeypatch.setitem(postgresql.SESSION, "lock_timeout", "50ms")
     second = store.connect(url)
     with engine.begin() as first:
         add_run(first)
-        with pytest.raises(OperationalError, match="locked"), second.begin():
+        busy = (OperationalError, store.BusyError)
+        with pytest.raises(busy, match=r"locked|another process writes"), second.begin():
             pytest.fail("a second writer began")
         with store.reading(second) as reader:
             assert reader.execute(select(run.c.run_id)).all() == []
@@ -448,15 +481,17 @@ def test_rows_only_ever_added_are_neither_changed_nor_deleted(
     column = metadata.tables[table].columns.keys()[0]
     before = connection.exec_driver_sql(f"SELECT * FROM {table}").all()
     assert len(before) == 1
-    for change in (
-        f"UPDATE {table} SET {column} = {column}",
-        f"DELETE FROM {table}",
-        f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
-    ):
-        # a table without keys would take the same row a second time: it replaces nothing
-        if "REPLACE" in change and not metadata.tables[table].primary_key.columns:
-            continue
-        with pytest.raises(IntegrityError, match=f"{table} rows are only ever added"):
+    changes = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"]
+    key = ", ".join(c.name for c in metadata.tables[table].primary_key.columns)
+    if connection.dialect.name == "postgresql":
+        # CASCADE: else a table that others refer to is refused before the trigger is asked
+        changes.append(f"TRUNCATE {table} CASCADE")
+        changes += [f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE "
+                    f"SET {column} = excluded.{column}"] if key else []  # fmt: skip
+    elif key:  # without a key the same row would go in a second time: nothing is replaced
+        changes.append(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+    for change in changes:
+        with refused(connection, IntegrityError, f"{table} rows are only ever added"):
             connection.exec_driver_sql(change)
     assert connection.exec_driver_sql(f"SELECT * FROM {table}").all() == before
 
@@ -467,7 +502,7 @@ def test_money_is_booked_once(connection: Connection) -> None:
         {"entry_id": [2], "run_id": [1], "claim_id": [1], "payee_id": ["PAYEE1"],
          "program_code": ["carepartners"], "kind": ["paid"], "entry_amount": [8000]}
     )  # fmt: skip
-    with pytest.raises(IntegrityError, match="claim_id"):
+    with refused(connection, IntegrityError, "claim_id"):
         store.insert_frame(connection, "ledger_entry", entry)
     void = entry.with_columns(kind=pl.lit("void"), entry_amount=pl.lit(-8000))
     store.insert_frame(connection, "ledger_entry", void)
@@ -476,7 +511,7 @@ def test_money_is_booked_once(connection: Connection) -> None:
     payment = pl.DataFrame(
         connection.exec_driver_sql("SELECT * FROM payment").mappings().all()
     ).with_columns(payment_id=pl.lit(2))
-    with pytest.raises(IntegrityError, match="trace_number"):
+    with refused(connection, IntegrityError, "trace_number"):
         store.insert_frame(connection, "payment", payment)
 
 
@@ -484,13 +519,13 @@ def test_the_same_inputs_are_one_run(connection: Connection) -> None:
     again = pl.DataFrame(
         connection.exec_driver_sql("SELECT * FROM run").mappings().all()
     ).with_columns(run_id=pl.lit(2))
-    with pytest.raises(IntegrityError, match="manifest_digest"):
+    with refused(connection, IntegrityError, "manifest_digest"):
         store.insert_frame(connection, "run", again)
     store.insert_frame(connection, "run", again.with_columns(business_date=pl.lit("2025-03-04")))
 
 
 def test_a_line_needs_its_claim_and_a_claim_number_is_given_once(connection: Connection) -> None:
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with refused(connection, IntegrityError, "(?i)foreign key"):
         store.insert_frame(connection, "line", lines([(1, 1, None)]))
     with pytest.raises(IntegrityError, match="claim_number"), connection.begin_nested():
         store.insert_frame(connection, "claim", claims(2, claim_number=pl.lit("000000000001")))
@@ -500,11 +535,12 @@ def test_a_line_needs_its_claim_and_a_claim_number_is_given_once(connection: Con
 
 def test_an_error_tells_no_value(connection: Connection) -> None:
     planted = claims(2, claim_number=pl.lit("000000000001"), member_id=pl.lit("CANARY77"))
-    with pytest.raises(IntegrityError) as told:
+    with refused(connection, IntegrityError, "claim.claim_number") as told:
         store.insert_frame(connection, "claim", planted)
-    assert "claim.claim_number" in str(told.value)
-    assert "CANARY77" not in str(told.value)
-    assert "CANARY77" not in repr(told.value)
+    for error in (told.value, told.value.orig):  # type: ignore[attr-defined]
+        assert "CANARY77" not in str(error)
+        assert "000000000001" not in str(error)
+        assert "CANARY77" not in repr(error)
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -535,9 +571,11 @@ def test_a_frame_comes_back_as_it_went(connection: Connection) -> None:
     assert found.columns == schema.names()
     assert_frame_equal(found.sort("claim_id"), sent.select(schema.names()).cast(schema))
     assert found.schema["received_date"] == pl.Date
+    [mark] = dialect.marks(connection, 1)
     none = store.read_frame(
-        connection, "SELECT claim_id FROM claim WHERE claim_id > ?", {"claim_id": pl.Int64}, (3,)
-    )
+        connection, f"SELECT claim_id FROM claim WHERE claim_id > {mark}", {"claim_id": pl.Int64},
+        (3,),
+    )  # fmt: skip
     assert none.schema == {"claim_id": pl.Int64}
     assert none.is_empty()
     flags = store.read_frame(
@@ -571,7 +609,7 @@ def test_frames_that_do_not_fit_are_refused(connection: Connection) -> None:
         store.insert_frame(connection, "claim", claims(1, charge_amount=pl.lit(125.0)))
     with pytest.raises(store.StoreError, match="claim_number: Int32 doesn't fit"):
         store.insert_frame(connection, "claim", claims(1, claim_number=pl.lit(1)))
-    with pytest.raises(IntegrityError, match="NOT NULL"):
+    with refused(connection, IntegrityError, "(?i)not.null"):
         store.insert_frame(
             connection, "claim", claims(1, claim_type_code=pl.lit(None, dtype=pl.String))
         )
@@ -708,8 +746,13 @@ def test_history_since_a_day_counts_by_the_last_day_of_service(connection: Conne
     assert found(date(2025, 2, 2)) == []
 
 
-def test_large_tables_are_searched_not_scanned(connection: Connection) -> None:
+def test_large_tables_are_searched_not_scanned(file_engine: Engine) -> None:
     """Without statistics SQLite would rather walk through every line of every night."""
+    with store.reading(file_engine) as connection:
+        _assert_searched(connection)
+
+
+def _assert_searched(connection: Connection) -> None:
     plans: list[str] = []
 
     def explain(c: Connection, _u: object, statement: str, values: Any, *_rest: object) -> None:
@@ -881,13 +924,20 @@ def test_a_changed_audit_row_is_found(engine: Engine, change: str, broken: int |
         add_run(connection)
         for what in ("intake", "decide", "commit"):
             store.append_audit(connection, what, {"what": what}, run_id=1)
-        for trigger in ("audit_no_update", "audit_no_delete"):
-            connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        drop = (
+            ["DROP TRIGGER audit_no_change ON audit"]
+            if engine.dialect.name == "postgresql"
+            else ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"]
+        )
+        for statement in drop:
+            connection.exec_driver_sql(statement)
         connection.exec_driver_sql(change)
         assert store.broken_audit(connection) == broken
 
 
-def test_the_same_acts_hash_alike_whenever_they_happen(engine: Engine, tmp_path: Path) -> None:
+def test_the_same_acts_hash_alike_whenever_and_wherever_they_happen(
+    engine: Engine, tmp_path: Path
+) -> None:
     other = store.open_store(f"sqlite:///{tmp_path / 'other.db'}")
     heads = []
     for place, when in ((engine, "2025-03-03T00:00:00Z"), (other, "2031-01-01T00:00:00Z")):

@@ -6,6 +6,7 @@ import json
 from datetime import date
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def differences(one: build.Row, other: build.Row) -> int:
     return sum(differs)
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(
     tonight=st.lists(TONIGHT, max_size=10),

@@ -101,6 +101,7 @@ def reported(guide: Guide, pairs: Sequence[tuple[int, str]], d: Delimiters = STA
     return set(found.filter((pl.col("segment_code") == "8") & ~ours_alone)["row"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", "PI")
 def test_no_segment_passes_that_pyx12_rejects(kind: str) -> None:
     guide = the_guide(kind)
@@ -236,6 +237,7 @@ def repeated_at_once(seen: Walked, owner: int, found: dict[str, object]) -> bool
     return found["segment_code"] == "3" and after is not None and after.node == steps[here].node
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", "PI")
 def test_no_set_passes_whose_structure_pyx12_rejects(kind: str) -> None:
     seen = walked(kind, 1000)

@@ -939,6 +939,7 @@ def expected_count(drawn: Remittance) -> int:
     return count + sum(-(-n // 6) for n in places.values())
 
 
+@pytest.mark.long
 @settings(
     max_examples=60,
     deadline=None,

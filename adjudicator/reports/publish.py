@@ -155,11 +155,10 @@ def _render_all(folder: Path, batch: Sequence[tuple[str, str]], formats: Sequenc
     if until[-1] < APART_SIZE or "pdf" not in formats or (os.cpu_count() or 1) < 2:
         render(folder, batch, formats)
         return
-    with Apart() as apart:
-        rest = apart.ask(render, folder.resolve(), batch[half:], formats)
+    with Apart(render, folder.resolve(), batch[half:], formats) as apart:
         render(folder, batch[:half], formats)
         try:
-            rest.result()
+            apart.result()
         except ApartError:
             render(folder, batch[half:], formats)
 

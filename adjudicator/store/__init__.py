@@ -19,10 +19,19 @@ from adjudicator.store.arrivals import (
     insert_interchanges,
     set_answered,
 )
-from adjudicator.store.audit import append_audit, audit_head, broken_audit
+from adjudicator.store.audit import (
+    AuditRow,
+    append_audit,
+    audit_head,
+    broken_audit,
+    details_of,
+    utc_now,
+    walk_audit,
+)
 from adjudicator.store.books import (
     Published,
     Run,
+    files_digest,
     files_of,
     insert_claims,
     insert_decisions,
@@ -31,7 +40,9 @@ from adjudicator.store.books import (
     lock_path,
     night_counts,
     open_run,
+    outbox_of,
     rejected_claims,
+    set_published,
     set_run_state,
 )
 from adjudicator.store.corrections import (
@@ -66,9 +77,13 @@ from adjudicator.store.cycles import (
 )
 from adjudicator.store.decided import adjustments_of, decided
 from adjudicator.store.dialect import (
+    BusyError,
+    LostStoreError,
     Rehearsal,
     StoreError,
+    checkpoint,
     connect,
+    place_of,
     reading,
     rehearsing,
     wanted_keys,
@@ -84,12 +99,14 @@ from adjudicator.store.disputes import (
     insert_dispute_event,
     waived_edits,
 )
+from adjudicator.store.fencing import holds_fence, take_fence
 from adjudicator.store.files import (
     compressed,
     read_file,
     read_file_ranges,
     store_parts,
 )
+from adjudicator.store.lock import lock_name, run_lock
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -107,10 +124,13 @@ from adjudicator.store.snapshot import (
 __all__ = [
     "HEAD",
     "Answer",
+    "AuditRow",
+    "BusyError",
     "DueAnswer",
     "KnownFile",
     "KnownInterchange",
     "LastCycle",
+    "LostStoreError",
     "Published",
     "Rehearsal",
     "Run",
@@ -127,6 +147,7 @@ __all__ = [
     "broken_audit",
     "carry_out_disputes",
     "check_revision",
+    "checkpoint",
     "claim_counts",
     "claims_of",
     "compressed",
@@ -135,6 +156,7 @@ __all__ = [
     "current",
     "decided",
     "delete_lines",
+    "details_of",
     "dispute_documents",
     "dispute_events",
     "disputes",
@@ -143,12 +165,14 @@ __all__ = [
     "effects",
     "entries_of",
     "eop_date",
+    "files_digest",
     "files_of",
     "find_arrival",
     "find_file",
     "find_interchanges",
     "forwards",
     "history_lines",
+    "holds_fence",
     "insert_act",
     "insert_answers",
     "insert_claims",
@@ -168,6 +192,7 @@ __all__ = [
     "is_plain",
     "last_cycles",
     "ledger_head",
+    "lock_name",
     "lock_path",
     "night_counts",
     "numbers_meant",
@@ -175,8 +200,10 @@ __all__ = [
     "open_pends",
     "open_run",
     "open_store",
+    "outbox_of",
     "overrides",
     "pend_history",
+    "place_of",
     "provider_adjustments_of",
     "read_file",
     "read_file_ranges",
@@ -187,19 +214,24 @@ __all__ = [
     "rejected_claims",
     "reopen",
     "reopened_claims",
+    "run_lock",
     "selected",
     "set_answered",
+    "set_published",
     "set_run_state",
     "set_versions",
     "standing_version",
     "store_parts",
+    "take_fence",
     "take_numbers",
     "taken",
     "update_claims",
     "upgrade",
+    "utc_now",
     "versions",
     "waiting_entries",
     "waiting_remittance",
     "waived_edits",
+    "walk_audit",
     "wanted_keys",
 ]

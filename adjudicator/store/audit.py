@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -12,6 +14,22 @@ from sqlalchemy import Connection, func, select
 from adjudicator.store.tables import audit
 
 BEGINNING = "0" * 64  # what the first row follows
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """An act as the trail holds it."""
+
+    sequence_number: int
+    run_id: int | None
+    what: str
+    detail: str
+    hash: str
+
+
+def utc_now() -> str:
+    """The wall clock as the store writes it; no hash and no published file ever sees it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _hash(
@@ -38,7 +56,7 @@ def append_audit(
     run_id: int | None = None,
     recorded_at: str | None = None,
 ) -> str:
-    """Adds a row and returns its hash. ``recorded_at`` (UTC text) stands outside the hash."""
+    """Adds a row and returns its hash. ``recorded_at`` (UTC text; default now) stands outside."""
     number, previous_hash = audit_head(connection)
     number += 1
     told = json.dumps(detail, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -49,7 +67,7 @@ def append_audit(
             run_id=run_id,
             what=what,
             detail=told,
-            recorded_at=recorded_at,
+            recorded_at=recorded_at or utc_now(),
             previous_hash=previous_hash,
             hash=digest,
         )
@@ -57,8 +75,17 @@ def append_audit(
     return digest
 
 
-def broken_audit(connection: Connection) -> int | None:
-    """Number of the first row that doesn't follow from the ones before it; None: all is well."""
+def details_of(connection: Connection, what: str, count: int) -> list[str]:
+    """The facts of the last ``count`` such acts, as JSON, the last one first."""
+    columns = audit.c
+    of_kind = select(columns.detail).where(columns.what == what)
+    last = of_kind.order_by(columns.sequence_number.desc()).limit(count)
+    return [str(detail) for detail in connection.execute(last).scalars()]
+
+
+def walk_audit(connection: Connection) -> tuple[list[AuditRow], list[tuple[int, str]]]:
+    """The trail from its first row, and by number what is wrong with it: rows that are missing,
+    that were changed, or that don't follow the one before them."""
     columns = audit.c
     rows = connection.execute(
         select(
@@ -70,13 +97,22 @@ def broken_audit(connection: Connection) -> int | None:
             columns.hash,
         ).order_by(columns.sequence_number)
     )
+    trail: list[AuditRow] = []
+    wrong: list[tuple[int, str]] = []
     expected, head = 1, BEGINNING
     for number, run_id, what, detail, previous_hash, digest in rows:
-        if (
-            number != expected
-            or previous_hash != head
-            or digest != _hash(head, number, run_id, what, detail)
-        ):
-            return expected
+        if number != expected:
+            wrong.append((expected, f"row {expected} is missing, the next is {number}"))
+        elif previous_hash != head:
+            wrong.append((number, f"row {number} does not follow the row before it"))
+        if digest != _hash(previous_hash, number, run_id, what, detail):
+            wrong.append((number, f"row {number} was changed"))
+        trail.append(AuditRow(number, run_id, what, detail, digest))
         expected, head = number + 1, digest
-    return None
+    return trail, wrong
+
+
+def broken_audit(connection: Connection) -> int | None:
+    """Number of the first row that doesn't follow from the ones before it; None: all is well."""
+    _, wrong = walk_audit(connection)
+    return wrong[0][0] if wrong else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from adjudicator.corrections import given_back
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL
 from adjudicator.stages.match import claim_provider, comparable_lines
+from adjudicator.store.audit import append_audit, utc_now
 from adjudicator.store.corrections import TAKEN, insert_reversals, set_versions
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -60,13 +62,19 @@ def open_run(
         run.insert().values(
             run_id=run_id, business_date=business_date.isoformat(), manifest_digest=manifest,
             reference_version=reference, configuration_digest=settings, state="intake",
+            started_at=utc_now(),
         )
     )  # fmt: skip
+    told = {
+        "business_date": business_date.isoformat(), "inputs": manifest, "reference": reference,
+        "configuration": settings,
+    }  # fmt: skip
+    append_audit(connection, "begun", told, run_id=run_id)
     return Run(run_id, "intake")
 
 
-def set_run_state(connection: Connection, run_id: int, state: str) -> None:
-    connection.execute(update(run).where(run.c.run_id == run_id).values(state=state))
+def set_run_state(connection: Connection, run_id: int, state: str, **facts: object) -> None:
+    connection.execute(update(run).where(run.c.run_id == run_id).values(state=state, **facts))
 
 
 def insert_claims(connection: Connection, claims: pl.DataFrame, sources: pl.DataFrame) -> None:
@@ -235,6 +243,26 @@ def insert_outbox(connection: Connection, run_id: int, files: Sequence[Published
         for f in files
     ]  # fmt: skip
     connection.execute(outbox.insert(), rows)
+
+
+def outbox_of(connection: Connection, run_id: int) -> list[Published]:
+    """The files of a night as they were committed, by name."""
+    columns = (outbox.c.file_name, outbox.c.sha256, outbox.c.byte_count)
+    rows = connection.execute(select(*columns).where(outbox.c.run_id == run_id))
+    return sorted((Published(n, d, int(c)) for n, d, c in rows), key=lambda file: file.name)
+
+
+def files_digest(files: Sequence[Published]) -> str:
+    """One digest of names and checksums, in order of name: what the audit trail holds of them."""
+    told = json.dumps([(f.name, f.sha256) for f in files]).encode()
+    return hashlib.sha256(told).hexdigest()
+
+
+def set_published(connection: Connection, run_id: int) -> None:
+    """Says that all files of a night are in place, and that the night is over."""
+    connection.execute(update(outbox).where(outbox.c.run_id == run_id).values(published=1))
+    set_run_state(connection, run_id, "published", finished_at=utc_now())
+    append_audit(connection, "published", {}, run_id=run_id)
 
 
 def rejected_claims(connection: Connection, run_id: int) -> pl.DataFrame:

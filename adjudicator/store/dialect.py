@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
 
 # name → what is set, what must be read back
 PRAGMAS: dict[str, tuple[str, str]] = {
@@ -29,16 +30,37 @@ class StoreError(Exception):
     """The store can't be used as asked: the message says why and what mends it."""
 
 
+class BusyError(StoreError):
+    """Another process writes to the store; nothing of this transaction is kept."""
+
+
+class LostStoreError(StoreError):
+    """The store is gone, or went within a transaction: whether a commit took is not known."""
+
+
+def place_of(url: str | URL) -> URL:
+    """The URL taken apart. Raises StoreError, which doesn't repeat it: it may hold a password."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(
+            "the store's URL can't be read: give sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        ) from None
+
+
 def connect(url: str | URL, *, create: bool = True) -> Engine:
     """An engine on the store.
 
-    An SQLite store is one file, made with mode 0600 where it is absent and ``create`` is set;
-    ``engine.begin()`` takes the write lock at once, :func:`reading` takes none. Raises StoreError
-    for an absent file, a store in memory, an unknown driver, or a PRAGMA that didn't take.
+    An SQLite store is one file, made with mode 0600 where it is absent and ``create`` is set; a
+    PostgreSQL store is a database that is there. ``engine.begin()`` takes the write lock at once,
+    :func:`reading` takes none. Raises StoreError for an absent file, a store in memory, an unknown
+    driver, or a setting that didn't take.
     """
-    place = make_url(url)
+    place = place_of(url)
     if place.get_backend_name() == "postgresql":
-        return create_engine(place, isolation_level="SERIALIZABLE", hide_parameters=True)
+        from adjudicator.store import postgresql  # its driver is loaded only where it is asked for
+
+        return postgresql.connect(place)
     if place.drivername not in ("sqlite", "sqlite+pysqlite"):
         # a second SQLite library in one process shares no locks with the first
         raise StoreError(
@@ -92,6 +114,21 @@ class Rehearsal:
             yield self.connection
 
 
+def is_postgresql(connection: Connection | Engine) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def checkpoint(engine: Engine | Rehearsal) -> None:
+    """SQLite's write-ahead log into the file, as far as no reader is in the way: a disk that can't
+    keep what was committed is told now, not in silence at the close. PostgreSQL needs none."""
+    if isinstance(engine, Engine) and engine.dialect.name == "sqlite":
+        driver = engine.raw_connection()
+        try:
+            driver.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            driver.close()
+
+
 @contextmanager
 def rehearsing(engine: Engine) -> Iterator[Rehearsal]:
     """The store as it would be after what is done here, and then as it was before."""
@@ -110,7 +147,7 @@ def reading(engine: Engine | Rehearsal) -> Iterator[Connection]:
         return
     with engine.connect() as plain:
         options: dict[str, Any] = {"only_reads": True}
-        if plain.dialect.name == "postgresql":
+        if is_postgresql(plain):
             options["isolation_level"] = "REPEATABLE READ"
         connection = plain.execution_options(**options)
         with connection.begin() as transaction:
@@ -118,15 +155,20 @@ def reading(engine: Engine | Rehearsal) -> Iterator[Connection]:
             transaction.rollback()
 
 
+@contextmanager
+def migrating(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which one process at a time changes the tables, all of it or nothing."""
+    with engine.connect() as plain:
+        options: dict[str, Any] = {"migrates": True}
+        if is_postgresql(plain):  # so that it sees what the one waited for has done
+            options["isolation_level"] = "READ COMMITTED"
+        with plain.execution_options(**options) as connection, connection.begin():
+            yield connection
+
+
 def marks(connection: Connection, count: int) -> list[str]:
     """``count`` positional placeholders as the driver spells them."""
-    style = connection.dialect.paramstyle
-    if style == "qmark":
-        return ["?"] * count
-    if style in ("numeric", "numeric_dollar"):
-        sign = ":" if style == "numeric" else "$"
-        return [f"{sign}{n}" for n in range(1, count + 1)]
-    return ["%s"] * count
+    return ["%s" if is_postgresql(connection) else "?"] * count
 
 
 def wanted_keys(connection: Connection, kind: str, keys: pl.Series | Sequence[Any]) -> str:
@@ -141,8 +183,14 @@ def wanted_keys(connection: Connection, kind: str, keys: pl.Series | Sequence[An
     connection.exec_driver_sql(
         f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} (key {column} PRIMARY KEY)"
     )
-    connection.exec_driver_sql(f"DELETE FROM {name}")
     distinct = pl.Series("key", keys).drop_nulls().unique().sort()
+    if is_postgresql(connection):
+        from adjudicator.store import postgresql
+
+        connection.exec_driver_sql(f"TRUNCATE {name}")
+        postgresql.copy_frame(connection, name, distinct.to_frame())
+        return name
+    connection.exec_driver_sql(f"DELETE FROM {name}")
     if len(distinct):
         [mark] = marks(connection, 1)
         connection.exec_driver_sql(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Engine, inspect
 
-from adjudicator.store.dialect import StoreError, connect, reading
+from adjudicator.store.dialect import StoreError, connect, migrating, reading
 
 # the revision this program needs; a test holds it equal to alembic's head
 HEAD = "r0001"
@@ -43,7 +43,7 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", "adjudicator.store:migrations")
-    with engine.begin() as connection:
+    with migrating(engine) as connection:
         found = current(connection)
         if found == HEAD:
             return
@@ -63,10 +63,14 @@ def open_store(url: str, *, create: bool = True) -> Engine:
     Raises StoreError where an older or newer program made it.
     """
     engine = connect(url, create=create)
-    if create:
-        with reading(engine) as connection:
-            empty = current(connection) is None
-        if empty:
-            upgrade(engine)
-    check_revision(engine)
+    try:
+        if create:
+            with reading(engine) as connection:
+                empty = current(connection) is None
+            if empty:
+                upgrade(engine)
+        check_revision(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine

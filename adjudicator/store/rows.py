@@ -9,7 +9,7 @@ import dataframely as dy
 import polars as pl
 from sqlalchemy import BigInteger, Connection, Executable, Integer, LargeBinary, String, Table
 
-from adjudicator.store.dialect import StoreError, marks
+from adjudicator.store.dialect import StoreError, is_postgresql, marks
 from adjudicator.store.tables import claim, metadata
 
 CHUNK_ROWS = 50_000
@@ -62,6 +62,10 @@ def insert_frame(connection: Connection, table: Table | str, frame: pl.DataFrame
     if missing:
         raise StoreError(f"table {target.name}: the frame lacks {missing}")
     _refuse_misfits(target, frame)
+    if is_postgresql(connection):
+        from adjudicator.store import postgresql
+
+        return postgresql.copy_frame(connection, target.name, frame)
     statement = (
         f"INSERT INTO {target.name} ({', '.join(frame.columns)}) "
         f"VALUES ({', '.join(marks(connection, frame.width))})"
@@ -80,12 +84,17 @@ def update_claims(connection: Connection, frame: pl.DataFrame) -> int:
     if not names or "claim_id" not in frame.columns:
         raise StoreError(f"table claim: can't update by {frame.columns}")
     _refuse_misfits(claim, frame)
-    *values, key = marks(connection, len(names) + 1)
-    settings = ", ".join(f"{name} = {mark}" for name, mark in zip(names, values, strict=True))
-    statement = f"UPDATE claim SET {settings} WHERE claim_id = {key}"
     changed = 0
-    for chunk in frame.select(*names, "claim_id").iter_slices(CHUNK_ROWS):
-        changed += connection.exec_driver_sql(statement, _rows(chunk)).rowcount
+    if is_postgresql(connection):
+        from adjudicator.store import postgresql
+
+        changed = postgresql.update_from(connection, "claim", "claim_id", frame)
+    else:
+        *values, key = marks(connection, len(names) + 1)
+        settings = ", ".join(f"{name} = {mark}" for name, mark in zip(names, values, strict=True))
+        statement = f"UPDATE claim SET {settings} WHERE claim_id = {key}"
+        for chunk in frame.select(*names, "claim_id").iter_slices(CHUNK_ROWS):
+            changed += connection.exec_driver_sql(statement, _rows(chunk)).rowcount
     if changed != frame.height:
         raise StoreError(f"table claim: {frame.height} claims to update, {changed} are there")
     return changed

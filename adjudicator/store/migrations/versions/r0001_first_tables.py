@@ -506,7 +506,8 @@ def refuse_changes(dialect: str) -> None:
         return
     op.execute(
         "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' rows are only ever added'; END $$"
+        "RAISE EXCEPTION USING ERRCODE = 'restrict_violation', "
+        "MESSAGE = TG_TABLE_NAME || ' rows are only ever added'; END $$"
     )
     for table in APPEND_ONLY:
         op.execute(
