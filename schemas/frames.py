@@ -433,11 +433,12 @@ class HistoryLines(dy.Schema):
 
 
 class DuplicateLines(dy.Schema):
-    """One row a line tonight that repeats an earlier one: *match*'s answer for the edits."""
+    """One row a line tonight that repeats an earlier one: *match*'s answer for the edits. A line
+    that repeats one of history and one of tonight has two on nights with corrections."""
 
     claim_id = key(CLAIM)
     line_number = key(LINE)
-    of_claim_id = number("the earlier claim", required=True)
+    of_claim_id = key("the earlier claim")
     of_claim_number = text("its 12 digits", required=True)
     of_line_number = number("its line", required=True)
 

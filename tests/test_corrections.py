@@ -470,6 +470,36 @@ def run_dispute(nights: Nights, *words: str) -> None:
     assert done.exit_code == 0, done.output
 
 
+# ---- duplicates beside corrections -------------------------------------------------------------
+
+
+def test_a_duplicate_stays_one_when_it_is_decided_anew_with_its_original(nights: Nights) -> None:
+    """D equals A; both reopened, A's new version is what D's repeats: 81.50 is paid once."""
+    nights.night(Sent("A"), Sent("D"))
+    assert nights.fates() == {"A": "paid", "D": "denied"}
+    numbers = (nights.number("A"), nights.number("D"))
+    done = reprocess(nights.config(), date(2025, 11, 20), selection=Selection(numbers))
+    assert [(row["disposition"], row["taken_back_amount"], row["paid_amount"])
+            for row in done.claims] == [("paid", -8150, 8150), ("denied", 0, 0)]  # fmt: skip
+    assert nights.ledger() == {"A": 8150}
+    sound(nights)
+
+
+def test_what_equals_a_replacement_repeats_it_whatever_that_replaces(nights: Nights) -> None:
+    """B replaces A with the same line, E comes after it with that line, too."""
+    nights.night(Sent("A"))
+    nights.night(Sent("B", frequency="7", original=nights.number("A")), Sent("E"))
+    assert nights.fates() == {"A": "voided", "B": "paid", "E": "denied"}
+
+
+def test_a_replacement_repeats_nothing_that_is_itself_a_duplicate(nights: Nights) -> None:
+    """M equals A, which stands when M comes; B then replaces A with the same line: it is paid."""
+    nights.night(Sent("A"))
+    nights.night(Sent("M"), Sent("B", frequency="7", original=nights.number("A")))
+    assert nights.fates() == {"A": "voided", "M": "denied", "B": "paid"}
+    assert nights.ledger() == {"B": 8150}
+
+
 # ---- any history, against plain arithmetic ---------------------------------------------------
 
 # (charge, what is allowed, copay) by code; paid is allowed - copay

@@ -199,7 +199,7 @@ def corrects(frequency_code: str) -> build.Row:
     [
         # a replacement repeats what it replaces by nature; another claim may not
         ([corrects("7")], []),
-        ([corrects("7"), {}], [(2, -1)]),
+        ([corrects("7"), {}], [(2, -1), (2, 1)]),
         # late charges stand beside what they add to
         ([corrects("5")], [(1, -1)]),
         # a void is compared with nothing, and what it voids is no original any more

@@ -29,7 +29,9 @@ def match(batch: Batch, reference: Reference) -> Batch:
     it: a line of history that was paid, or that waits and was received earlier; else the first of
     tonight's equal lines in receipt order, within one claim in line order. Modifiers are compared
     as a set. A replacement is no duplicate of what it replaces; voids, what they void, and what
-    waits for its correction are not compared.
+    waits for its correction are not compared. Where a claim's place is taken tonight, a line that
+    repeats one of history and one of tonight has a row for each: which of them stands is not known
+    before the edits.
 
     ``similar``: the lines of two or more claims that agree in all of SERVICE, but not all of them
     in charge, units and modifiers; what is corrected tonight left out.
@@ -68,12 +70,10 @@ def match(batch: Batch, reference: Reference) -> Batch:
         own = batch.corrected.select("claim_id", "of_claim_id")
         repeats = repeats.join(own, on=own.columns, how="anti", maintain_order="left")
         history = history.filter(~pl.col("claim_id").is_in(own["of_claim_id"].implode()))
+    else:
+        repeats = repeats.unique(["claim_id", "line_number"], keep="first", maintain_order=True)
     schema = frames.empty(frames.DuplicateLines).schema
-    duplicates = (
-        repeats.unique(["claim_id", "line_number"], keep="first", maintain_order=True)
-        .select(schema.names())
-        .sort("claim_id", "line_number")
-    )
+    duplicates = repeats.select(schema.names()).sort(frames.DuplicateLines.primary_key())
     return batch.with_(duplicates=duplicates, similar=_similar(tonight, history))
 
 
