@@ -342,6 +342,25 @@ def test_reprocess_does_what_its_rehearsal_said(nights: Nights, loaded: Path) ->
     sound(nights)
 
 
+def test_late_charges_are_not_reprocessed_with_what_they_add_to(nights: Nights) -> None:
+    """L adds to A, M replaces L, N adds to A and waits: asked for A, A alone is decided anew."""
+    nights.night(Sent("A"))
+    nights.night(Sent("L", LATE, "5", nights.number("A")))
+    nights.night(
+        Sent("M", (("71046", 85, 4),), "7", nights.number("L")),
+        Sent("N", (("99999", 90, 4),), "5", nights.number("A")),
+    )
+    assert nights.fates() == {"A": "paid", "L": "voided", "M": "paid", "N": "pended"}
+    selection = Selection((nights.number("A"),))
+    again = reprocess(nights.config(), date(2025, 11, 25), selection=selection, dry_run=True)
+    assert [(row["corrects"], row["disposition"]) for row in again.claims] == [
+        (nights.number("A"), "pended"), (nights.number("A"), "paid"),
+    ]  # fmt: skip
+    selection = Selection((nights.number("L"),))
+    again = reprocess(nights.config(), date(2025, 11, 25), selection=selection, dry_run=True)
+    assert [row["corrects"] for row in again.claims] == [nights.number("A"), nights.number("M")]
+
+
 def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:
     nights.night(Sent("A"))
     with pytest.raises(ReprocessError, match="000000000099: the store has no claim"):

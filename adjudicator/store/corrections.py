@@ -239,13 +239,16 @@ def selected(
     names = ", ".join(f"c.{name}" for name in schema)
     wanted = list(numbers)
     if wanted:
-        chain = versions(connection, wanted, (), ())
-        standing_ids = chain.filter(
-            pl.col("disposition").is_in(["paid", "denied"])
-            # late charges found on the way are claims of their own
-            & ((pl.col("version_number") > 1) | pl.col("claim_number").is_in(wanted)
-               | pl.col("claim_id").is_in(chain["predecessor_claim_id"].drop_nulls().implode()))
-        )["claim_id"]  # fmt: skip
+        found = versions(connection, wanted, (), ())
+        # late charges, and versions of these, are found on the way: claims of their own
+        first: dict[int, int] = {}
+        for claim_id, version, before in found.select(
+            "claim_id", "version_number", "predecessor_claim_id"
+        ).iter_rows():
+            first[claim_id] = first[before] if version > 1 else claim_id
+        meant = {first[c] for c in found.filter(pl.col("claim_number").is_in(wanted))["claim_id"]}
+        standing_ids = found.filter(pl.col("disposition").is_in(["paid", "denied"]))["claim_id"]
+        standing_ids = standing_ids.filter([first[c] in meant for c in standing_ids])
         keys = wanted_keys(connection, "int", standing_ids)
         statement = (
             f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"
@@ -284,7 +287,8 @@ def reopen(connection: Connection, claim_ids: pl.Series, remark_code: str) -> in
     schema = {name: pl.String if str(claim.columns[name].type) == "VARCHAR" else pl.Int64
               for name in kept}  # fmt: skip
     open_now = _claims(connection, "int", claim_ids.to_list(), "predecessor_claim_id").filter(
-        pl.col("disposition").fill_null("pended") == "pended"
+        (pl.col("disposition").fill_null("pended") == "pended")
+        & (pl.col("version_number") > 1)  # late charges are no version of what they add to
     )["predecessor_claim_id"]
     order = pl.DataFrame({"claim_id": claim_ids.filter(~claim_ids.is_in(open_now.implode()))})
     if order.is_empty():
