@@ -103,7 +103,7 @@ def new_books() -> Books:
         frozenset({SPECIALIST}),
         dict(FEES),
         {member: [ALWAYS] for member in MEMBERS},
-        authorizations={"AH1": ("MHA", 4)},
+        authorizations={"AMHA": ("MHA", 4)},
         owed_by=dict.fromkeys(PAYEES, 0),
     )
 

@@ -1,209 +1,38 @@
-"""Histories of twelve nights against the books of tests/model/history_model.py, night by night.
-
-    python -m tests.test_histories [--histories 300] [--from 1]
-
-runs histories by their numbers, so that it can be taken up again where it stopped; a number is the
-seed of ten histories.
-"""
+"""Nights of the engine equal the plain model's, and the model can tell where they don't."""
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
+import ast
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from adjudicator import night
+from adjudicator.store import books as kept
 from tests.histories import (
-    ALWAYS,
     CENTER,
     DRAW,
-    FEES,
+    FIRST_DAY,
     IMAGING,
-    MEMBERS,
     SPECIALIST,
     THERAPY,
     VISIT,
     World,
     claim,
     load_world,
+    new_books,
     new_world,
 )
-from tests.model.history_model import Claim, Service
+from tests.model import history_model
+from tests.model.history_model import Books, Claim, Service
+from tests.state_machine import run
 
-NIGHTS = 12
-# most histories go on at a quick pace, through the end of a year, and some pends lapse
-DAYS = st.sampled_from([1, 1, 1, 2, 5, 9, 30])
-BEFORE = st.sampled_from([1, 2, 3, 3, 8, 40, 59, 60, 61])  # a service's day, before the night
-OFFERED = {CENTER: [VISIT, IMAGING, THERAPY, DRAW], SPECIALIST: [VISIT, IMAGING]}
-CHARGES = st.sampled_from([4_000, 9_000, 15_000, 25_000])
-UNITS = st.sampled_from([1, 1, 1, 2])
-SENT = ["new", "new", "new", "again", "7", "7", "8", "5"]
-LOADED = ["fees", "coverage", "referrals", "referrals", "authorizations"]
-
-
-class Histories(RuleBasedStateMachine):
-    """Each step is a night: what is loaded before it and what comes in, or what is reprocessed."""
-
-    loaded: Path
-    ended = staticmethod(lambda machine: None)
-
-    @initialize()
-    def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(dir=self.loaded))
-        self.world = new_world(self.loaded, self.folder)
-        self.nights = 0
-
-    def teardown(self) -> None:
-        self.world.engine.dispose()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        type(self).ended(self)
-
-    @rule(data=st.data(), days=DAYS, sent=st.lists(st.sampled_from(SENT), max_size=6),
-          loaded=st.lists(st.sampled_from(LOADED), max_size=2))  # fmt: skip
-    def a_night(
-        self, data: st.DataObject, days: int, sent: Sequence[str], loaded: Sequence[str]
-    ) -> None:
-        self.load(data, loaded)
-        claims: list[Claim] = []
-        for what in sent:
-            claims.append(self.claim(data, what, days, claims))
-        self.world.pass_night(claims, days)
-        self.nights += 1
-
-    @rule(data=st.data(), days=DAYS, loaded=st.lists(st.sampled_from(LOADED), max_size=2))
-    def a_night_of_reprocessing(
-        self, data: st.DataObject, days: int, loaded: Sequence[str]
-    ) -> None:
-        self.load(data, loaded)
-        numbers = [c.number for c in self.world.books.claims]
-        if numbers:
-            all_of_them = data.draw(st.integers(0, 3)) == 3
-            few = st.lists(st.sampled_from(numbers), min_size=1, max_size=3, unique=True)
-            asked = numbers if all_of_them else data.draw(few, label="reprocessed")
-            self.world.reprocess(asked, days)
-        else:
-            self.world.pass_night([], days)
-        self.nights += 1
-
-    # ---- what comes in -----------------------------------------------------------------------
-
-    def claim(
-        self, data: st.DataObject, what: str, days: int, claims: Sequence[Claim]
-    ) -> Claim:
-        books, received = self.world.books, self.world.day + timedelta(days)
-        known = [*books.claims, *claims]
-        if what == "new" or (what == "again" and not known):
-            member = data.draw(st.sampled_from(list(MEMBERS)))
-            payee, kind = data.draw(
-                st.sampled_from([(CENTER, "P"), (CENTER, "I"), (SPECIALIST, "P")])
-            )
-            services = self.services(data, payee, received)
-            return claim(books, len(claims), member, payee, kind, services, received)
-        if not known:
-            services = self.services(data, CENTER, received)
-            return claim(books, len(claims), "MHA", CENTER, "P", services, received, what,
-                         "00000990")  # fmt: skip
-        of = known[data.draw(st.integers(0, len(known) - 1), label=what)]
-        services = of.services
-        if data.draw(st.booleans()):
-            services = self.services(data, of.payee, received, of.services)
-        if what == "again":
-            return claim(books, len(claims), of.member, of.payee, of.kind, services, received)
-        member, payee = of.member, of.payee
-        original: str | None = of.number[-8:]
-        turn = data.draw(st.integers(0, 19))
-        if turn == 0:
-            original = "00000990"  # there is none
-        elif turn == 1:
-            original = of.number
-        elif turn == 2:
-            member = data.draw(st.sampled_from(list(MEMBERS)))
-        elif turn == 3 and {s.code for s in services} <= {VISIT, IMAGING}:
-            payee = CENTER
-        elif turn < 8 and what == "5":
-            original = None
-        kind = of.kind if payee == of.payee else "P"
-        return claim(books, len(claims), member, payee, kind, services, received, what, original)
-
-    def services(
-        self, data: st.DataObject, payee: str, received: Any, of: Sequence[Service] = ()
-    ) -> list[Service]:
-        """One or two lines; of those given, one changed in one thing or another."""
-        if of:
-            at = data.draw(st.integers(0, len(of) - 1))
-            old, out = of[at], list(of)
-            what = data.draw(st.sampled_from(["charge", "units", "modifier", "day", "code"]))
-            out[at] = Service(
-                data.draw(st.sampled_from(OFFERED[payee])) if what == "code" else old.code,
-                data.draw(CHARGES) if what == "charge" else old.charge,
-                received - timedelta(data.draw(BEFORE)) if what == "day" else old.day,
-                3 - old.units if what == "units" else old.units,
-                "76" if what == "modifier" else old.modifier,
-            )
-            return out
-        return [
-            Service(
-                data.draw(st.sampled_from(OFFERED[payee])),
-                data.draw(CHARGES),
-                received - timedelta(data.draw(BEFORE)),
-                data.draw(UNITS),
-            )
-            for _ in range(data.draw(st.integers(1, 2)))
-        ]
-
-    # ---- what is loaded ----------------------------------------------------------------------
-
-    def load(self, data: st.DataObject, loaded: Sequence[str]) -> None:
-        books = self.world.books
-        for what in loaded:
-            member = data.draw(st.sampled_from(list(MEMBERS)), label=what)
-            if what == "fees":
-                service = data.draw(st.sampled_from(list(FEES)))
-                fee = data.draw(st.sampled_from([None, 2_567, FEES[service], 11_111]))
-                books.fees.pop(service, None)
-                if fee is not None:
-                    books.fees[service] = fee
-            elif what == "coverage":
-                first, last = ALWAYS
-                day = self.world.day - timedelta(data.draw(BEFORE))
-                books.coverage[member] = data.draw(
-                    st.sampled_from(
-                        [
-                            [ALWAYS],
-                            [(first, day)],
-                            [(day, last)],
-                            [(first, day - timedelta(2)), (day, last)],
-                        ]
-                    )
-                )
-            elif what == "referrals":
-                books.referrals[f"R{member}"] = (member, data.draw(st.integers(1, 3)))
-            else:
-                books.authorizations[f"A{member}"] = (member, data.draw(st.integers(1, 6)))
-        if loaded:
-            self.world.load(*loaded)
-
-
-def run(loaded: Path, histories: int, number: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
-    """So many histories from a seed; raises what the first that differs says, made small."""
-    # of each seed the first is the emptiest there is
-    profile = settings(
-        max_examples=histories + 1, stateful_step_count=NIGHTS, deadline=None, database=None,
-        phases=phases, suppress_health_check=list(HealthCheck), print_blob=False,
-    )  # fmt: skip
-    machine = type("Histories", (Histories,), {"loaded": loaded})
-    run_state_machine_as_test(seed(number)(machine), settings=profile)
+MODEL = Path(history_model.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -211,5 +40,145 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return load_world(tmp_path_factory.mktemp("world"))
 
 
-def test_three_histories(loaded: Path) -> None:
-    run(loaded, 3, 1)
+@pytest.fixture
+def world(loaded: Path, tmp_path: Path) -> World:
+    return new_world(loaded, tmp_path)
+
+
+def test_the_model_knows_nothing_of_the_engine() -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(MODEL.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            imported.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(str(node.module))
+    assert imported == {"__future__", "collections.abc", "dataclasses", "datetime"}
+
+
+def test_histories(loaded: Path) -> None:
+    """A sample; make state-machine runs 300."""
+    run(loaded, 2, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [2, 3])
+def test_more_histories(loaded: Path, number: int) -> None:
+    run(loaded, 10, number)
+
+
+# ---- the model can fail ------------------------------------------------------------------------
+
+
+def services(day: Any, *codes: str) -> list[Service]:
+    return [Service(code, 15_000, day - timedelta(3)) for code in codes]
+
+
+def paid_and_voided(world: World) -> None:
+    """Of each counter something taken, and given back the night after."""
+    world.books.referrals["R1"] = ("MHC", 2)
+    world.load("referrals")
+    day = FIRST_DAY
+    sent = [
+        claim(world.books, 0, "MHA", CENTER, "P", services(day, IMAGING, THERAPY), day),
+        claim(world.books, 1, "MHC", SPECIALIST, "P", services(day, VISIT), day),
+    ]
+    for one in sent:
+        one.received = world.day + timedelta(1)
+    world.pass_night(sent)
+    voids = [
+        claim(world.books, at, one.member, one.payee, "P", one.services,
+              world.day + timedelta(1), "8", one.number)
+        for at, one in enumerate(sent)
+    ]  # fmt: skip
+    world.pass_night(voids)
+
+
+def test_paid_then_voided_leaves_nothing(world: World) -> None:
+    """80.35 of deductible; 30.33 at 15 % is 4.55; a visit of 123.45 less 15.00."""
+    paid_and_voided(world)
+    for counter in (("deductible", "MHA", "2025"), ("out of pocket", "FH1", "2025"),
+                    ("units", "AMHA"), ("visits", "R1")):  # fmt: skip
+        assert world.books.taken(counter) == 0
+    first = world.books.claims[0]
+    assert [(r.deductible, r.coinsurance, r.allowed) for r in first.results] == [
+        (8_035, 0, 8_035), (0, 455, 3_033),
+    ]  # fmt: skip
+    # 30.33 - 4.55, and 123.45 - 15.00, are owed back
+    assert world.books.owed_by == {CENTER: 2_578, SPECIALIST: 10_845}
+
+
+def keeps(column: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """What is given back, but nothing of one column."""
+
+    def without(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(pl.lit(0, pl.Int64).alias(c) for c in rows.columns if c == column)
+
+    return without
+
+
+@pytest.mark.parametrize(
+    "column", ["deductible_amount", "out_of_pocket_amount", "visit_count", "unit_quantity"]
+)
+def test_what_is_not_given_back_is_caught(
+    world: World, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    right = kept.given_back
+    monkeypatch.setattr(kept, "given_back", lambda *a: keeps(column)(right(*a)))
+    with pytest.raises(AssertionError, match="night of 2025-12-03"):
+        paid_and_voided(world)
+
+
+def test_a_histories_machine_that_meets_an_error_says_so(
+    loaded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = kept.given_back
+    monkeypatch.setattr(
+        kept, "given_back", lambda *a: keeps("out_of_pocket_amount")(right(*a))
+    )
+    with pytest.raises(AssertionError, match="by the rules"):
+        run(loaded, 3, 1, (Phase.generate,))
+
+
+# ---- what the rules come to, by the model alone --------------------------------------------------
+
+
+LINES = st.lists(
+    st.builds(
+        Service,
+        st.sampled_from([VISIT, IMAGING, THERAPY, DRAW]),
+        st.sampled_from([4_000, 9_000, 15_000]),
+        st.sampled_from([FIRST_DAY - timedelta(n) for n in (1, 2, 20)]),
+    ),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+def counted(books: Books) -> dict[tuple[str, ...], int]:
+    counters = {counter for c in books.claims for counter in c.taken}
+    return {counter: left for counter in counters if (left := books.taken(counter))}
+
+
+@settings(max_examples=200)
+@given(first=LINES, between=LINES, last=LINES, same_night=st.booleans())
+def test_replaced_twice_is_replaced_once_by_the_last(
+    first: list[Service], between: list[Service], last: list[Service], same_night: bool
+) -> None:
+    def after(*versions: list[Service]) -> Books:
+        books = new_books()
+        books.night(FIRST_DAY, [claim(books, 0, "MHA", CENTER, "P", first, FIRST_DAY)])
+        sent: list[Claim] = []
+        for lines in versions:
+            if not same_night:
+                sent = []
+            sent.append(
+                claim(books, len(sent), "MHA", CENTER, "P", lines, FIRST_DAY, "7", "00000001")
+            )
+            if not same_night or len(sent) == len(versions):
+                books.night(FIRST_DAY + timedelta(len(books.claims)), sent)
+        return books
+
+    twice, once = after(between, last), after(last)
+    assert sum(c.paid for c in twice.claims if c.fate == "paid") == sum(
+        c.paid for c in once.claims if c.fate == "paid"
+    )
+    assert counted(twice) == counted(once)

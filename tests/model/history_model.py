@@ -136,8 +136,9 @@ class Books:
     outside: frozenset[str]  # payees out of the network
     fees: dict[tuple[str, str], int]  # by payee and code; what is not here has none
     coverage: dict[str, list[tuple[date, date]]] = field(default_factory=dict)
-    referrals: dict[str, tuple[str, int]] = field(default_factory=dict)  # number: member, visits
-    authorizations: dict[str, tuple[str, int]] = field(default_factory=dict)  # member, units
+    # by number for whom and how many; a member has one at most
+    referrals: dict[str, tuple[str, int]] = field(default_factory=dict)
+    authorizations: dict[str, tuple[str, int]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     owed_by: dict[str, int] = field(default_factory=dict)  # payees' forwarding balances
     # of the last night: payments by payee, and (claim, reversed) as its 835s tell
