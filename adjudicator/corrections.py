@@ -8,13 +8,14 @@ what still waits for a decision waits for its correction then, and becomes ``voi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import polars as pl
 
+from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -307,6 +308,45 @@ def acting(corrections: pl.DataFrame, pended: Iterable[int]) -> pl.DataFrame:
             (pl.col("frequency_code") == VOID)
             | ~pl.col("claim_id").is_in(pl.Series(pended, dtype=pl.Int64).implode())
         )
+    )
+
+
+def standing_for(batch: Batch) -> Callable[[int, int], bool]:
+    """Whether an earlier claim (the second) still stands for one of tonight (the first), as far as
+    is known: not for what takes its place, nor for what was received after that, unless that
+    waits."""
+    pended = fates(batch).claims.filter(disposition="pended")["claim_id"]
+    acts = acting(batch.corrections, pl.concat([pended, batch.known_to_wait["claim_id"]]))
+    acting_ids = set(acts["claim_id"])
+    receipts = dict(batch.claims.select("claim_id", "receipt_number").iter_rows())
+    takes = set(batch.corrected.select("claim_id", "of_claim_id").iter_rows())
+    taken_at: dict[int, int] = {}
+    for claim_id, of_claim_id in takes:
+        if claim_id in acting_ids:
+            taken_at[of_claim_id] = receipts[claim_id]
+
+    def stands(claim_id: int, of_claim_id: int) -> bool:
+        receipt = receipts[claim_id]
+        return (claim_id, of_claim_id) not in takes and taken_at.get(
+            of_claim_id, receipt
+        ) >= receipt
+
+    return stands
+
+
+def misjudged(batch: Batch) -> pl.DataFrame:
+    """Of a decided batch the corrections, by ``claim_id``, that were taken to be finalised where
+    another claim was compared with what they correct, and then waited."""
+    waits = batch.decisions.filter(disposition="pended").select("claim_id")
+    known = batch.known_to_wait
+    compared = pl.concat([batch.duplicates["of_claim_id"], batch.similar["claim_id"]]).implode()
+    return (
+        batch.corrected.join(waits, on="claim_id", how="semi")
+        .join(known, on="claim_id", how="anti")
+        .filter(pl.col("finalised") & pl.col("of_claim_id").is_in(compared))
+        .select("claim_id")
+        .unique()
+        .sort("claim_id")
     )
 
 

@@ -86,6 +86,10 @@ class Batch:
     # what match finds of them
     corrections: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Corrections))
     corrected: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CorrectedVersions))
+    # corrections of which it is known beforehand that they wait (adjudicator/decide.py)
+    known_to_wait: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"claim_id": pl.Int64})
+    )
     # what tonight decides
     reversals: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Reversals))
     coordinated: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CoordinatedLines))

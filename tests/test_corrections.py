@@ -519,6 +519,34 @@ def test_a_replacement_repeats_nothing_that_is_itself_a_duplicate(nights: Nights
     assert nights.ledger() == {"B": 8150}
 
 
+def test_what_stands_beside_a_correction_that_waits_is_not_paid_twice(nights: Nights) -> None:
+    """B is to replace A and lacks a fee; after it come D, equal to A, and S, that but for its
+    charge: A stands, so D repeats it and S may. Once B is voided with A, S is looked at again."""
+    nights.night(Sent("A"))
+    number = nights.number("A")
+    nights.night(
+        Sent("B", (("99999", 95, 4),), "7", number), Sent("D"), Sent("S", (("99213", 140, 4),))
+    )
+    assert nights.fates() == {"A": "paid", "B": "pended", "D": "denied", "S": "pended"}
+    nights.night(Sent("V", frequency="8", original=number))
+    assert nights.fates() == {"A": "voided", "B": "voided", "V": "voided", "D": "denied",
+                              "S": "paid"}  # fmt: skip
+    sound(nights)
+
+
+def test_what_is_received_before_a_replacement_is_compared_with_what_that_replaces(
+    nights: Nights
+) -> None:
+    nights.night(Sent("A"))
+    nights.night(
+        Sent("S", (("99213", 140, 4),)),
+        Sent("B", SMALLER, "7", nights.number("A")),
+        Sent("T", (("99213", 130, 4),)),
+    )
+    # T comes after B: A is gone, but S waits
+    assert nights.fates() == {"A": "voided", "S": "pended", "B": "paid", "T": "pended"}
+
+
 # ---- any history, against plain arithmetic ---------------------------------------------------
 
 # (charge, what is allowed, copay) by code; paid is allowed - copay

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.corrections import acting
+from adjudicator.corrections import standing_for
 from adjudicator.edits.edit import edit
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
@@ -84,17 +84,11 @@ def _beside_corrections(batch: Batch) -> pl.LazyFrame:
     state = fates(batch)
     denied = set(state.lines.filter(line_disposition="denied").select(LINE).iter_rows())
     pended = set(state.claims.filter(disposition="pended")["claim_id"])
-    takes = set(batch.corrected.select("claim_id", "of_claim_id").iter_rows())
-    acts = set(acting(batch.corrections, sorted(pended))["claim_id"])
+    stands = standing_for(batch)
     claims = batch.claims.select("claim_id", "receipt_number", "claim_number")
     tonight = {claim_id: (receipt, number) for claim_id, receipt, number in claims.iter_rows()}
     undated = batch.lines.filter(pl.col("service_from_date").is_null()).select(LINE)
     no_date = set(undated.iter_rows())
-    taken_at: dict[int, int] = {}
-    for claim_id, of_claim_id in sorted(takes):
-        if claim_id in acts:
-            taken_at.setdefault(of_claim_id, tonight[claim_id][0])
-
     found = []
     for equal in _equal_lines(batch.duplicates):
         before = [line for line in equal if line[0] not in tonight]
@@ -104,12 +98,11 @@ def _beside_corrections(batch: Batch) -> pl.LazyFrame:
             key=lambda line: (tonight[line[0]][0], *line[:2]),
         ):
             claim_id, line_number, _ = line
-            receipt, number = tonight[claim_id]
+            number = tonight[claim_id][1]
             originals = [
                 each
                 for each in standing
-                if (claim_id, each[0]) not in takes
-                and taken_at.get(each[0], receipt) >= receipt
+                if stands(claim_id, each[0])
                 and (each[0] != claim_id or (claim_id, line_number) not in no_date)
             ]
             if originals:

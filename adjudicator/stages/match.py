@@ -34,7 +34,7 @@ def match(batch: Batch, reference: Reference) -> Batch:
     before the edits.
 
     ``similar``: the lines of two or more claims that agree in all of SERVICE, but not all of them
-    in charge, units and modifiers; what is corrected tonight left out.
+    in charge, units and modifiers.
 
     Whether an original still stands is not asked here: the edits on duplicates do.
 
@@ -69,7 +69,6 @@ def match(batch: Batch, reference: Reference) -> Batch:
     if batch.corrected.height:
         own = batch.corrected.select("claim_id", "of_claim_id")
         repeats = repeats.join(own, on=own.columns, how="anti", maintain_order="left")
-        history = history.filter(~pl.col("claim_id").is_in(own["of_claim_id"].implode()))
     else:
         repeats = repeats.unique(["claim_id", "line_number"], keep="first", maintain_order=True)
     schema = frames.empty(frames.DuplicateLines).schema
