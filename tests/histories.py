@@ -8,7 +8,7 @@ plan that takes a copay, a deductible and coinsurance up to a maximum. All of it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -80,7 +80,10 @@ terms:
     out_of_pocket: {in: {individual_amount: 16000, family_amount: 25000}, out: {}}
     cost_shares:
       - {category: office_visit, network_code: in, copay_amount: 1500}
-      - {category: imaging, network_code: in, coinsurance_basis_points: 2000, deductible_applies: true}
+      - category: imaging
+        network_code: in
+        coinsurance_basis_points: 2000
+        deductible_applies: true
       - {category: physical_occupational_therapy, network_code: in, coinsurance_basis_points: 1500}
       - {category: laboratory, network_code: in}
       - {category: other, network_code: in}
@@ -320,10 +323,7 @@ class World(Nights):
             ("pends", self._pends(), self._pends_by_rule()),
             ("835", self._blocks(), self._blocks_by_rule()),
             ("ledger", self._ledger(), {c.number: c.paid for c in self._paid() if c.paid}),
-            *(
-                (what, self._counted(what), self._counted_by_rule(what))
-                for what in COUNTED
-            ),
+            *((what, self._counted(what), self._counted_by_rule(what)) for what in COUNTED),
             ("payments", self._payments(), _some(self.books.payments)),
             ("balances", self._balances(), _some(self.books.owed_by)),
         ):
@@ -474,9 +474,8 @@ class World(Nights):
         }
         for claim_id, (of, fate) in before.items():
             while of is not None:
-                earlier, its_fate = of, before[of][1]
-                assert not (fate == its_fate == "paid"), (claim_id, earlier)
-                of = before[of][0]
+                of, its_fate = before[of]  # noqa: PLW2901
+                assert not (fate == its_fate == "paid"), claim_id
         # a reversal is the original, negated
         assert self.summary is not None
         for block in self._clp_blocks():
@@ -538,9 +537,6 @@ def _whole(block: list[list[str]]) -> list[list[Any]]:
 
 def _negated(whole: list[list[Any]]) -> list[list[Any]]:
     return [[-value if isinstance(value, int) else value for value in each] for each in whole]
-
-
-Change = Callable[[Books], None]
 
 
 def new_world(loaded: Path, folder: Path) -> World:

@@ -32,7 +32,6 @@ from tests.histories import (
     SPECIALIST,
     THERAPY,
     VISIT,
-    World,
     claim,
     load_world,
     new_world,
@@ -96,9 +95,7 @@ class Histories(RuleBasedStateMachine):
 
     # ---- what comes in -----------------------------------------------------------------------
 
-    def claim(
-        self, data: st.DataObject, what: str, days: int, claims: Sequence[Claim]
-    ) -> Claim:
+    def claim(self, data: st.DataObject, what: str, days: int, claims: Sequence[Claim]) -> Claim:
         books, received = self.world.books, self.world.day + timedelta(days)
         known = [*books.claims, *claims]
         if what == "new" or (what == "again" and not known):

@@ -535,7 +535,7 @@ def test_what_stands_beside_a_correction_that_waits_is_not_paid_twice(nights: Ni
 
 
 def test_what_is_received_before_a_replacement_is_compared_with_what_that_replaces(
-    nights: Nights
+    nights: Nights,
 ) -> None:
     nights.night(Sent("A"))
     nights.night(

@@ -132,9 +132,7 @@ def test_a_histories_machine_that_meets_an_error_says_so(
     loaded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = kept.given_back
-    monkeypatch.setattr(
-        kept, "given_back", lambda *a: keeps("out_of_pocket_amount")(right(*a))
-    )
+    monkeypatch.setattr(kept, "given_back", lambda *a: keeps("out_of_pocket_amount")(right(*a)))
     with pytest.raises(AssertionError, match="by the rules"):
         run(loaded, 3, 1, (Phase.generate,))
 

@@ -135,9 +135,7 @@ def _differing(asked: pl.DataFrame, standing: pl.DataFrame, differs: str) -> pl.
     )
 
 
-def _beside_corrections(
-    batch: Batch, asked: pl.DataFrame, standing: pl.DataFrame
-) -> pl.DataFrame:
+def _beside_corrections(batch: Batch, asked: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     """The same, line by line, where claims' places are taken tonight: which of the lines before it
     stand depends on whose line it is."""
     columns = ["place", *LINE, "claim_number", *COMPARED.values()]

@@ -297,9 +297,7 @@ class Books:
 
     # ---- the edits ---------------------------------------------------------------------------
 
-    def _judge(
-        self, claim: Claim, today: date, tonight: list[Claim]
-    ) -> tuple[set[str], set[str]]:
+    def _judge(self, claim: Claim, today: date, tonight: list[Claim]) -> tuple[set[str], set[str]]:
         """Each line's first denial; of the claim what lapsed, and what it waits for."""
         lapsed: set[str] = set()
         found: list[list[str]] = []
@@ -372,8 +370,10 @@ class Books:
         if received > service.day + timedelta(FILING_DAYS):
             out.append("CO-29")
         covered = not any(f.startswith("PR-2") for f in out)
-        if covered and claim.payee in self.outside and not any(
-            member == claim.member for member, _ in self.referrals.values()
+        if (
+            covered
+            and claim.payee in self.outside
+            and not any(member == claim.member for member, _ in self.referrals.values())
         ):
             out.append("AUREQ")
         if service.code in self.plan.authorized and not any(
@@ -397,9 +397,7 @@ class Books:
             elif other.fate == "paid":
                 yield other
 
-    def _lines(
-        self, claim: Claim, tonight: list[Claim]
-    ) -> Iterable[tuple[Claim, int, Service]]:
+    def _lines(self, claim: Claim, tonight: list[Claim]) -> Iterable[tuple[Claim, int, Service]]:
         for other in self._earlier(claim, tonight):
             for place, service in enumerate(other.services):
                 if other in tonight:
@@ -409,9 +407,7 @@ class Books:
                 if counts and (other.member, other.payee) == (claim.member, claim.payee):
                     yield other, place, service
 
-    def _has_equal(
-        self, claim: Claim, place: int, service: Service, tonight: list[Claim]
-    ) -> bool:
+    def _has_equal(self, claim: Claim, place: int, service: Service, tonight: list[Claim]) -> bool:
         return any(
             theirs == service and (other is not claim or at < place)
             for other, at, theirs in self._lines(claim, tonight)
