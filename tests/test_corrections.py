@@ -359,6 +359,9 @@ def test_late_charges_are_not_reprocessed_with_what_they_add_to(nights: Nights) 
     selection = Selection((nights.number("L"),))
     again = reprocess(nights.config(), date(2025, 11, 25), selection=selection, dry_run=True)
     assert [row["corrects"] for row in again.claims] == [nights.number("A"), nights.number("M")]
+    nights.night(Sent("V", frequency="8", original=nights.number("M")))
+    again = reprocess(nights.config(), date(2025, 11, 25), selection=selection, dry_run=True)
+    assert [row["corrects"] for row in again.claims] == [nights.number("A")]  # for N, which waits
 
 
 def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:

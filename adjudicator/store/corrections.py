@@ -241,14 +241,14 @@ def selected(
     if wanted:
         found = versions(connection, wanted, (), ())
         # late charges, and versions of these, are found on the way: claims of their own
-        first: dict[int, int] = {}
+        root: dict[int, int] = {}
         for claim_id, version, before in found.select(
             "claim_id", "version_number", "predecessor_claim_id"
         ).iter_rows():
-            first[claim_id] = first[before] if version > 1 else claim_id
-        meant = {first[c] for c in found.filter(pl.col("claim_number").is_in(wanted))["claim_id"]}
-        standing_ids = found.filter(pl.col("disposition").is_in(["paid", "denied"]))["claim_id"]
-        standing_ids = standing_ids.filter([first[c] in meant for c in standing_ids])
+            root[claim_id] = root[before] if version > 1 else claim_id
+        meant = {root[c] for c in found.filter(pl.col("claim_number").is_in(wanted))["claim_id"]}
+        stand = found.filter(pl.col("disposition").is_in(["paid", "denied"]))["claim_id"]
+        standing_ids = pl.Series([c for c in stand if root[c] in meant], dtype=pl.Int64)
         keys = wanted_keys(connection, "int", standing_ids)
         statement = (
             f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"

@@ -179,7 +179,7 @@ class Books:
         """Decides anew the standing versions of the claims with these numbers."""
         chosen = [c for c in self.claims
                   if c.final and any(v.number in asked for v in c.chain)]  # fmt: skip
-        opened = []
+        opened: list[Claim] = []
         for claim in chosen:
             if any(v.fate == "pended" and v is not claim for v in claim.chain):
                 continue  # another version is open already
