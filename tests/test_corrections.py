@@ -364,6 +364,19 @@ def test_late_charges_are_not_reprocessed_with_what_they_add_to(nights: Nights) 
     assert [row["corrects"] for row in again.claims] == [nights.number("A")]  # for N, which waits
 
 
+def test_what_is_reopened_stands_in_receipt_order_with_what_waits(nights: Nights) -> None:
+    """A and P came in one file, Q in a later one; A's new version has the last number of all."""
+    nights.night(Sent("A"), Sent("P", (("99999", 90, 4),)))
+    nights.night(Sent("Q", (("99998", 90, 4),)))
+    done = reprocess(
+        nights.config(), date(2025, 11, 25), selection=Selection((nights.number("A"),))
+    )
+    assert [(row["claim_number"][-1], row["disposition"]) for row in done.claims] == [
+        ("2", "pended"), ("3", "pended"), ("4", "paid"),
+    ]  # fmt: skip
+    assert nights.ledger() == {"A": 8150}
+
+
 def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:
     nights.night(Sent("A"))
     with pytest.raises(ReprocessError, match="000000000099: the store has no claim"):
