@@ -11,14 +11,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-
-from adjudicator import store
 from adjudicator.night import Order, run_night
 from adjudicator.reprocess import Selection, reprocess
 from edi.balance import check_835
@@ -262,14 +258,6 @@ class World(Nights):
 
     def config(self) -> Config:
         return Config(db=self.url, out=self.folder / "out", programs=self.programs)
-
-    @cached_property
-    def engine(self) -> Engine:
-        return store.open_store(self.url, create=False)
-
-    def rows(self, statement: str) -> list[Any]:
-        with store.reading(self.engine) as connection:
-            return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]
 
     def load(self, *names: str) -> None:
         """Loads these tables as the books have them now."""

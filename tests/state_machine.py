@@ -62,7 +62,7 @@ class Histories(RuleBasedStateMachine):
         self.nights = 0
 
     def teardown(self) -> None:
-        self.world.engine.dispose()
+        self.world.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         type(self).ended(self)
 
@@ -190,15 +190,19 @@ class Histories(RuleBasedStateMachine):
             self.world.load(*loaded)
 
 
-def run(loaded: Path, histories: int, number: int, phases: Sequence[Phase] = tuple(Phase)) -> None:
+def run(
+    loaded: Path, histories: int, number: int, phases: Sequence[Phase] = tuple(Phase),
+    nights: int = NIGHTS,
+) -> None:  # fmt: skip
     """So many histories from a seed; raises what the first that differs says, made small."""
-    # of each seed the first is the emptiest there is
+    steps = nights + 1  # the beginning is one
     profile = settings(
-        max_examples=histories + 1, stateful_step_count=NIGHTS, deadline=None, database=None,
-        phases=phases, suppress_health_check=list(HealthCheck), print_blob=False,
+        max_examples=histories + 1,  # of each seed the first is the emptiest there is
+        stateful_step_count=steps, deadline=None, database=None, phases=phases,
+        suppress_health_check=list(HealthCheck), print_blob=False,
     )  # fmt: skip
     machine = type("Histories", (Histories,), {"loaded": loaded})
-    run_state_machine_as_test(seed(number)(machine), settings=profile, _min_steps=NIGHTS)
+    run_state_machine_as_test(seed(number)(machine), settings=profile, _min_steps=steps)
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(loaded: Path, tmp_path: Path) -> World:
-    return new_world(loaded, tmp_path)
+def world(loaded: Path, tmp_path: Path) -> Iterator[World]:
+    made = new_world(loaded, tmp_path)
+    yield made
+    made.close()
 
 
 def test_the_model_knows_nothing_of_the_engine() -> None:
@@ -56,8 +58,8 @@ def test_the_model_knows_nothing_of_the_engine() -> None:
 
 
 def test_histories(loaded: Path) -> None:
-    """A sample; make state-machine runs 300."""
-    run(loaded, 2, 1)
+    """A sample, of short ones; make state-machine runs 300 of twelve nights."""
+    run(loaded, 3, 1, nights=5)
 
 
 @pytest.mark.long
@@ -134,7 +136,7 @@ def test_a_histories_machine_that_meets_an_error_says_so(
     right = kept.given_back
     monkeypatch.setattr(kept, "given_back", lambda *a: keeps("out_of_pocket_amount")(right(*a)))
     with pytest.raises(AssertionError, match="by the rules"):
-        run(loaded, 3, 1, (Phase.generate,))
+        run(loaded, 3, 1, (Phase.generate,), nights=5)
 
 
 # ---- what the rules come to, by the model alone --------------------------------------------------
