@@ -102,6 +102,7 @@ def count_uses(
 
 
 def _waiting(batch: Batch) -> set[int]:
-    """The corrections that take no claim's place tonight, as far as is known before the count."""
+    """The corrections that are to take a claim's place and don't tonight, as far as is known
+    before the count. Late charges take none: they count as any claim."""
     pended = fates(batch).claims.filter(disposition="pended")["claim_id"]
-    return set(batch.corrections["claim_id"]) - set(acting(batch.corrections, pended)["claim_id"])
+    return set(batch.corrected["claim_id"]) - set(acting(batch.corrections, pended)["claim_id"])

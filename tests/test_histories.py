@@ -59,7 +59,7 @@ def test_the_model_knows_nothing_of_the_engine() -> None:
 
 def test_histories(loaded: Path) -> None:
     """A sample, of short ones; make state-machine runs 300 of twelve nights."""
-    run(loaded, 3, 1, nights=5)
+    run(loaded, 3, 1, nights=4)
 
 
 @pytest.mark.long
@@ -109,6 +109,23 @@ def test_paid_then_voided_leaves_nothing(world: World) -> None:
     assert world.books.owed_by == {CENTER: 2_578, SPECIALIST: 10_845}
 
 
+def test_late_charges_use_their_visit_beside_a_replacement(world: World) -> None:
+    """One visit of three is the original's, given back for its replacement's; one is the late
+    charges', which are a claim of their own."""
+    world.books.referrals["RMHB"] = ("MHB", 3)
+    world.load("referrals")
+    visit, imaging = (Service(code, 9_000, FIRST_DAY) for code in (VISIT, IMAGING))
+
+    def sent(after: int, service: Service, frequency: str, original: str | None) -> Claim:
+        received = world.day + timedelta(1)
+        return claim(world.books, after, "MHB", SPECIALIST, "P", [service], received, frequency,
+                     original)  # fmt: skip
+
+    world.pass_night([sent(0, visit, "1", None)])
+    world.pass_night([sent(0, visit, "7", "00000001"), sent(1, imaging, "5", "00000002")])
+    assert world.books.taken(("visits", "RMHB")) == 2
+
+
 def keeps(column: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """What is given back, but nothing of one column."""
 
@@ -136,7 +153,7 @@ def test_a_histories_machine_that_meets_an_error_says_so(
     right = kept.given_back
     monkeypatch.setattr(kept, "given_back", lambda *a: keeps("out_of_pocket_amount")(right(*a)))
     with pytest.raises(AssertionError, match="by the rules"):
-        run(loaded, 3, 1, (Phase.generate,), nights=5)
+        run(loaded, 3, 1, (Phase.generate,), nights=4)
 
 
 # ---- what the rules come to, by the model alone --------------------------------------------------
