@@ -500,6 +500,20 @@ def test_what_is_reopened_stands_in_receipt_order_with_what_waits(nights: Nights
     assert nights.ledger() == {"A": 8150}
 
 
+def test_a_correction_of_nothing_is_not_paid_when_it_is_reprocessed(nights: Nights) -> None:
+    nights.night(Sent("A"), Sent("B", SMALLER, "7", "00000990"))
+    nights.night(Sent("V", frequency="8", original=nights.number("A")))
+    nights.night(Sent("L", LATE, "5", nights.number("A")))
+    assert nights.fates() == {"A": "voided", "V": "voided", "B": "denied", "L": "denied"}
+    for selection in (
+        Selection((nights.number("B"), nights.number("L"))),
+        Selection(provider="P06"),
+    ):
+        day = date(2025, 11, 25)
+        again = reprocess(nights.config(), day, selection=selection, dry_run=True)
+        assert again.claims == []
+
+
 def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:
     with pytest.raises(ReprocessError, match="000000000099: the store has no claim"):
         reprocess(nights.config(), FIRST, selection=Selection(("000000000099",)))

@@ -235,7 +235,12 @@ def selected(
     ``receipt_number``, in receipt order."""
     schema = {name: _COLUMNS.get(name, pl.Int64)
               for name in ("claim_id", "claim_number", "receipt_number")}  # fmt: skip
-    standing = "c.disposition IN ('paid', 'denied')"
+    # what was denied because there is nothing, or nothing left, that it corrects stays so
+    unmatched = (
+        "SELECT 1 FROM finding AS u WHERE u.claim_id = c.claim_id AND u.edit = 'correction' "
+        "AND u.disposition = 'deny' AND u.line_number IS NULL"
+    )
+    standing = f"c.disposition IN ('paid', 'denied') AND NOT EXISTS ({unmatched})"
     names = ", ".join(f"c.{name}" for name in schema)
     wanted = list(numbers)
     if wanted:
@@ -251,7 +256,8 @@ def selected(
         standing_ids = pl.Series([c for c in stand if root[c] in meant], dtype=pl.Int64)
         keys = wanted_keys(connection, "int", standing_ids)
         statement = (
-            f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c WHERE c.claim_id = w.key"
+            f"SELECT {names} FROM {keys} AS w CROSS JOIN claim AS c "
+            f"WHERE c.claim_id = w.key AND {standing}"
         )
         return read_frame(connection, statement, schema).sort("receipt_number", "claim_id")
     asked: list[tuple[str, list[str]]] = []

@@ -176,9 +176,11 @@ class Books:
             self.payments[payee], self.owed_by[payee] = max(left, 0), max(-left, 0)
 
     def reprocess(self, today: date, asked: Iterable[str]) -> None:
-        """Decides anew the standing versions of the claims with these numbers."""
+        """Decides anew the standing versions of the claims with these numbers; not what was denied
+        for want of a claim that it corrects: there still is none."""
         chosen = [c for c in self.claims
-                  if c.final and any(v.number in asked for v in c.chain)]  # fmt: skip
+                  if c.final and c.match not in ("none", "voided")
+                  and any(v.number in asked for v in c.chain)]  # fmt: skip
         opened: list[Claim] = []
         for claim in chosen:
             if any(v.fate == "pended" and v is not claim for v in claim.chain):
