@@ -467,6 +467,77 @@ def check(
 
 
 @app.command()
+def reprocess(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...",
+                                                       help="Claim numbers")] = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", help="Corrected claims")] = None,
+    pended: Annotated[bool, typer.Option("--pended", help="Whatever waits")] = False,
+    disputes: Annotated[
+        bool, typer.Option("--disputes", help="Claims of overturned disputes")
+    ] = False,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Claims of that NPI or payee")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="With services from that day")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="With services to that day")] = None,
+    edit: Annotated[str | None, typer.Option("--edit", help="That this edit found")] = None,
+    plan: Annotated[str | None, typer.Option("--plan", help="Of that plan")] = None,
+    cause: Annotated[
+        str, typer.Option("--cause", help="Why: coverage, rate, dispute or other-payer")
+    ] = "rate",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what it would come to; write nothing")
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Go on with a night that is far off the usual")
+    ] = False,
+    db: Db = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the night's files go")] = None,
+    config: ConfigFile = None,
+    business_date: Today = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take claims back and decide them anew by today's data, in a night of their own."""
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.night import LockedError, NightError
+    from adjudicator.programs import DataFileError
+    from adjudicator.reprocess import ReprocessError, Selection, claim_number
+    from adjudicator.reprocess import reprocess as again
+    from adjudicator.store import StoreError
+
+    settings = _config(config, db, out)
+    day = _day(business_date, "--business-date") or settings.business_date or date.today()
+    criteria = {"provider": provider, "first": _day(first, "--from"), "last": _day(last, "--to"),
+                "edit": edit, "plan": plan}  # fmt: skip
+    chosen = [
+        bool(claims),
+        bool(file),
+        pended,
+        any(v is not None for v in criteria.values()),
+        disputes,
+    ]
+    if sum(chosen) != 1:
+        _fail("name claims, or give --file, --pended, --disputes or a selection (--provider, "
+              "--from, --to, --edit, --plan): one of these", USAGE)  # fmt: skip
+    try:
+        selection = None
+        if claims:
+            selection = Selection(tuple(dict.fromkeys(map(claim_number, claims))))
+        elif chosen[3]:
+            selection = Selection(**criteria)  # type: ignore[arg-type]
+        done = again(settings, day, selection=selection, files=tuple(file or ()),
+                     disputes=disputes, cause=cause, dry_run=dry_run, approve=approve)  # fmt: skip
+    except LockedError as error:
+        _fail(str(error), LOCKED)
+    except (NightError, ReprocessError, StoreError, DataFileError, ReferenceDataError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = Path(str(error.filename)).name if error.filename else "the file system"
+        _fail(f"{place}: {error.strerror}; nothing is published, mend it and run again")
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+
+
+@app.command()
 def explain(
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="Claim number, or S<submission>")],
     line: Annotated[int | None, typer.Option("--line", help="One line only")] = None,

@@ -40,6 +40,7 @@ from adjudicator.store import decided, pend_history, read_frame
 from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
+from adjudicator.version_story import versions_of
 from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
@@ -107,7 +108,8 @@ class Explanation:
     ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
     us decided ``beside`` (likewise) and ``balance``.
     ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
-    in which it waited.
+    in which it waited. ``versions``: what it corrects and what corrects it, and how it was taken
+    back (``versions_of``).
     """
 
     claim: dict[str, Any]
@@ -122,6 +124,7 @@ class Explanation:
     to_mend: list[dict[str, Any]]
     resubmit: list[dict[str, Any]]
     payment: dict[str, Any] | None
+    versions: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -172,7 +175,8 @@ def explain(
         for f, of_lines in zip(findings, of_findings, strict=True)
         if line_number is None or f["line_number"] in (None, line_number)
     ]
-    asked = program.edits if program and lines else ()
+    judged = row["disposition"] != "voided" or row["payment_id"] is not None
+    asked = program.edits if program and lines and judged else ()
     silent = [name for name in asked if name not in {f["edit"] for f in findings}]
     for r in lines:
         r.update(_money(r, lines, adjustments, program))
@@ -197,6 +201,7 @@ def explain(
         to_mend=_to_mend(row, told),
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
+        versions=versions_of(connection, row),
     )
 
 
@@ -458,7 +463,7 @@ def _money(
             told["share"]["cites"] += _sources(program.uncollectable_citation)
     if line["coordination_inputs"]:
         told["beside"] = _beside(line, adjusted, program)
-    if line["line_disposition"] != "pended":
+    if line["line_disposition"] not in ("pended", "voided"):
         told["balance"] = asdict(balance(line, adjusted))
     return told
 

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -28,7 +29,7 @@ from adjudicator import store
 from adjudicator.abnormal import abnormal
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
-from adjudicator.claims_list import claims_list
+from adjudicator.claims_list import claims_list, review_list
 from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
@@ -67,6 +68,12 @@ from adjudicator.programs import (
 from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance
+from adjudicator.reversals import (
+    carry_out_disputes,
+    reversed_claims,
+    review,
+    with_versions,
+)
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
@@ -109,6 +116,17 @@ class Order:
     received_date: date
     accept_test: bool = False
     approve: bool = False
+    reopening: Reopening | None = None
+
+
+@dataclass(frozen=True)
+class Reopening:
+    """Claims to be decided anew in a night of its own. ``asked``: the operator's words, by which
+    the night is known when it is asked for again."""
+
+    asked: tuple[object, ...]
+    select: Callable[[Connection], pl.Series]
+    remark_code: str
 
 
 @dataclass
@@ -151,17 +169,23 @@ class Summary:
     coding_tables: list[str] = field(default_factory=list)  # how old each is
     # what was paid, where that is not just what was decided (adjudicator/payment_cycle.py)
     cycle: dict[str, int] | None = None
+    # what was taken back of earlier nights, which paid_amount is less by
+    reversed: dict[str, int] = field(default_factory=dict)
+    # claims paid before whose shares or visits a reversal touches: they stand as they are
+    review: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
             "business_date": self.business_date.isoformat(),
             **self.counts,
+            "reversed": self.reversed,
             "paid_amount": self.paid_amount,
             **({"payment_cycle": self.cycle} if self.cycle else {}),
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
             "coding_tables": self.coding_tables,
+            "review": self.review,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
             "written": self.written,
@@ -181,6 +205,25 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
             _make_folder(order.config.out)
             with ThreadPoolExecutor(1) as storing:
                 return _Night(engine, order, order.config.out, step, storing, ahead).run()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple[Summary, Any]]:
+    """What ``run_night`` would come to, and a connection on the store as it would then be.
+    Nothing of it is kept, neither in the store nor on disk."""
+    os.umask(0o077)
+    engine = store.open_store(order.config.db)
+    try:
+        with (
+            _lock(order.config.db),
+            TemporaryDirectory() as out,
+            store.rehearsing(engine) as rehearsal,
+            ThreadPoolExecutor(1) as storing,
+        ):
+            summary = _Night(rehearsal, order, Path(out), step, storing).run()
+            yield summary, rehearsal.connection
     finally:
         engine.dispose()
 
@@ -209,7 +252,7 @@ def holding(url: str) -> AbstractContextManager[None]:
 class _Night:
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | store.Rehearsal,
         order: Order,
         out: Path,
         step: Step,
@@ -235,6 +278,8 @@ class _Night:
         limits = (self.order.config.file_bytes_limit, *limits_of(self.order.config))
         if limits != _limits_unset():  # with other limits it is another night
             asked = (*asked, limits)
+        if self.order.reopening:
+            asked = (*asked, self.order.reopening.asked)
         settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
@@ -252,6 +297,11 @@ class _Night:
             self._take_in(position, name, path, digest)
         if self.ahead is not None:
             self.ahead.end()
+        if self.order.reopening:
+            self._wait_for_file()
+            with self.engine.begin() as connection:
+                claims = self.order.reopening.select(connection)
+                store.reopen(connection, claims, self.order.reopening.remark_code)
         self.step("decide")
         batch = self._snapshot()
         if batch.claims.height:
@@ -308,6 +358,8 @@ class _Night:
             parts = self.ahead.parts_of(path) if self.ahead is not None else None
             store_all = self._read(connection, arrival, data, parts, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
+        if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
+            self._wait_for_file()
 
     def _wait_for_file(self) -> None:
         """Until all of the last file is in the store; raises what kept it out."""
@@ -468,7 +520,7 @@ class _Night:
             )
             waiting = store.open_claims(connection, below=first)
             self.open = waiting
-            # so these are in receipt order as they stand
+            # so these are in receipt order as they stand, but for reopened ones
             known = [*read_again(connection, waiting, self.own_names), *just_now]
             if not known:
                 return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
@@ -482,12 +534,14 @@ class _Night:
                 )
                 for n in names
             }
-            assert whole["claims"]["claim_id"].is_sorted()
+            if not whole["claims"]["claim_id"].is_sorted():
+                # a version that we opened comes of an older file than what waits beside it
+                whole = {n: f.sort("claim_id", maintain_order=True) for n, f in whole.items()}
             self.taken_in.clear()
             found = find_members(whole["claims"], self.reference.tables["members"])
             members = found["member_id"].drop_nulls().unique().sort()
             families = found["family_id"].drop_nulls().unique().sort()
-            return Batch(
+            batch = Batch(
                 **whole,
                 history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
                 accumulators=store.accumulators(connection, families),
@@ -503,6 +557,7 @@ class _Night:
                 open_pends=store.open_pends(connection, waiting["claim_id"]),
                 overrides=store.overrides(connection, waiting["claim_id"]),
             )
+            return with_versions(connection, batch, waiting, found)
 
     def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
         """The numbers of the members' rows of a table that have a limit."""
@@ -541,6 +596,8 @@ class _Night:
                 partial / "claims.csv",
                 claims_list(connection, self.run_id, batch, self.order.business_date),
             )
+            if summary.review:
+                _write(partial / "review.csv", review_list(summary.review))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
@@ -581,10 +638,14 @@ class _Night:
             raise NightError(str(error)) from error
         decided, payments = batch.decisions.height > 0, cycle.payments
         names = _file_names(payments)
+        # before anything is written beside: it reads what was paid
+        originals = reversed_claims(connection, batch, self.own_names)
         if decided or names:
             with ThreadPoolExecutor(1) as beside:
                 wrong = beside.submit(
-                    lambda: _render(partial, remittance(cycle, batch, self.reference), names)
+                    lambda: _render(
+                        partial, remittance(cycle, batch, self.reference, originals), names
+                    )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
                 if decided:
@@ -592,7 +653,8 @@ class _Night:
                         connection, self.run_id, batch, payments, self.open["claim_id"]
                     )
                 _refuse_unbalanced(wrong.result())
-        keep_cycle(connection, self.run_id, cycle, batch, self.reference)
+        keep_cycle(connection, self.run_id, cycle, batch, self.reference, originals)
+        carry_out_disputes(connection, self.run_id, batch, self.reference)
         return cycle
 
     def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
@@ -660,8 +722,16 @@ class _Night:
         )  # fmt: skip
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
-            int(batch.decisions["paid_amount"].sum()), priced,
-            illustrative, coding_ages(self.reference.coding_tables, self.order.business_date),
+            int(batch.decisions["paid_amount"].sum()) + int(batch.reversals["paid_amount"].sum()),
+            priced,
+            illustrative,
+            coding_ages(self.reference.coding_tables, self.order.business_date),
+            None,
+            {
+                "count": batch.reversals.height,
+                "paid_amount": int(batch.reversals["paid_amount"].sum()),
+            },
+            review(connection, batch).drop("claim_id").to_dicts(),
         )  # fmt: skip
 
     # ---- publish -----------------------------------------------------------------------------
@@ -697,7 +767,7 @@ class _Night:
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
             told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
-            told.get("payment_cycle"),
+            told.get("payment_cycle"), told["reversed"], told["review"],
         )  # fmt: skip
 
     def _compare_with_outbox(self) -> None:
@@ -751,7 +821,7 @@ def _holds_paper(path: Path) -> bool:
         return is_paper(data)
 
 
-def _reference(engine: Engine, order: Order) -> Reference:
+def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
         coding = read_coding_tables(connection, version)
@@ -770,7 +840,7 @@ def _reference(engine: Engine, order: Order) -> Reference:
     )  # fmt: skip
 
 
-def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+def _with_codes(engine: Engine | store.Rehearsal, reference: Reference, batch: Batch) -> Reference:
     """The reference with the rows of the correct coding tables that the night's codes can meet."""
     if reference.coding_tables.is_empty():
         return reference

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adjudicator import payments as rules
 from adjudicator import store
+from adjudicator.corrections import REOPENED
 from adjudicator.payments import CLAIMS_PAID, PAYEE
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -22,6 +23,7 @@ from adjudicator.remittance import (
     payments_due,
     remit,
 )
+from adjudicator.reversals import with_reversals
 from schemas import frames
 
 # what the ledger calls money beside claims
@@ -119,7 +121,7 @@ def open_cycle(
         runs = waited["run_id"].unique().sort().to_list()
         kept = store.waiting_remittance(connection, runs, pays)
     last_act = max([0, *(cycle.last_adjustment_number for cycle in last.values())])
-    interest = _interest(batch, reference, pays, kept)
+    interest = _interest(connection, batch, reference, pays, kept)
     owed, balances = [], pl.DataFrame(schema=rules.BALANCES)
     if not store.is_plain(connection):
         acts = store.acts_waiting(connection, last)
@@ -158,10 +160,15 @@ def open_cycle(
     )  # fmt: skip
 
 
-def remittance(cycle: Cycle, batch: Batch, reference: Reference) -> Remittance:
-    """The 835s of the night: tonight's claims and those that waited."""
+def remittance(
+    cycle: Cycle, batch: Batch, reference: Reference, originals: Batch | None = None
+) -> Remittance:
+    """The 835s of the night: tonight's claims and those that waited. ``originals``: the claims
+    that are reversed tonight (``reversed_claims``)."""
     written = (
-        remit(batch, reference, cycle.payments)
+        with_reversals(
+            remit(batch, reference, cycle.payments), batch, originals, reference, cycle.payments
+        )
         if batch.decisions.height
         else nothing_remitted(cycle.payments)
     )
@@ -183,14 +190,15 @@ def remittance(cycle: Cycle, batch: Batch, reference: Reference) -> Remittance:
 
 
 def keep_cycle(
-    connection: Connection, run_id: int, cycle: Cycle, batch: Batch, reference: Reference
-) -> None:
+    connection: Connection, run_id: int, cycle: Cycle, batch: Batch, reference: Reference,
+    originals: Batch | None = None,
+) -> None:  # fmt: skip
     """Writes what the night paid beside claims, and what waits for another night. The payments
     and the ledger's entries of claims are there."""
     if cycle.waits.height:
         # numbers of their own, only to tie claims to payees: the payments' come with their cycle
         tie = payments_due(cycle.waits, reference, 1, reference.business_date)
-        kept = remit(batch, reference, tie)
+        kept = with_reversals(remit(batch, reference, tie), batch, originals, reference, tie)
         of_payee = tie.select("payment_id", *PAYEE)
         frames_kept = (kept.claims, kept.lines, kept.adjustments)
         claims, lines, adjustments = (
@@ -209,8 +217,9 @@ def keep_cycle(
 
 
 def _interest(
-    batch: Batch, reference: Reference, pays: tuple[str, ...], kept: Mapping[str, pl.DataFrame]
-) -> pl.DataFrame:
+    connection: Connection, batch: Batch, reference: Reference, pays: tuple[str, ...],
+    kept: Mapping[str, pl.DataFrame],
+) -> pl.DataFrame:  # fmt: skip
     programs = {c: p for c, p in reference.programs.items() if c in pays and p.interest}
     columns = {
         "claim_id": pl.Int64, **dict.fromkeys(PAYEE, pl.String), "received_date": pl.Date,
@@ -226,9 +235,18 @@ def _interest(
             .join(batch.claims, on="claim_id")
             .select(list(columns))
         )
+    reopened = batch.reopened["claim_id"]
     if kept:
+        reopened = pl.concat([reopened, store.reopened_claims(connection)])
         found.append(kept["claims"].filter(reversal_code="N").select(list(columns)))
-    return rules.interest(pl.concat(found), programs, reference.business_date)
+    claims = pl.concat(found)
+    if len(reopened):
+        claims = claims.with_columns(
+            frequency_code=pl.when(pl.col("claim_id").is_in(reopened.implode()))
+            .then(pl.lit(REOPENED))
+            .otherwise("frequency_code")
+        )
+    return rules.interest(claims, programs, reference.business_date)
 
 
 def _entries(

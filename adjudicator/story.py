@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adjudicator.arithmetic import listed, money, quantity
 from adjudicator.sentences import resolution
+from adjudicator.version_story import told_versions
 
 if TYPE_CHECKING:
     from adjudicator.explain import Explanation
@@ -61,6 +62,10 @@ def as_text(told: Explanation) -> str:
         f"{money(c['charge_amount'])}: {_envelope(received)}bytes "
         f"{received['claim_start']} to {received['claim_end']}",
     )
+    if told.versions:
+        out += ["", "VERSIONS"]
+        for each in told_versions(c, told.versions):
+            out += _wrapped(2, each)
     numbers = [r["line_number"] for r in told.lines]
     whole = [f for f in told.findings if f["line_number"] not in numbers]
     if whole:
@@ -110,8 +115,11 @@ def _fate(c: Part) -> str:
         return f"pended: waits for {listed((c['pend_codes'] or 'nobody knows what').split(','))}"
     if c["disposition"] == "rejected":
         return "rejected: sent back, never adjudicated, on no 835"
+    if c["disposition"] == "voided" and not c["allowed_amount"] and not c["paid_amount"]:
+        return f"voided: charge {money(c['charge_amount'])}, nothing of it stands"
+    fate = "voided, once" if c["disposition"] == "voided" else c["disposition"]
     return (
-        f"{c['disposition']}: charge {money(c['charge_amount'])}, allowed "
+        f"{fate}: charge {money(c['charge_amount'])}, allowed "
         f"{money(c['allowed_amount'])}, member {money(c['member_amount'])}, paid "
         f"{money(c['paid_amount'])}"
     )

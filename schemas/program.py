@@ -542,6 +542,24 @@ class CoordinationTerms(Strict):
     )
 
 
+class CorrectionTerms(Strict):
+    """Corrected claims. The manual says how they are sent (001:2223-2252) and no more: all of it
+    is judgement."""
+
+    replacement_keeps_received_date: bool = Field(
+        default=True,
+        description="whether a replacement came in time by the day its first version came, which "
+        "a denial for late filing then stands; else by its own",
+    )
+    late_charges_keep_received_date: bool = Field(
+        default=False, description="likewise, late charges by the day of what they add to"
+    )
+    late_charges_gain_nothing: tuple[str, ...] = Field(
+        default=("ms_drg", "case_rate"),
+        description="pricing methods that pay a stay whatever is charged for it",
+    )
+
+
 class Program(Strict):
     program_code: str
     name: str
@@ -596,6 +614,7 @@ class Program(Strict):
     pends: tuple[PendTerms, ...] = Field(
         default=(), description="of a pend code without any: nobody's, and without a last day"
     )
+    corrections: CorrectionTerms = CorrectionTerms()
     payment_calendar: tuple[PaymentCalendar, ...] = Field(
         default=(), description="none in force: every night that runs pays"
     )

@@ -122,7 +122,7 @@ def cents(text: str) -> int:
     dollars, _, part = text.replace(",", "").partition(".")
     if len(part) != 2:
         raise ValueError(f"{text!r}: write an amount with two decimals")
-    return int(dollars) * 100 + int(part)
+    return int(dollars) * 100 + int(part) * (-1 if text.startswith("-") else 1)
 
 
 def dollars(amount: int) -> str:
@@ -174,6 +174,9 @@ def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
     ) as connection:
         for row in csv.DictReader(files["claims.csv"].splitlines()):
             number = row["claim_number"] or f"S{row['submission']}"
+            if row["disposition"] == "reversed":  # an earlier night's: its own story stays
+                fates[row["patient_control_number"]] = _reversed(row)
+                continue
             fates[row["patient_control_number"]] = _decided(explain(connection, number).as_json())
     return Outcome(summary, fates, files)
 
@@ -204,6 +207,16 @@ def _decided(told: dict[str, Any]) -> Fate:
             f"{' ' + a['rarc'] if a['rarc'] else ''} {dollars(a['adjustment_amount'])}"
             for a in told["adjustments"]
         ],
+    }
+
+
+def _reversed(row: Mapping[str, str]) -> Fate:
+    told = {"charge": "charge", "allowed": "allowed", "member": "member_share", "paid": "paid"}
+    return {
+        "disposition": row["disposition"],
+        **dict.fromkeys(AMOUNTS, 0),
+        **{name: cents(row[column]) for name, column in told.items()},
+        **{name: [] for name in LISTS},
     }
 
 

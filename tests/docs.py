@@ -375,7 +375,9 @@ STORE_MEANINGS = {
     "acknowledgement.content": "the document, compressed by zlib",
     "claim_id": "the claim's submission number",
     "claim.version_number": "1; a corrected claim counts on",
-    "claim.predecessor_claim_id": "the claim it corrects",
+    "claim.predecessor_claim_id": "the claim it takes the place of; of late charges, that they add "
+    "to",
+    "claim.reopened_code": "RARC of the reversal, of a version that we opened ourselves",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
     "claim.provider_number": "of an institutional claim its billing NPI; else rendering NPI, else "
     "billing NPI",
@@ -409,7 +411,10 @@ STORE_MEANINGS = {
     "payment_cycle from its night on",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "what the money is for: claim, interest, case_management or adjustment",
+    "ledger_entry.kind": "what the money is for: claim; reversal: of a claim, taken back; "
+    "interest, case_management or adjustment",
+    "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
+    "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
     "dispute_number": "the dispute, counted from 1",
     "dispute.kind": "filing, authorization, notification or payment",

@@ -47,6 +47,24 @@ OTHER_FRAMES: dict[str, tuple[type[dy.Schema], build.Row]] = {
         {"edit": "earlier", "edit_rank": 1, "disposition": "deny"},
     ),
     "duplicates": (frames.DuplicateLines, {}),
+    "versions": (
+        frames.Versions,
+        {
+            "claim_id": 90,
+            "claim_number": "000012345678",
+            "claim_type_code": "P",
+            "payee_id": "P1",
+            "program_code": "test",
+            "member_id": "M1",
+            "received_date": date(2025, 1, 12),
+            "disposition": "paid",
+            "version_number": 1,
+            "charge_amount": 10_000,
+            "paid_amount": 8_000,
+            "service_from_date": date(2025, 1, 10),
+            "service_through_date": date(2025, 1, 10),
+        },
+    ),
     "occurrences": (frames.Occurrences, {"claim_id": 1, "sequence_number": 1}),
     "diagnoses": (
         frames.Diagnoses,
@@ -257,13 +275,24 @@ def test_findings_before_the_stage_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claim", "pend_code"), [({"frequency_code": "7"}, "CORRECTION"), ({"payee_id": None}, "PAYEE")]
+    ("claim", "pend_code"),
+    [
+        ({"frequency_code": "7", "original_claim_number": "12345678"}, "ORIGINAL"),
+        ({"payee_id": None}, "PAYEE"),
+    ],
 )
 def test_the_pend_of_a_correction_or_an_unknown_payee_stands_beside_every_denial(
     claim: dict[str, Any], pend_code: str
 ) -> None:
     late = {"received_date": date(2026, 1, 1), "member_match_code": "none", "member_id": None}
-    batch = edits(night([claim | late, late], [{}, {"claim_id": 2}]), build.reference())
+    schema, version = OTHER_FRAMES["versions"]
+    versions = build.frame(
+        schema,
+        [{"claim_id": 0}, {"claim_id": -1, "claim_number": "000112345678"}],
+        version | {"received_date": date(2026, 1, 1)},
+    )
+    claims = night([claim | late, late], [{}, {"claim_id": 2}], versions=versions)
+    batch = edits(match(claims, build.reference()), build.reference())
     assert batch.findings.filter(claim_id=1)["carc"].to_list() == [None, "31", "29"]
     assert fates(batch).claims["pend_codes"].to_list() == [pend_code, None]
     assert batch.findings.filter(claim_id=2)["carc"].to_list() == ["31", "29"]

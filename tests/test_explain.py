@@ -547,7 +547,7 @@ def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     whole = told(two_nights, "DM-1").as_json()
     assert list(whole) == [
         "claim", "received", "decided", "earlier", "findings", "found_nothing", "lines",
-        "adjustments", "waits_for", "to_mend", "resubmit", "payment",
+        "adjustments", "waits_for", "to_mend", "resubmit", "payment", "versions",
     ]  # fmt: skip
     line = whole["lines"][2]
     assert line["price"]["steps"][0] == {

@@ -395,3 +395,62 @@ def test_the_ledger_holds_what_was_paid_beside_claims(late: Payer) -> None:
     text = "\n".join(pages((done.folder / stem.replace(".json", ".pdf")).read_bytes()))
     assert "case management fee (8391-TIDE-202512)" in text
     assert [line.split()[-1] for line in shown[3:]] == ["80.00", "80.00", "0.22", "7.50", "87.72"]
+
+
+def test_reversals_come_with_the_next_cycle(tmp_path: Path) -> None:
+    """A1, paid 80.00 on a Wednesday, is replaced by R (36.25) on Thursday; A3 (36.25), decided on
+    Thursday and not paid yet, is voided on Friday. The next Wednesday pays all of it:
+    -80.00 + 36.25 + 36.25 - 36.25 = -43.75, carried forward."""
+    folder = tmp_path / "tidewater"
+    shutil.copytree(STORY, folder)
+    load_store(folder / "adjudicator.db", folder / "reference")
+    payer = Payer(folder)
+    payer.night("2025-11-03")
+    payer.night("2025-11-05")
+    correction(folder, "2025-11-06", "R", "7", "000000000001", 911)
+    payer.night("2025-11-06")
+    assert payer.remittances("2025-11-06") == {}
+    [(a3,)] = rows(payer, "SELECT claim_number FROM claim WHERE patient_control_number = 'A3'")
+    correction(folder, "2025-11-07", "V", "8", a3, 912, whole=False)
+    night = payer.night("2025-11-07")
+    assert (night.reversed, night.paid_amount) == ({"count": 1, "paid_amount": -3_625}, -3_625)
+    payer.night("2025-11-12", None)
+    [(trace, document)] = payer.remittances("2025-11-12").items()
+    shown = told(document)
+    assert shown["BPR"] == ["H 0 NON"]
+    assert sorted(shown["CLP"]) == ["A1 22 -80", "A3 1 36.25", "A3 22 -36.25", "R 1 36.25"]
+    assert shown["PLB"] == [f"FB:{trace} -43.75"]
+    assert check_835(document) == []
+    assert pyx12_errors(document) == []
+    states = rows(payer, "SELECT patient_control_number, disposition FROM claim ORDER BY 1")
+    assert dict(states) == {"A1": "voided", "A2": "paid", "A3": "voided", "B1": "paid",
+                            "R": "paid", "V": "voided"}  # fmt: skip
+    assert rows(
+        payer,
+        "SELECT kind, entry_amount FROM ledger_entry WHERE kind = 'reversal' ORDER BY entry_id",
+    ) == [("reversal", -8_000), ("reversal", -3_625)]
+    with store.reading(store.open_store(payer.db)) as connection:
+        last = period(connection, None, None, None)
+        figures = explanation_of_payment(connection, last)
+    assert figures.claims["status"].to_list().count("reversed") == 2
+
+
+def rows(payer: Payer, statement: str) -> list[Any]:
+    with store.reading(store.open_store(payer.db)) as connection:
+        return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]
+
+
+def correction(
+    folder: Path, day: str, name: str, frequency: str, original: str, control: int, *,
+    whole: bool = True,
+) -> None:  # fmt: skip
+    """A file of one claim of PT1 that corrects another; not ``whole``: its file alone."""
+    text = (STORY / "claims" / "2025-11-05.837").read_text()
+    claim = f"CLM*{name}*50***11:B:{frequency}*Y*A*Y*Y~\nREF*F8*{original}~\n"
+    text = text.replace("CLM*A2*100***11:B:1*Y*A*Y*Y~\n", claim)
+    text = text.replace("99213*100", "98940*50").replace("SE*23", "SE*24")
+    text = text.replace("902", str(control))
+    path = folder / "claims" / f"{day}.837"
+    if whole:
+        text = path.read_text() + text
+    path.write_text(text)

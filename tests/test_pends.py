@@ -565,12 +565,11 @@ def test_an_act_is_kept_once(place: Path) -> None:
 
 def test_what_lacks_a_value_can_not_be_released(tmp_path: Path) -> None:
     load_store(tmp_path / "a.db")
-    for case in ("missing-fee", "payee-unknown", "corrected-claim"):
+    for case in ("missing-fee", "payee-unknown"):
         (tmp_path / f"{case}.837").write_bytes((CLAIMS / case / "claim.837").read_bytes())
-    night(tmp_path, FIRST_NIGHT, "missing-fee.837", "payee-unknown.837", "corrected-claim.837")
+    night(tmp_path, FIRST_NIGHT, "missing-fee.837", "payee-unknown.837")
     known = numbers(tmp_path)
-    for name, edit in (("MF-FEE", "missing_reference"), ("PU-1", "payee_unknown"),
-                       ("CC-1", "correction")):  # fmt: skip
+    for name, edit in (("MF-FEE", "missing_reference"), ("PU-1", "payee_unknown")):
         code, _, error = command(tmp_path, "release", known[name], "--finding", edit,
                                  "--note", "seen", *WHO)  # fmt: skip
         assert code == 1

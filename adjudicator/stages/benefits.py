@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from adjudicator.corrections import acting, taken_by
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
@@ -103,6 +104,16 @@ class Counted(NamedTuple):
     owed: int
 
 
+class Released(NamedTuple):
+    """What a reversed claim's counters get back, before a line of the count; a counter that no
+    line touches is -1. Cents."""
+
+    member: int
+    family: int
+    deductible: int
+    out_of_pocket: int
+
+
 class Coordinated(NamedTuple):
     """Which of the counted lines payers before us decided: of each line its group's place in
     ``groups``, or -1 where we pay alone."""
@@ -170,7 +181,8 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
         stands & pl.col("costs") & ~pl.col("admitted") & (pl.col("allowed_amount") > 0)
     ).sort("receipt_number", "claim_id", "line_number")
     coordinated = _coordinated(batch, reference, lines, counted, stands)
-    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated)
+    released = _released(batch, fate, counted)
+    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated, released)
     counted = counted.hstack(owed)
     shared = lines.select(
         stands.alias("stands"),
@@ -207,12 +219,14 @@ def count(
     visits: Sequence[int],
     shares: Sequence[Share],
     coordinated: Coordinated | None = None,
+    released: Mapping[int, Sequence[Released]] | None = None,
 ) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
 
     A copay is one visit's: what one line is too small for, the visit's next lines owe. After the
     last line of a group that payers before us decided, the counters get back what its lines
-    don't owe beside them.
+    don't owe beside them. Before the line whose place it names they get back what is
+    ``released``: what a claim took whose place another takes, or that is voided.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
     of the visit's copay (where some was taken), of the deductible and of the member's and the
@@ -239,9 +253,19 @@ def count(
     of_groups = coordinated.number if coordinated else repeat(-1, len(visits))
     grouped: dict[int, list[Counted]] = {}
     given_back: dict[int, tuple[int, int]] = {}
-    for member, family, allowed, share_id, visit, group in zip(
-        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, strict=True
-    ):
+    releases = map(released.get, range(len(visits))) if released else repeat(None, len(visits))
+    for member, family, allowed, share_id, visit, group, before in zip(
+        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, releases,
+        strict=True,
+    ):  # fmt: skip
+        if before:
+            for back in before:
+                if back.member >= 0:
+                    member_deductible[back.member] -= back.deductible
+                    member_out_of_pocket[back.member] -= back.out_of_pocket
+                if back.family >= 0:
+                    family_deductible[back.family] -= back.deductible
+                    family_out_of_pocket[back.family] -= back.out_of_pocket
         copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
             share_id
         ]
@@ -695,6 +719,7 @@ def _count(
     accumulators: pl.DataFrame,
     shares: Sequence[Share],
     coordinated: Coordinated | None,
+    released: Mapping[int, Sequence[Released]] | None,
 ) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
     """``count`` over a frame of lines in receipt order, from the counters before tonight."""
     owed, given_back = count(
@@ -708,8 +733,39 @@ def _count(
         .to_list(),
         shares,
         coordinated,
+        released,
     )
     return pl.DataFrame(owed, schema=OWED), given_back
+
+
+def _released(batch: Batch, fate: Fates, counted: pl.DataFrame) -> dict[int, list[Released]] | None:
+    """What corrections that are now sure to be finalised give back, by the place of the first
+    line that is counted after it; None where nothing is given back."""
+    if batch.taken_amounts.is_empty() or counted.is_empty():
+        return None
+    pended = fate.claims.filter(disposition="pended")["claim_id"]
+    acts = acting(batch.corrections, pended).join(
+        batch.claims.select("claim_id", "receipt_number"), on="claim_id"
+    )
+    receipts = dict(acts.select("claim_id", "receipt_number").iter_rows())
+    rows = counted.with_row_index("place")
+    members, families = (
+        {tuple(row[:-1]): row[-1] for row in rows.group_by(key).agg(pl.col("place").min()).rows()}
+        for key in (MEMBER_COUNTER, FAMILY_COUNTER)
+    )
+    found: dict[int, list[Released]] = {}
+    for claim_id, taken in taken_by(batch, batch.taken_amounts).items():
+        if claim_id not in receipts:
+            continue
+        place = int(counted["receipt_number"].search_sorted(receipts[claim_id], "left"))
+        for row in taken:
+            member, family = (
+                of.get(tuple(row[name] for name in key), -1)
+                for of, key in ((members, MEMBER_COUNTER), (families, FAMILY_COUNTER))
+            )
+            back = Released(member, family, row["deductible_amount"], row["out_of_pocket_amount"])
+            found.setdefault(place, []).append(back)
+    return found
 
 
 def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str]) -> Counters:

@@ -14,10 +14,12 @@ import polars as pl
 from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import make_url
 
+from adjudicator.corrections import given_back
 from adjudicator.pipeline import Batch
 from adjudicator.remittance import FINAL
 from adjudicator.stages.match import claim_provider, comparable_lines
 from adjudicator.store.audit import append_audit, utc_now
+from adjudicator.store.corrections import TAKEN, insert_reversals, set_versions
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
@@ -175,6 +177,10 @@ def _insert_rows(
             kind=pl.lit("claim"), entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + entry,
         ).with_columns(in_run),
     )  # fmt: skip
+    set_versions(connection, batch.corrections)
+    if batch.reversals.height:
+        back = {name: given_back(batch, getattr(batch, name)) for name in TAKEN}
+        insert_reversals(connection, run_id, batch.reversals, payments, back)
 
 
 def night_counts(
