@@ -108,9 +108,7 @@ def test_every_combination_is_there() -> None:
     assert len({c.member for c in CASES}) == len(CASES) == 84
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=[f"{c.form}-{c.frequency}-{c.original}" for c in CASES]
-)
+@pytest.mark.parametrize("case", CASES, ids=[f"{c.form}-{c.frequency}-{c.original}" for c in CASES])
 def test_a_correction_comes_to_what_was_worked_by_hand(
     case: Case, nights: CaseNights, last: dict[str, list[Told]]
 ) -> None:
@@ -136,9 +134,7 @@ def test_a_correction_comes_to_what_was_worked_by_hand(
     stands = {name: dollars(ledger[case.number(name)]) for name in "ARWB"
               if case.number(name) in ledger}  # fmt: skip
     assert stands == row.get("stands", {})
-    counted = nights.counters().get(
-        f"accumulator_entry out_of_pocket_amount {case.member}", 0
-    )
+    counted = nights.counters().get(f"accumulator_entry out_of_pocket_amount {case.member}", 0)
     assert dollars(counted) == row.get("owed", "0.00")
 
 
