@@ -416,6 +416,9 @@ def reprocess(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what it would come to; write nothing")
     ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Go on with a night that is far off the usual")
+    ] = False,
     db: Db = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the night's files go")] = None,
     config: ConfigFile = None,
@@ -451,7 +454,7 @@ def reprocess(
         elif chosen[3]:
             selection = Selection(**criteria)  # type: ignore[arg-type]
         done = again(settings, day, selection=selection, files=tuple(file or ()),
-                     disputes=disputes, cause=cause, dry_run=dry_run)  # fmt: skip
+                     disputes=disputes, cause=cause, dry_run=dry_run, approve=approve)  # fmt: skip
     except LockedError as error:
         _fail(str(error), LOCKED)
     except (NightError, ReprocessError, StoreError, DataFileError, ReferenceDataError) as error:

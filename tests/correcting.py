@@ -8,13 +8,15 @@ copay 10.00, imaging 15.00).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from sqlalchemy import Connection, Engine
 
 from adjudicator import store
 from adjudicator.night import Order, Summary, run_night
@@ -119,7 +121,7 @@ class Nights:
     day: date = FIRST
     count: int = 0
     summary: Summary | None = None
-    files: dict[str, list[str]] = field(default_factory=dict)
+    engine: Engine | None = None  # only to read
 
     @property
     def url(self) -> str:
@@ -152,8 +154,20 @@ class Nights:
     def fates(self) -> dict[str, str]:
         return dict(self.rows("SELECT patient_control_number, disposition FROM claim"))
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        if self.engine is None:
+            self.engine = store.open_store(self.url, create=False)
+        with store.reading(self.engine) as connection:
+            yield connection
+
+    def close(self) -> None:
+        if self.engine is not None:
+            self.engine.dispose()
+            self.engine = None
+
     def rows(self, statement: str) -> list[Any]:
-        with store.reading(store.open_store(self.url, create=False)) as connection:
+        with self.reading() as connection:
             return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]
 
     def number(self, name: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +16,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import cli
+from adjudicator.night import NightError
 from adjudicator.reprocess import ReprocessError, Selection, claim_number, reprocess
+from adjudicator.verify import verify
 from edi.balance import check_835
 from tests.case_tools import REFERENCE, load_store
-from tests.correcting import FIRST, THERE, Nights, Sent
+from tests.correcting import FIRST, HERE, THERE, Nights, Sent, written
 from tests.pyx12_check import pyx12_errors
+from tests.test_verify import forge, look
+
+Lines = Sequence[tuple[str, int, int]]
+EXAMPLES = int(os.environ.get("CORRECTION_HISTORIES", "3"))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +44,8 @@ def nights(loaded: Path, tmp_path: Path) -> Nights:
 
 def sound(nights: Nights) -> None:
     """Every 835 balances and pyx12 finds nothing but its PLB error; what was paid is what the
-    ledger says, payment by payment, less the balances it brought and carried."""
+    ledger says, payment by payment, less the balances it brought and carried; `verify` finds
+    nothing wrong."""
     for path in sorted((nights.folder / "out").glob("run-*/835/*.835")):
         assert check_835(path.read_bytes()) == []
         assert [e for e in pyx12_errors(path.read_bytes()) if "FOOTER" not in str(e)] == []
@@ -44,6 +55,8 @@ def sound(nights: Nights) -> None:
         "- (SELECT coalesce(sum(a.adjustment_amount), 0) FROM provider_adjustment a "
         "WHERE a.payment_id = p.payment_id)"
     ) == []  # fmt: skip
+    with nights.reading() as connection:
+        assert verify(connection, nights.folder / "out").faults == []
 
 
 # 99213 at 150.00: allowed 91.50, copay 10.00, paid 81.50; 99212 at 95.00: 41.30 - 10.00 = 31.30;
@@ -101,49 +114,6 @@ def test_what_is_owed_is_taken_from_the_next_payments(nights: Nights) -> None:
     assert [amount for (amount,) in amounts] == [8150, 0, 0, 3130]
     nights.night(Sent("E", (("99212", 95, 7),)))
     assert not [s for s in nights.remittances()[0] if s[0] == "PLB"]
-    sound(nights)
-
-
-def test_paid_then_voided_is_nothing(nights: Nights) -> None:
-    nights.night(Sent("A", (("99213", 150, 4), ("71046", 90, 4))))
-    # 81.50 + 44.00 - 15.00 = 110.50; copays 10.00 + 15.00
-    assert nights.ledger() == {"A": 11050}
-    assert nights.counters() == {OUT_OF_POCKET: 2500}
-    nights.night(Sent("V", (("99213", 150, 4), ("71046", 90, 4)), "8", nights.number("A")[-8:]))
-    assert nights.clps() == [("A", "22", "-240", "-110.5", nights.number("A"))]
-    assert nights.ledger() == nights.counters() == {}
-    assert nights.fates() == {"A": "voided", "V": "voided"}
-    assert nights.told()["voided"] == {"count": 1, "charge_amount": 24000}
-    sound(nights)
-
-
-def test_replaced_twice_is_replaced_once_by_the_last(nights: Nights) -> None:
-    """Whichever version a correction names, it corrects the latest."""
-    nights.night(Sent("A"))
-    nights.night(Sent("B", SMALLER, "7", nights.number("A")))
-    nights.night(Sent("C", (("99213", 140, 4),), "7", nights.number("A")))
-    # 91.50 - 10.00 = 81.50
-    assert [c[:4] for c in nights.clps()] == [
-        ("B", "22", "-95", "-31.3"), ("C", "1", "140", "81.5"),
-    ]  # fmt: skip
-    assert nights.ledger() == {"C": 8150}
-    assert nights.counters() == {OUT_OF_POCKET: 1000}
-    chain = nights.rows(
-        "SELECT patient_control_number, version_number, predecessor_claim_id FROM claim ORDER BY 2"
-    )
-    assert chain == [("A", 1, None), ("B", 2, 1), ("C", 3, 2)]
-    sound(nights)
-
-
-def test_two_replacements_of_one_night(nights: Nights) -> None:
-    nights.night(Sent("A"))
-    number = nights.number("A")
-    nights.night(Sent("B", SMALLER, "7", number), Sent("C", (("99213", 140, 4),), "7", number))
-    assert [c[:2] for c in nights.clps()] == [("A", "22"), ("C", "1")]
-    assert nights.fates() == {"A": "voided", "B": "voided", "C": "paid"}
-    assert nights.ledger() == {"C": 8150}
-    told = nights.told()
-    assert (told["received"]["count"], told["voided"]["count"], told["paid"]["count"]) == (2, 1, 1)
     sound(nights)
 
 
@@ -260,49 +230,202 @@ def test_all_of_them_add_up(combined: Nights) -> None:
     assert combined.told()["reversed"]["count"] == 6  # 7 and 8 of paid, denied and replaced
 
 
-def test_while_a_replacement_waits_what_it_replaces_stands(nights: Nights) -> None:
-    nights.night(Sent("A"))
-    nights.night(Sent("B", (("99999", 95, 4),), "7", nights.number("A")))
-    assert nights.fates() == {"A": "paid", "B": "pended"}
-    assert nights.clps() == []
-    # a replacement of the claim or of the one that waits takes the place of both
-    nights.night(Sent("C", SMALLER, "7", nights.number("B")))
-    assert nights.fates() == {"A": "voided", "B": "voided", "C": "paid"}
-    assert nights.ledger() == {"C": 3130}
-    assert nights.counters() == {OUT_OF_POCKET: 1000}
-    sound(nights)
+# ---- stories of a member each, side by side in three nights ----------------------------------
+
+TWO = (("99213", 150, 4), ("71046", 90, 4))
+WORTHLESS, NOTHING = (("99999", 150, 4),), (("99998", 95, 4),)  # codes without a fee
+STORIES = ("void", "twice", "both", "waits", "wait-on", "payee", "days")
 
 
-def test_an_original_that_waits_waits_on_for_a_correction_that_waits(nights: Nights) -> None:
-    nights.night(Sent("A", (("99999", 150, 4),)))
-    nights.night(Sent("B", (("99998", 95, 4),), "7", nights.number("A")))
-    assert nights.rows("SELECT patient_control_number, pend_codes FROM claim ORDER BY 1") == [
-        ("A", "CORRECTION"), ("B", "REFERENCE"),
+@dataclass
+class Told:
+    """What became of the stories: the nights, and after each of them fates, ledger, counters and
+    CLP01 to CLP04, CLP07."""
+
+    nights: Nights
+    fates: list[dict[str, str]]
+    ledgers: list[dict[str, int]]
+    counters: list[dict[str, int]]
+    clps: list[list[tuple[str, ...]]]
+    pend_codes: dict[str, str | None]
+
+    def of(self, story: str, what: str) -> list[Any]:
+        """A story's part, by the claims' names in it; its copays."""
+        if what == "copays":
+            key = f"accumulator_entry out_of_pocket_amount M60{STORIES.index(story) + 1:02d}"
+            return [counters.get(key, 0) for counters in self.counters]
+        if what == "clps":
+            return [[(c[0].removeprefix(f"{story}-"), *c[1:]) for c in clps
+                     if c[0].startswith(f"{story}-")] for clps in self.clps]  # fmt: skip
+        return [
+            {n.removeprefix(f"{story}-"): v for n, v in told.items() if n.startswith(f"{story}-")}
+            for told in getattr(self, what)
+        ]
+
+
+@pytest.fixture(scope="module")
+def stories(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    folder = tmp_path_factory.mktemp("stories")
+    shutil.copy(loaded, folder / "a.db")
+    nights = Nights(folder)
+    told = Told(nights, [], [], [], [], {})
+
+    def sent(name: str, lines: Lines = (("99213", 150, 4),), frequency: str = "1",
+             original: str | None = None, provider: tuple[str, str] = HERE) -> Sent:  # fmt: skip
+        story = name.rpartition("-")[0]
+        number = nights.number(f"{story}-{original}") if original else None
+        member = f"M60{STORIES.index(story) + 1:02d}"
+        return Sent(name, lines, frequency, number, member, provider)
+
+    def night(*claims: Sent) -> None:
+        nights.night(*claims)
+        told.fates.append(nights.fates())
+        told.ledgers.append(nights.ledger())
+        told.counters.append(nights.counters())
+        told.clps.append(nights.clps())
+
+    night(
+        sent("void-A", TWO), sent("twice-A"), sent("both-A"), sent("waits-A"),
+        sent("wait-on-A", WORTHLESS), sent("payee-A"), sent("days-A"),
+    )  # fmt: skip
+    night(
+        sent("void-V", TWO, "8", "A"),
+        sent("twice-B", SMALLER, "7", "A"),
+        sent("both-B", SMALLER, "7", "A"), sent("both-C", (("99213", 140, 4),), "7", "A"),
+        sent("waits-B", NOTHING, "7", "A"),
+        sent("wait-on-B", NOTHING, "7", "A"),
+        sent("payee-B", SMALLER, "7", "A", THERE),
+        sent("days-V", frequency="8", original="A"), sent("days-D"),
+    )  # fmt: skip
+    told.pend_codes = dict(nights.rows("SELECT patient_control_number, pend_codes FROM claim"))
+    night(
+        sent("twice-C", (("99213", 140, 4),), "7", "A"),
+        sent("waits-C", SMALLER, "7", "B"),
+        sent("wait-on-V", frequency="8", original="A"),
+        sent("days-B", SMALLER, "7", "D"), sent("days-E"), sent("days-F", SMALLER),
+    )  # fmt: skip
+    return told
+
+
+def test_the_stories_nights_are_sound(stories: Told) -> None:
+    sound(stories.nights)
+    last = stories.nights.told()
+    # six came and two waited: twice-C, waits-C, days-B and days-E are paid, days-F is a duplicate
+    assert {fate: last[fate]["count"] for fate in ("received", "brought_forward", "paid", "denied",
+                                                   "voided", "carried_forward")} == {
+        "received": 6, "brought_forward": 3, "paid": 4, "denied": 1, "voided": 4,
+        "carried_forward": 0,
+    }  # fmt: skip
+
+
+def test_paid_then_voided_is_nothing(stories: Told) -> None:
+    # 81.50 + 44.00 - 15.00 = 110.50; copays 10.00 + 15.00
+    assert stories.of("void", "ledgers") == [{"A": 11050}, {}, {}]
+    assert stories.of("void", "copays") == [2500, 0, 0]
+    number = stories.nights.number("void-A")
+    assert stories.of("void", "clps")[1:] == [[("A", "22", "-240", "-110.5", number)], []]
+    assert stories.of("void", "fates")[2] == {"A": "voided", "V": "voided"}
+
+
+def test_replaced_twice_is_replaced_once_by_the_last(stories: Told) -> None:
+    """Whichever version a correction names, it corrects the latest."""
+    # 91.50 - 10.00 = 81.50
+    assert [c[:4] for c in stories.of("twice", "clps")[2]] == [
+        ("B", "22", "-95", "-31.3"), ("C", "1", "140", "81.5"),
     ]  # fmt: skip
-    nights.night(Sent("V", frequency="8", original=nights.number("A")))
-    assert set(nights.fates().values()) == {"voided"}
-    assert nights.clps() == []
-    told = nights.told()
-    assert (told["brought_forward"]["count"], told["voided"]["count"]) == (2, 3)
-    sound(nights)
+    assert stories.of("twice", "ledgers") == [{"A": 8150}, {"B": 3130}, {"C": 8150}]
+    assert stories.of("twice", "copays") == [1000, 1000, 1000]
+    chain = stories.nights.rows(
+        "SELECT c.patient_control_number, c.version_number, p.patient_control_number FROM claim c "
+        "LEFT JOIN claim p ON p.claim_id = c.predecessor_claim_id "
+        "WHERE c.patient_control_number LIKE 'twice-%' ORDER BY 2"
+    )
+    assert chain == [("twice-A", 1, None), ("twice-B", 2, "twice-A"), ("twice-C", 3, "twice-B")]
 
 
-def test_the_payee_must_agree(nights: Nights) -> None:
-    nights.night(Sent("A"))
-    nights.night(Sent("B", SMALLER, "7", nights.number("A"), provider=THERE))
-    assert nights.fates() == {"A": "paid", "B": "denied"}
+def test_two_replacements_of_one_night(stories: Told) -> None:
+    assert [c[:2] for c in stories.of("both", "clps")[1]] == [("A", "22"), ("C", "1")]
+    assert stories.of("both", "fates")[1] == {"A": "voided", "B": "voided", "C": "paid"}
+    assert stories.of("both", "ledgers")[1] == {"C": 8150}
 
 
-def test_another_claim_may_have_the_days_of_a_voided_one(nights: Nights) -> None:
+def test_while_a_replacement_waits_what_it_replaces_stands(stories: Told) -> None:
+    """A replacement of the claim or of the one that waits takes the place of both."""
+    assert stories.of("waits", "fates")[1:] == [
+        {"A": "paid", "B": "pended"}, {"A": "voided", "B": "voided", "C": "paid"},
+    ]  # fmt: skip
+    assert stories.of("waits", "clps")[1] == []
+    assert stories.of("waits", "ledgers")[1:] == [{"A": 8150}, {"C": 3130}]
+    assert stories.of("waits", "copays")[1:] == [1000, 1000]
+
+
+def test_an_original_that_waits_waits_on_for_a_correction_that_waits(stories: Told) -> None:
+    codes = {n: stories.pend_codes[f"wait-on-{n}"] for n in "AB"}
+    assert codes == {"A": "CORRECTION", "B": "REFERENCE"}
+    assert set(stories.of("wait-on", "fates")[2].values()) == {"voided"}
+    assert stories.of("wait-on", "clps") == [[], [], []]
+
+
+def test_the_payee_must_agree(stories: Told) -> None:
+    assert stories.of("payee", "fates")[1] == {"A": "paid", "B": "denied"}
+
+
+def test_another_claim_may_have_the_days_of_a_voided_one(stories: Told) -> None:
     """A is voided and sent anew the same night: no duplicate; one that equals B is."""
-    nights.night(Sent("A"))
-    nights.night(Sent("V", frequency="8", original=nights.number("A")), Sent("D"))
-    assert nights.fates() == {"A": "voided", "V": "voided", "D": "paid"}
-    assert nights.ledger() == {"D": 8150}
-    nights.night(Sent("B", SMALLER, "7", nights.number("D")), Sent("E"), Sent("F", SMALLER))
+    assert stories.of("days", "fates")[1] == {"A": "voided", "V": "voided", "D": "paid"}
+    assert stories.of("days", "ledgers")[1] == {"D": 8150}
     # E equals D, which is replaced; F equals B
-    assert [nights.fate(name) for name in "DBEF"] == ["voided", "paid", "paid", "denied"]
-    sound(nights)
+    fates = stories.of("days", "fates")[2]
+    assert [fates[name] for name in "DBEF"] == ["voided", "paid", "paid", "denied"]
+
+
+# ---- verify ----------------------------------------------------------------------------------
+
+REVERSAL_OF = "(SELECT claim_id FROM claim WHERE patient_control_number = '{}') AND kind = '{}'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE ledger_entry SET entry_amount = entry_amount + 1 WHERE claim_id = "
+         + REVERSAL_OF.format("twice-A", "reversal"),
+         "is reversed with another amount than it was booked"),
+        # both changed alike net to nothing
+        ("UPDATE ledger_entry SET entry_amount = CASE kind WHEN 'claim' THEN 8151 ELSE -8151 END "
+         "WHERE claim_id = (SELECT claim_id FROM claim WHERE patient_control_number = 'twice-A')",
+         "is booked with another amount than it is paid"),
+        ("DELETE FROM ledger_entry WHERE claim_id = " + REVERSAL_OF.format("void-A", "reversal"),
+         "is booked and neither final nor reversed once"),
+        ("UPDATE ledger_entry SET by_claim_id = claim_id WHERE claim_id = "
+         + REVERSAL_OF.format("void-A", "reversal"),
+         "is reversed for a claim that its night did not decide"),
+        ("UPDATE ledger_entry SET claim_id = (SELECT claim_id FROM claim WHERE "
+         "patient_control_number = 'payee-A') WHERE claim_id = "
+         + REVERSAL_OF.format("void-A", "reversal"), "is final and reversed"),
+        ("UPDATE claim SET disposition = 'paid' WHERE patient_control_number = 'twice-B'",
+         "is final beside a version that takes its place"),
+        ("UPDATE accumulator_entry SET out_of_pocket_amount = out_of_pocket_amount + 1 "
+         "WHERE out_of_pocket_amount < 0", "has not given back all it took (accumulator_entry)"),
+        ("DELETE FROM accumulator_entry WHERE out_of_pocket_amount < 0",
+         "has not given back all it took (accumulator_entry)"),
+        ("UPDATE provider_adjustment SET adjustment_amount = adjustment_amount - 1",
+         "brought and carried"),
+        ("UPDATE ledger_entry SET entry_amount = entry_amount - 1 WHERE kind = 'reversal'",
+         "in the ledger"),
+    ],
+    ids=["amount", "both-amounts", "deleted", "by-another", "moved", "beside", "counter",
+         "counter-deleted", "balance", "in-the-835"],
+)  # fmt: skip
+def test_a_falsified_reversal_is_found(
+    stories: Told, tmp_path: Path, statement: str, what: str
+) -> None:
+    """Nothing is wrong with the nights of the stories, which test_the_stories_nights_are_sound
+    sees; each forgery is told by its own sentence."""
+    stories.nights.close()  # the write-ahead log goes into the file
+    shutil.copy(stories.nights.folder / "a.db", tmp_path / "a.db")
+    (tmp_path / "out").symlink_to(stories.nights.folder / "out")
+    forge(tmp_path, statement)
+    assert [fault for fault in look(tmp_path).faults if what in fault.what]
 
 
 # ---- reprocess -------------------------------------------------------------------------------
@@ -343,13 +466,70 @@ def test_reprocess_does_what_its_rehearsal_said(nights: Nights, loaded: Path) ->
 
 
 def test_reprocess_refuses_what_it_does_not_know(nights: Nights) -> None:
-    nights.night(Sent("A"))
     with pytest.raises(ReprocessError, match="000000000099: the store has no claim"):
         reprocess(nights.config(), FIRST, selection=Selection(("000000000099",)))
     with pytest.raises(ReprocessError, match="cause whim"):
         reprocess(nights.config(), FIRST, cause="whim")
     with pytest.raises(ReprocessError, match="no claim number"):
         claim_number("S17")
+
+
+def test_a_file_rehearsed_comes_to_what_it_then_does(nights: Nights) -> None:
+    """A: -81.50; B: +31.30; C anew: +81.50. 31.30 + 81.50 - 81.50 = 31.30 in all. Two files, so
+    that one is stored while the other is read."""
+    nights.night(Sent("A"), Sent("V", (("99213", 150, 5),)))
+    corrected, new = nights.folder / "b.837", nights.folder / "c.837"
+    corrected.write_bytes(
+        written(
+            [Sent("B", SMALLER, "7", nights.number("A")),
+             Sent("W", (("99213", 150, 5),), "8", nights.number("V"))], 800,
+        )
+    )  # fmt: skip
+    new.write_bytes(written([Sent("C", (("99213", 150, 6),))], 801))
+    nights.close()  # the write-ahead log goes into the file
+    before, out = (nights.folder / "a.db").read_bytes(), files(nights)
+    day = FIRST + timedelta(days=3)
+    rehearsed = reprocess(nights.config(), day, files=(corrected, new), dry_run=True)
+    assert ((nights.folder / "a.db").read_bytes(), files(nights)) == (before, out)
+    assert [p.name for p in nights.folder.glob("a.db-*") if p.stat().st_size] == []
+    assert not rehearsed.done
+    # B corrects A, W voids V (-81.50), C is new
+    assert [tuple(row.values())[2:] for row in rehearsed.claims] == [
+        ("paid", 3130, -8150), ("voided", 0, -8150), ("paid", 8150, 0),
+    ]  # fmt: skip
+    assert rehearsed.totals == {
+        "claim_count": 3, "taken_back_amount": -16300, "paid_amount": 11280, "net_amount": -5020,
+    }  # fmt: skip
+    done = reprocess(nights.config(), day, files=(corrected, new))
+    assert done.done
+    assert (done.totals, done.claims) == (rehearsed.totals, rehearsed.claims)
+    # the ledger says the same
+    run = done.summary.run_id
+    booked = nights.rows(f"SELECT sum(entry_amount) FROM ledger_entry WHERE run_id = {run}")
+    assert booked == [(-5020,)]
+    assert done.summary.as_json() == {**rehearsed.summary.as_json(), "run_id": run}
+    sound(nights)
+
+
+def test_a_rehearsal_shows_what_would_want_approval(nights: Nights) -> None:
+    """Usual is 81.50 a night; 163.00 is more."""
+    for day in range(4, 7):
+        nights.night(Sent(f"A{day}", (("99213", 150, day),)))
+    tight = nights.config().model_copy(
+        update={"abnormal_times": 1, "abnormal_paid_amount": 100, "usual_nights_least": 3}
+    )
+    file = nights.folder / "two.837"
+    file.write_bytes(written([Sent(f"B{day}", (("99213", 150, day),)) for day in (7, 8)], 800))
+    day = FIRST + timedelta(days=9)
+    assert reprocess(tight, day, files=(file,), dry_run=True).totals["net_amount"] == 16300
+    with pytest.raises(NightError, match="run the same command with --approve"):
+        reprocess(tight, day, files=(file,))
+    assert reprocess(tight, day, files=(file,), approve=True).totals["net_amount"] == 16300
+
+
+def files(nights: Nights) -> dict[str, bytes]:
+    out = nights.folder / "out"
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
 def raise_fee(nights: Nights) -> None:
@@ -481,7 +661,7 @@ ACTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acts=ACTS)
 def test_a_history_comes_to_its_last_versions(
     acts: list[list[tuple[int, str, str]]], loaded: Path, tmp_path_factory: pytest.TempPathFactory
