@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from adjudicator.night import Order, Summary, run_night
+from schemas.config import Config
 from tests.case_tools import CLAIMS, FIXTURES, cents, dollars
 from tests.correcting import Nights
 
@@ -107,6 +108,12 @@ def members() -> dict[str, Member]:
     return found
 
 
+def named(form: str, number: str) -> str:
+    """A claim number as a correction gives it: the last eight digits on an 837 (001:2231), all
+    twelve on paper (001:2243)."""
+    return number[-8:] if form.startswith("837") else number
+
+
 def bill(
     case: Case, name: str, frequency: str, original: str | None, people: Mapping[str, Member]
 ) -> Bill:
@@ -114,13 +121,17 @@ def bill(
     day = ADMISSION if case.form == "837I" else DAY
     return Bill(
         case.number(name),
-        [_line(text) for text in told[name].split(", ")],
+        lines(told[name]),
         people[told.get(f"{name}_member", case.member)],
         date.fromisoformat(told.get(f"{name}_day", day.isoformat())),
         frequency,
-        original,
+        original and named(case.form, original),
         told.get(f"{name}_notice"),
     )
+
+
+def lines(text: str) -> list[Line]:
+    return [_line(each) for each in text.split(", ")]
 
 
 def _line(text: str) -> Line:
@@ -179,8 +190,7 @@ def _person(each: Bill, level: int) -> list[str]:
 
 
 def _original(each: Bill) -> list[str]:
-    """An 837 names the last eight digits (001:2231)."""
-    return [f"REF*F8*{each.original[-8:]}"] if each.original else []
+    return [f"REF*F8*{each.original}"] if each.original else []
 
 
 def _professional(each: Bill) -> list[str]:
@@ -210,7 +220,7 @@ def _institutional(each: Bill) -> list[str]:
 
 
 def _ub04(each: Bill) -> dict[str, Any]:
-    """A day at the outpatient department: bill type 13. Paper names the whole number (001:2243)."""
+    """A day at the outpatient department: bill type 13."""
     record = _form("paper-returned", -1)
     boxes, member = record["boxes"], each.member
     boxes |= {
@@ -246,8 +256,8 @@ def _cms1500(each: Bill) -> dict[str, Any]:
             for line in each.lines
         ],
     }  # fmt: skip
-    if each.original:
-        boxes["22"] = {"code": each.frequency, "original_number": each.original}
+    if each.frequency != "1":
+        boxes["22"] = {"code": each.frequency, "original_number": each.original or ""}
     return record
 
 
@@ -261,6 +271,11 @@ def _form(case: str, place: int) -> dict[str, Any]:
 
 class CaseNights(Nights):
     """Nights over files of any form."""
+
+    programs: Path | None = None
+
+    def config(self) -> Config:
+        return Config(db=self.url, out=self.folder / "out", programs=self.programs)
 
     def of_files(self, files: Iterable[tuple[str, Sequence[Bill]]], day: date) -> Summary:
         """A night over these files, taken in in this order."""
