@@ -297,6 +297,17 @@ def unjudged(batch: Batch) -> Batch:
     return batch.with_(findings=batch.findings.filter(~aside | (pl.col("edit") == "correction")))
 
 
+def added_to(batch: Batch) -> dict[int, int]:
+    """By each late charge, tonight's and those of what may be corrected tonight, the claim that it
+    adds to."""
+    stored = batch.versions.filter(
+        (pl.col("version_number") == 1) & pl.col("predecessor_claim_id").is_not_null()
+    )
+    tonight = batch.corrections.filter(frequency_code=LATE_CHARGES, outcome="found")
+    pair = ("claim_id", "predecessor_claim_id")
+    return dict(pl.concat([stored.select(pair), tonight.select(pair)]).iter_rows())
+
+
 def acting(corrections: pl.DataFrame, pended: Iterable[int]) -> pl.DataFrame:
     """The corrections that are finalised where these claims are pended: each void of a claim that
     was found, and what takes a claim's place; none that itself waits for a later one."""

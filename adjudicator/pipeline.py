@@ -83,6 +83,7 @@ class Batch:
         default_factory=lambda: frames.empty(frames.AuthorizationUnitEntries)
     )
     taken_uses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.BenefitUseEntries))
+    taken_copays: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.TakenCopays))
     # what match finds of them
     corrections: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Corrections))
     corrected: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CorrectedVersions))
@@ -127,7 +128,7 @@ class Batch:
 FROM_STORE = (
     "history", "accumulators", "referral_visits", "authorization_units", "benefit_uses",
     "open_pends", "overrides", "versions", "reopened", "taken_amounts", "taken_visits",
-    "taken_units", "taken_uses",
+    "taken_units", "taken_uses", "taken_copays",
 )  # fmt: skip
 OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 # those that reading fills

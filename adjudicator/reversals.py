@@ -53,7 +53,11 @@ def with_versions(
         unnamed["member_id"].drop_nulls().unique(),
     )
     final = versions.filter(pl.col("disposition").is_in(FINAL))["claim_id"]
-    return batch.with_(versions=versions, **store.taken(connection, final))
+    batch = batch.with_(versions=versions, **store.taken(connection, final))
+    if (found["frequency_code"] == LATE_CHARGES).any():
+        paid = versions.filter(disposition="paid")["claim_id"]
+        batch = batch.with_(taken_copays=store.taken_copays(connection, paid))
+    return batch
 
 
 def _with_earlier_waivers(

@@ -556,6 +556,17 @@ class Versions(dy.Schema):
     service_through_date = date("last day of its lines")
 
 
+class TakenCopays(dy.Schema):
+    """One row what a paid claim of an earlier night, to which late charges of tonight may add,
+    took of a visit's copay."""
+
+    claim_id = key(CLAIM)
+    benefit_category = dy.String(primary_key=True, description="what the copay is for")
+    network_code = dy.String(primary_key=True, description="in or out of network")
+    decision_date = dy.Date(primary_key=True, description="day of the visit")
+    copay_amount = amount("PR-3", required=True)
+
+
 class Corrections(dy.Schema):
     """One row a claim of tonight that corrects another, or waits for what corrects it: *match*'s
     answer for all stages after it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from adjudicator.corrections import acting, taken_by
+from adjudicator.corrections import acting, added_to, taken_by
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
@@ -33,7 +33,8 @@ UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within 
 MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
 FAMILY_COUNTER = ["family_id", "plan_code", "network_code", "benefit_year_start_date"]
 # One visit, one copay: the lines of a claim on one day under one cost share. No source says how
-# often a copay is taken; a copay a line would charge one visit several times [j].
+# often a copay is taken; a copay a line would charge one visit several times [j]. Late charges are
+# lines of the claim that they add to.
 VISIT = ["claim_id", "share_id", "decision_date"]
 # what the count tells of a line, and what was left before it
 OWED = {
@@ -182,7 +183,7 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
     ).sort("receipt_number", "claim_id", "line_number")
     coordinated = _coordinated(batch, reference, lines, counted, stands)
     released = _released(batch, fate, counted)
-    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated, released)
+    owed, given_back = _count(counted, batch, tables.shares, coordinated, released)
     counted = counted.hstack(owed)
     shared = lines.select(
         stands.alias("stands"),
@@ -220,10 +221,13 @@ def count(
     shares: Sequence[Share],
     coordinated: Coordinated | None = None,
     released: Mapping[int, Sequence[Released]] | None = None,
+    copays_taken: Mapping[int, int] | None = None,
 ) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
 
-    A copay is one visit's: what one line is too small for, the visit's next lines owe. After the
+    A copay is one visit's: what one line is too small for, the visit's next lines owe; a visit is
+    told by the place of its first line, and what an earlier night took of its copay by
+    ``copays_taken``. After the
     last line of a group that payers before us decided, the counters get back what its lines
     don't owe beside them. Before the line whose place it names they get back what is
     ``released``: what a claim took whose place another takes, or that is voided.
@@ -237,7 +241,10 @@ def count(
     member_out_of_pocket = list(members.out_of_pocket)
     family_deductible = list(families.deductible)
     family_out_of_pocket = list(families.out_of_pocket)
-    copay_left: dict[int, int] = {}
+    copay_left = {
+        visit: max(shares[share_ids[visit]].copay - taken, 0)
+        for visit, taken in (copays_taken or {}).items()
+    }
     columns: dict[str, list[int]] = {name: [] for name in OWED}
     append = [column.append for column in columns.values()]
     (
@@ -716,26 +723,52 @@ def _less(counted: pl.DataFrame, given_back: Mapping[int, tuple[int, int]]) -> p
 
 def _count(
     counted: pl.DataFrame,
-    accumulators: pl.DataFrame,
+    batch: Batch,
     shares: Sequence[Share],
     coordinated: Coordinated | None,
     released: Mapping[int, Sequence[Released]] | None,
 ) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
     """``count`` over a frame of lines in receipt order, from the counters before tonight."""
+    visits, copays_taken = _visits(counted, batch)
     owed, given_back = count(
-        _counters(counted, accumulators, MEMBER_COUNTER),
-        _counters(counted, accumulators, FAMILY_COUNTER),
+        _counters(counted, batch.accumulators, MEMBER_COUNTER),
+        _counters(counted, batch.accumulators, FAMILY_COUNTER),
         counted["allowed_amount"].to_list(),
         counted["share_id"].to_list(),
-        counted.select(pl.int_range(pl.len()).alias("row"), *VISIT)
-        .select(pl.col("row").first().over(VISIT))
-        .to_series()
-        .to_list(),
+        visits,
         shares,
         coordinated,
         released,
+        copays_taken,
     )
     return pl.DataFrame(owed, schema=OWED), given_back
+
+
+def _visits(counted: pl.DataFrame, batch: Batch) -> tuple[list[int], dict[int, int] | None]:
+    """Of each line the place of its visit's first, and by that what an earlier night took of the
+    visit's copay."""
+    place = pl.int_range(pl.len()).alias("place")
+    late = added_to(batch) if batch.corrections.height else {}
+    if not late:
+        rows = counted.select(place, *VISIT)
+        return rows.select(pl.col("place").first().over(VISIT)).to_series().to_list(), None
+    of_whole = pl.col("claim_id").replace(late)
+    taken = [*frames.TakenCopays.primary_key()]
+    rows = counted.select(place, *VISIT, "benefit_category", "network_code").with_columns(of_whole)
+    visits = rows.select(pl.col("place").first().over(VISIT)).to_series()
+    before = (
+        rows.with_columns(visit=visits)
+        .unique(["visit", *taken])
+        .join(
+            batch.taken_copays.with_columns(of_whole)
+            .group_by(taken)
+            .agg(pl.col("copay_amount").sum()),
+            on=taken,
+        )
+        .group_by("visit")
+        .agg(pl.col("copay_amount").sum())
+    )
+    return visits.to_list(), dict(before.iter_rows())
 
 
 def _released(batch: Batch, fate: Fates, counted: pl.DataFrame) -> dict[int, list[Released]] | None:

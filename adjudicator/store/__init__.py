@@ -75,7 +75,7 @@ from adjudicator.store.cycles import (
     waiting_entries,
     waiting_remittance,
 )
-from adjudicator.store.decided import adjustments_of, decided
+from adjudicator.store.decided import adjustments_of, decided, taken_copays
 from adjudicator.store.dialect import (
     BusyError,
     LostStoreError,
@@ -225,6 +225,7 @@ __all__ = [
     "take_fence",
     "take_numbers",
     "taken",
+    "taken_copays",
     "update_claims",
     "upgrade",
     "utc_now",
