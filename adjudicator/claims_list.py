@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.clean_claims import FINDING, clean_claims, earlier_findings
 from adjudicator.pipeline import Batch
 from adjudicator.reports.text import dollars, inert
 from adjudicator.store.books import rejected_claims
+from schemas.program import Program
 
 COLUMNS = (
     "claim_number", "submission", "patient_control_number", "received_date", "age_days",
-    "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
+    "clean", "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
     "reasons",
 )  # fmt: skip
 
 
-def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) -> bytes:
-    """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``."""
+def claims_list(
+    connection: Connection,
+    run_id: int,
+    batch: Batch,
+    day: date,
+    programs: Mapping[str, Program],
+) -> bytes:
+    """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``.
+    ``clean``: whether it is a clean claim, yes or no; empty where its program does not say."""
     reasons = (
         batch.findings.filter(pl.col("disposition").is_in(["deny", "pend"]))
         .sort("claim_id", "edit_rank", maintain_order=True)
@@ -33,11 +43,13 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
                 batch.claims.select("claim_id", "claim_number", "patient_control_number",
                                     "received_date", "program_code", "payee_id"),
                 on="claim_id",
-            ).join(reasons, on="claim_id", how="left")
+            )
+            .join(reasons, on="claim_id", how="left")
+            .join(_clean(connection, run_id, batch, programs), on="claim_id", how="left")
         )  # fmt: skip
     parts.append(
         rejected_claims(connection, run_id).with_columns(
-            disposition=pl.lit("rejected"), reasons=_rejection()
+            disposition=pl.lit("rejected"), reasons=_rejection(), clean=pl.lit("no")
         )
     )
     rows = pl.concat(parts, how="diagonal").sort("claim_id")
@@ -52,6 +64,7 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
             patient_control_number=inert(pl.col("patient_control_number")),
             received_date="received_date",
             age_days=(pl.lit(day) - pl.col("received_date")).dt.total_days(),
+            clean="clean",
             program_code="program_code",
             payee_id=inert(pl.col("payee_id").cast(pl.String)),
             disposition="disposition",
@@ -64,6 +77,19 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
         .select(COLUMNS)
         .write_csv()
         .encode()
+    )
+
+
+def _clean(
+    connection: Connection, run_id: int, batch: Batch, programs: Mapping[str, Program]
+) -> pl.DataFrame:
+    """claim_id and ``clean``, yes or no."""
+    waited = batch.open_pends["claim_id"].unique()
+    findings = pl.concat(
+        [batch.findings.select(list(FINDING)), earlier_findings(connection, waited, run_id)]
+    )
+    return clean_claims(batch.claims, findings, programs).select(
+        "claim_id", clean=pl.when("clean").then(pl.lit("yes")).otherwise(pl.lit("no"))
     )
 
 

@@ -529,7 +529,13 @@ class _Night:
             summary.cycle = cycle.figures()
             _write(
                 partial / "claims.csv",
-                claims_list(connection, self.run_id, batch, self.order.business_date),
+                claims_list(
+                    connection,
+                    self.run_id,
+                    batch,
+                    self.order.business_date,
+                    self.reference.programs,
+                ),
             )
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]

@@ -125,6 +125,7 @@ STORIES = {
 Claim 000000000008 (submission S8), patient control number FT-1
   paid: charge 180.00, allowed 106.40, member 25.00, paid 81.40
   decided in the night of 2025-11-15 (run 1), reference version X
+  a clean claim by document 001, line 2029; 0 days old that night
 
 RECEIVED
   2025-11-15 in professional-fee-table.837, 837P, charge 180.00: interchange
@@ -221,6 +222,8 @@ PAYMENT
 Claim 000000000012 (submission S13), patient control number TF-61
   denied: charge 140.00, allowed 0.00, member 0.00, paid 0.00
   decided in the night of 2025-11-15 (run 1), reference version X
+  not a clean claim (found by timely_filing) by document 001, line 2029; 0 days
+    old that night
 
 RECEIVED
   2025-11-15 in timely-filing.837, 837P, charge 140.00: interchange 000000016,
@@ -247,6 +250,8 @@ PAYMENT
 Claim 000000000016 (submission S17), patient control number TF-60
   denied: charge 140.00, allowed 0.00, member 0.00, paid 0.00
   decided in the night of 2025-11-16 (run 2), reference version X
+  not a clean claim (found by timely_filing) by document 001, line 2029; 0 days
+    old that night
 
 RECEIVED
   2025-11-16 in again.837, 837P, charge 140.00: interchange 000000777, group 16,
@@ -279,6 +284,7 @@ PAYMENT
 Claim 000000000003 (submission S3), patient control number MF-DATE
   pended: waits for REFERENCE
   decided in the night of 2025-11-16 (run 2), reference version X
+  a clean claim by document 001, line 2029; 1 day old that night
   in the night of 2025-11-15 (run 1) it waited for REFERENCE
 
 RECEIVED
@@ -546,7 +552,7 @@ def test_no_story_names_a_member(everything: list[Explanation]) -> None:
 def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     whole = told(two_nights, "DM-1").as_json()
     assert list(whole) == [
-        "claim", "received", "decided", "earlier", "findings", "found_nothing", "lines",
+        "claim", "clean", "received", "decided", "earlier", "findings", "found_nothing", "lines",
         "adjustments", "waits_for", "to_mend", "resubmit", "payment",
     ]  # fmt: skip
     line = whole["lines"][2]
