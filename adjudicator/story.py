@@ -123,18 +123,13 @@ def _fate(c: Part) -> str:
 def _clean(told: Explanation) -> str:
     """Whether it is a clean claim, and how old it was when the last night looked at it."""
     clean = told.clean or {}
-    said = (
-        "a clean claim"
-        if clean["clean"]
-        else f"not a clean claim (found by {listed(clean['edits'])})"
-    )
-    source = clean["cites"][0]
-    said += f" by document {source['document']}, line {source['lines'][0]}"
+    said = "a clean claim" if clean["clean"] else f"no clean claim: {listed(clean['edits'])}"
+    said += f" (source {clean['cites'][0]['document']}, line {clean['cites'][0]['lines'][0]})"
     if told.decided is None:
         return said
     night, received = told.decided["business_date"], told.received["received_date"]
     days = (date.fromisoformat(night) - date.fromisoformat(received)).days
-    return f"{said}; {days} day{'s' * (days != 1)} old that night"
+    return f"{said}, {days} day{'s' * (days != 1)} old that night"
 
 
 # ---- findings --------------------------------------------------------------------------------

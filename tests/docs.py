@@ -51,6 +51,7 @@ from schemas import frames, reference
 from schemas.form import Form, FormField
 from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
 from schemas.program import Citation, Program
+from tests.edit_cases import shown
 from tests.test_reference_load import CSV, MORE
 
 ROOT = Path(__file__).parents[1]
@@ -640,6 +641,10 @@ def _edit(each: Edit, codes: dict[str, str], lists: Sequence[str]) -> Iterator[s
             yield f"- policy ({where}; {_lines(policy.citation)}): {policy.words}"
     if each.judgement:
         yield "- a judgement [j]: no source decides it"
+    if of_edit := shown()[each.name]:
+        case, hit, miss = of_edit[0]
+        folder = f"[{case}](../fixtures/claims/{case}/README.md)"
+        yield f"- finds `{hit}` and lets `{miss}` pass in the worked example {folder}"
     yield f"- programs: {', '.join(lists) or 'none yet'}\n"
 
 

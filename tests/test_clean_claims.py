@@ -123,9 +123,5 @@ def test_nights_tell_it_and_remember_it(tmp_path: Path) -> None:
             [source] = explained.clean["cites"]
             assert source["lines"] == [2029, 2030]
             text = " ".join(as_text(explained).split())
-            said = (
-                "a clean claim"
-                if told[number][-1] == "yes"
-                else ("not a clean claim (found by referral)")
-            )
-            assert f" {said} by document 001, line 2029; " in text
+            said = "a clean claim" if told[number][-1] == "yes" else "no clean claim: referral"
+            assert f" {said} (source 001, line 2029), " in text
