@@ -553,7 +553,7 @@ def test_every_story_tells_rule_source_inputs_liability_and_what_took_no_money(
                     denials += 1
                     assert f"deny {f['group_code']}-{f['carc']}" in plain
         for a in each.adjustments:
-            assert money(a["adjustment_amount"]) in plain
+            assert money(abs(a["adjustment_amount"])) in plain
             assert a["group_words"] in plain
     assert denials > 80
     assert idle > 30

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -109,7 +110,11 @@ def test_rows_of_other_years_decide_as_none(night: tuple[Batch, Reference], name
     if table.is_empty():
         pytest.skip(f"no case needs {name}; tests of its own hold its days")
     elsewhere = fates(night, with_tables(night[1], **{name: moved(table)}))
-    assert elsewhere == fates(night, with_tables(night[1], **{name: table.clear()}))
+    none = table.clear()
+    if name == "credentialing":
+        # a provider of whom none is loaded passes [j]; whichever other day is loaded, he does not
+        none = table.with_columns(start_date=date(1900, 1, 1), end_date=date(1900, 1, 1))
+    assert elsewhere == fates(night, with_tables(night[1], **{name: none}))
 
 
 def test_rows_of_other_years_beside_those_in_force_change_nothing(
@@ -179,13 +184,20 @@ def changed(
 def test_terms_of_other_years_decide_as_none(
     night: tuple[Batch, Reference], place: tuple[str, ...]
 ) -> None:
-    elsewhere = fates(night, changed(night[1], place, of_other_years))
     if place[-1] == "filing_limits":
         # none is no limit; one that does not reach the day makes what it might deny wait
+        contracts = (
+            night[1]
+            .tables["contracts"]
+            .with_columns(filing_limit_days=pl.lit(None, dtype=pl.Int64))
+        )
+        by_program = with_tables(night[1], contracts=contracts)
+        elsewhere = fates(night, changed(by_program, place, of_other_years))
         assert not any(carc == "29" for _, _, _, carc, _ in elsewhere[1])
         waits = [c for c, _, pends, *_ in elsewhere[0] if "REFERENCE" in (pends or "")]
         assert waits
         return
+    elsewhere = fates(night, changed(night[1], place, of_other_years))
     assert elsewhere == fates(night, changed(night[1], place, lambda _: ()))
 
 
