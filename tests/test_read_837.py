@@ -442,6 +442,7 @@ ELSEWHERE = {  # columns whose filling another test here asserts
     "people": {"address_line_more", "country_code", "death_date"},
     "claim_providers": {"other_number", "country_code"},
     "attachments": {"kind_code", "document_date", "payer_name"},  # paper's
+    "other_payers": {"remark_codes"},
 }
 
 
@@ -774,7 +775,7 @@ def test_remarks_of_other_payers_are_read_with_their_payer() -> None:
         NM1*IL*1*TALLOWAY*ORRIN****MI*MB444
         NM1*PR*2*THIRD ROCK MUTUAL*****PI*TRM0{place}
     """
-    mia = f"MIA*0*1*2*3*MA01{'*4' * 14}*N1*N895*M2*N7*5"
+    mia = f"MIA*0**2*3*MA01{'*4' * 14}*N1*N895*M2*N7*5"
     remarks = ("", f"\n{mia}\nMOA*.5*6*N8****M15*7", "\nMOA*****N9")
     more = "".join(
         payer.format(place=place, remarks=said) for place, said in zip("ABC", remarks, strict=True)
