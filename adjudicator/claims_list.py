@@ -8,27 +8,34 @@ from datetime import date
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.clean_claims import FINDING, clean_claims, earlier_findings
 from adjudicator.pipeline import Batch
 from adjudicator.reports.text import dollars, inert
 from adjudicator.store.books import rejected_claims
 from adjudicator.store.corrections import claims_of
+from schemas.program import Program
 
 COLUMNS = (
     "claim_number", "submission", "patient_control_number", "received_date", "age_days",
-    "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
+    "clean", "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
     "reasons",
 )  # fmt: skip
-
-
 REVERSED = {
     "claim_id": pl.Int64, "claim_number": pl.String, "patient_control_number": pl.String,
     "received_date": pl.Date, "allowed_amount": pl.Int64, "member_amount": pl.Int64,
 }  # fmt: skip
 
 
-def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) -> bytes:
+def claims_list(
+    connection: Connection,
+    run_id: int,
+    batch: Batch,
+    day: date,
+    programs: Mapping[str, Program],
+) -> bytes:
     """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``.
-    A claim that is taken back has a row ``reversed`` with its amounts negated."""
+    ``clean``: whether it is a clean claim, yes or no; empty where its program does not say. A claim
+    that is taken back has a row ``reversed`` with its amounts negated."""
     reasons = (
         batch.findings.filter(pl.col("disposition").is_in(["deny", "pend"]))
         .sort("claim_id", "edit_rank", maintain_order=True)
@@ -42,13 +49,15 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
                 batch.claims.select("claim_id", "claim_number", "patient_control_number",
                                     "received_date", "program_code", "payee_id"),
                 on="claim_id",
-            ).join(reasons, on="claim_id", how="left")
+            )
+            .join(reasons, on="claim_id", how="left")
+            .join(_clean(connection, run_id, batch, programs), on="claim_id", how="left")
         )  # fmt: skip
     if batch.reversals.height:
         parts.append(_reversed(connection, batch))
     parts.append(
         rejected_claims(connection, run_id).with_columns(
-            disposition=pl.lit("rejected"), reasons=_rejection()
+            disposition=pl.lit("rejected"), reasons=_rejection(), clean=pl.lit("no")
         )
     )
     rows = pl.concat(parts, how="diagonal").sort("claim_id", maintain_order=True)
@@ -63,6 +72,7 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
             patient_control_number=inert(pl.col("patient_control_number")),
             received_date="received_date",
             age_days=(pl.lit(day) - pl.col("received_date")).dt.total_days(),
+            clean="clean",
             program_code="program_code",
             payee_id=inert(pl.col("payee_id").cast(pl.String)),
             disposition="disposition",
@@ -101,6 +111,19 @@ def review_list(review: Sequence[Mapping[str, str]]) -> bytes:
     """CSV of the claims that a night's reversals touch: which one, and because of which."""
     schema = {"claim_number": pl.String, "because_of": pl.String}
     return pl.DataFrame(list(review), schema).write_csv().encode()
+
+
+def _clean(
+    connection: Connection, run_id: int, batch: Batch, programs: Mapping[str, Program]
+) -> pl.DataFrame:
+    """claim_id and ``clean``, yes or no."""
+    waited = batch.open_pends["claim_id"].unique()
+    findings = pl.concat(
+        [batch.findings.select(list(FINDING)), earlier_findings(connection, waited, run_id)]
+    )
+    return clean_claims(batch.claims, findings, programs).select(
+        "claim_id", clean=pl.when("clean").then(pl.lit("yes")).otherwise(pl.lit("no"))
+    )
 
 
 def _rejection() -> pl.Expr:

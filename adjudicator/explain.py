@@ -22,6 +22,7 @@ from adjudicator.arithmetic import (
     share,
     total_paid,
 )
+from adjudicator.clean_claims import FINDING, clean_claims
 from adjudicator.desk import DeskError
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
@@ -41,7 +42,7 @@ from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
 from adjudicator.version_story import versions_of
-from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
+from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program, Span
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
@@ -103,6 +104,8 @@ class Explanation:
     """A claim's story as data; amounts in cents, quantities in thousandths. Prints through
     ``as_text``.
 
+    ``clean``: whether it is a clean claim, which edits tell that it is none, ``cites``; None where
+    its program does not say.
     ``findings``: each with its sentence (``says``), its source (``cites``) and, for each line it
     concerns, its effect and why it has none. ``found_nothing``: the program's other edits.
     ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
@@ -113,6 +116,7 @@ class Explanation:
     """
 
     claim: dict[str, Any]
+    clean: dict[str, Any] | None
     received: dict[str, Any]
     decided: dict[str, Any] | None
     earlier: list[dict[str, Any]]
@@ -183,6 +187,7 @@ def explain(
     received = _rows(connection, file, "file_id", row["file_id"])[0]
     return Explanation(
         claim={c: row[c] for c in CLAIM},
+        clean=_clean(row, every, program),
         received={
             "name": received["name"],
             "sha256": received["sha256"],
@@ -270,6 +275,34 @@ def _night(connection: Connection, run_id: int | None) -> dict[str, Any] | None:
     nights = _rows(connection, run, "run_id", run_id) if run_id is not None else []
     wanted = ("run_id", "business_date", "reference_version")
     return {c: nights[0][c] for c in wanted} if nights else None
+
+
+def _clean(
+    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], program: Program | None
+) -> dict[str, Any] | None:
+    if row["disposition"] is None or program is None:
+        return None
+    claims = pl.DataFrame(
+        {
+            "claim_id": [row["claim_id"]], "program_code": [row["program_code"]],
+            "received_date": [date.fromisoformat(row["received_date"])],
+        }
+    )  # fmt: skip
+    of_claim = pl.DataFrame([{c: f[c] for c in FINDING} for f in findings], schema=FINDING)
+    found = clean_claims(claims, of_claim, {program.program_code: program}).to_dicts()
+    if not found:
+        return None
+    [terms] = [t for t in program.clean_claims if _holds(t, claims["received_date"][0])]
+    edits = found[0]["unclean_edits"]
+    return {
+        "clean": found[0]["clean"],
+        "edits": edits.split(" ") if edits else [],
+        "cites": _sources(terms.citation),
+    }
+
+
+def _holds(terms: Span, day: date) -> bool:
+    return terms.start_date <= day and (terms.end_date is None or day <= terms.end_date)
 
 
 def _earlier(

@@ -257,7 +257,7 @@ class _Night:
         out: Path,
         step: Step,
         storing: ThreadPoolExecutor,
-        ahead: Ahead | None,
+        ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
         self.storing, self.ahead = storing, ahead
@@ -594,7 +594,13 @@ class _Night:
             summary.cycle = cycle.figures()
             _write(
                 partial / "claims.csv",
-                claims_list(connection, self.run_id, batch, self.order.business_date),
+                claims_list(
+                    connection,
+                    self.run_id,
+                    batch,
+                    self.order.business_date,
+                    self.reference.programs,
+                ),
             )
             if summary.review:
                 _write(partial / "review.csv", review_list(summary.review))

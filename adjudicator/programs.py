@@ -182,9 +182,18 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
     _check_pends(file, program)
-    for name in ("payment_calendar", "interest", "case_management"):
+    for name in ("clean_claims", "payment_calendar", "interest", "case_management"):
         overlaps = _overlaps(getattr(program, name))
         _refuse(file, name, overlaps, "overlap", "end one before the next")
+    _refuse(
+        file, "clean_claims", {e for terms in program.clean_claims for e in terms.edits} - {*known},
+        "no such edit", f"use {', '.join(known)}",
+    )  # fmt: skip
+    pends = {c for c, message in load_message_codes().items() if message.kind == "pend"}
+    _refuse(
+        file, "clean_claims", {c for t in program.clean_claims for c in t.pend_codes} - pends,
+        "no such pend code", "use one of schemas/codes/message_codes.yaml",
+    )  # fmt: skip
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     _check_disputes(file, program, [edit.name for edit in EDITS if not edit.must_be_mended])

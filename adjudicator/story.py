@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from adjudicator.arithmetic import listed, money, quantity
@@ -53,6 +54,8 @@ def as_text(told: Explanation) -> str:
             f"decided in {_night(told.decided)}, reference version "
             f"{told.decided['reference_version'][:12]}",
         )
+    if told.clean:
+        out += _wrapped(2, _clean(told))
     for night in told.earlier:
         out += _wrapped(2, f"in {_night(night)} it waited for {listed(night['pend_codes'])}")
     out += ["", "RECEIVED"]
@@ -123,6 +126,18 @@ def _fate(c: Part) -> str:
         f"{money(c['allowed_amount'])}, member {money(c['member_amount'])}, paid "
         f"{money(c['paid_amount'])}"
     )
+
+
+def _clean(told: Explanation) -> str:
+    """Whether it is a clean claim, and how old it was when the last night looked at it."""
+    clean = told.clean or {}
+    said = "a clean claim" if clean["clean"] else f"no clean claim: {listed(clean['edits'])}"
+    said += f" (source {clean['cites'][0]['document']}, line {clean['cites'][0]['lines'][0]})"
+    if told.decided is None:
+        return said
+    night, received = told.decided["business_date"], told.received["received_date"]
+    days = (date.fromisoformat(night) - date.fromisoformat(received)).days
+    return f"{said}, {days} day{'s' * (days != 1)} old that night"
 
 
 # ---- findings --------------------------------------------------------------------------------

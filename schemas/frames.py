@@ -325,6 +325,7 @@ class OtherPayers(dy.Schema):
     adjudication_date = date("2330B DTP 573")
     assignment_code = text("OI03")
     release_code = text("OI06")
+    remark_codes = text("MIA05, MIA20 to MIA23 and MOA03 to MOA07, joined by a colon")
 
 
 class OtherPayerLines(dy.Schema):

@@ -234,6 +234,10 @@ REASON = Coded(
     "the adjustment reason code", "other_payer_adjustments", "reason_code",
     "^([0-9]{1,3}|[A-Z][0-9]{1,2})$", {"CARC": ""}, own="decided_date",
 )  # fmt: skip
+REMARK = Coded(
+    "the remark code", "other_payers", "remark_code",
+    "^(MA0[1-9]|MA[1-9][0-9]{1,2}|[MN][1-9][0-9]{0,2})$", {"RARC": ""}, own="adjudication_date",
+)  # fmt: skip
 
 
 # ---- providers ---------------------------------------------------------------------------------
@@ -508,3 +512,24 @@ def adjustment_reason_code(batch: Batch, reference: Reference) -> pl.DataFrame |
         *FOUND, "line_number",
         element=pl.when(of_line).then(pl.lit("2430 CAS")).otherwise(pl.lit("2320 CAS")),
     )  # fmt: skip
+
+
+@rule(
+    level=5, element="2320 MIA or MOA", status_code="A7:286", rarc="N480",
+    source="form; code_sets RARC by the day that payer decided",
+    mend="send the remark codes of the other payer's remittance", informs=True,
+)  # fmt: skip
+def remittance_remark_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
+    """A remark code of another payer is none on the day that it decided."""
+    payers = batch.other_payers
+    if payers["remark_codes"].null_count() == payers.height:
+        return None
+    told = (
+        payers.select(
+            "claim_id", "adjudication_date", remark_code=pl.col("remark_codes").str.split(":")
+        )
+        .explode("remark_code")
+        .drop_nulls("remark_code")
+    )
+    found = _wrong(batch.with_(other_payers=told), reference, REMARK)
+    return None if found is None else found.select(*FOUND, line_number=NO_LINE)

@@ -13,7 +13,14 @@ from adjudicator.corrections import acting, added_to, taken_by
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
-from adjudicator.other_payers import GROUP, Group, of_line, owed_shares, prior_decisions
+from adjudicator.other_payers import (
+    GROUP,
+    Group,
+    ceiling,
+    of_line,
+    owed_shares,
+    prior_decisions,
+)
 from adjudicator.pends import resolved
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
@@ -688,7 +695,7 @@ def _coordinated(
             left=pl.col("left_amount").sum(),
             charge=pl.col("line_charge_amount").sum(),
             paid=pl.col("prior_paid_amount").sum(),
-            prior_allowed=pl.col("prior_allowed_amount").sum(),
+            prior_allowed=ceiling().sum(),
             allowed=pl.col("allowed_amount").sum(),
         )
         .sort(GROUP)
