@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -79,6 +79,7 @@ from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
 from edi.ahead import Ahead
+from edi.apart import Apart, ApartError
 from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading, Parts
@@ -88,6 +89,7 @@ from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
+ALONE_CLAIMS = 3_000  # fewer are checked sooner than another process is begun
 # frames that only the stages read: let go before the commit
 ONLY_DECIDED_BY = (
     "diagnoses", "procedures", "occurrences", "dates", "references", "amounts", "notes",
@@ -647,10 +649,10 @@ class _Night:
         # before anything is written beside: it reads what was paid
         originals = reversed_claims(connection, batch, self.own_names)
         if decided or names:
-            with ThreadPoolExecutor(1) as beside:
+            with ThreadPoolExecutor(1) as beside, _balancing(batch.decisions.height) as apart:
                 wrong = beside.submit(
                     lambda: _render(
-                        partial, remittance(cycle, batch, self.reference, originals), names
+                        partial, remittance(cycle, batch, self.reference, originals), names, apart
                     )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
@@ -898,8 +900,15 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
     }
 
 
+def _balancing(claim_count: int) -> AbstractContextManager[Apart | None]:
+    """Another process to check 835s in: that is Python's work, and so is inserting."""
+    if claim_count < ALONE_CLAIMS or (os.cpu_count() or 1) < 2:
+        return nullcontext()
+    return Apart("edi.balance")
+
+
 def _render(
-    folder: Path, remittance: Remittance, names: Mapping[str, int]
+    folder: Path, remittance: Remittance, names: Mapping[str, int], apart: Apart | None
 ) -> Mapping[str, Sequence[str]]:
     """Writes the 835s, and recomputes every total from the written bytes by independent code.
     Returns what is wrong."""
@@ -907,7 +916,11 @@ def _render(
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
     for payment, file in files.items():
         _write(file, documents[payment])
-    return check_files(list(files.values()))
+    written = list(files.values())
+    if apart is not None:
+        with suppress(ApartError):  # then it is done here
+            return apart.submit(check_files, written).result()
+    return check_files(written)
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:

@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import date
 from functools import wraps
@@ -26,7 +27,8 @@ from adjudicator.explain import UnknownClaimError, as_text, explain
 from adjudicator.load import load_reference
 from adjudicator.night import FileVerdict, LockedError, NightError, Order, Summary, run_night
 from adjudicator.stages import STAGES
-from edi.balance import check_835
+from edi.apart import Apart
+from edi.balance import check_835, check_files
 from schemas.config import Config
 from tests import samples
 from tests.pyx12_check import pyx12_errors
@@ -244,6 +246,32 @@ def test_one_file_or_its_sets_in_several_decide_alike(
     parts = run_night(Order((place / "inbox",), smaller, DAY, DAY))
     assert parts.counts == whole.counts
     assert published(elsewhere) == published(place)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("fails", [False, True])
+def test_835s_are_checked_in_another_process_or_where_that_fails_here(
+    place: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    asked: list[str] = []
+
+    def submit(self: Apart, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        asked.append(function.__name__)
+        return original(self, os._exit, 3) if fails else original(self, function, *arguments)
+
+    original = Apart.submit
+    monkeypatch.setattr(Apart, "submit", submit)
+    monkeypatch.setattr("adjudicator.night.ALONE_CLAIMS", 0)
+    found: list[str] = []
+
+    def checked(files: Sequence[Path]) -> dict[str, list[str]]:
+        found.extend(file.name for file in files)
+        return {}
+
+    monkeypatch.setattr("adjudicator.night.check_files", checked if fails else check_files)
+    run_night(order(place))
+    assert asked == ["checked" if fails else "check_files"]
+    assert bool(found) == fails
 
 
 @ON_SQLITE

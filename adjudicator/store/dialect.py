@@ -26,7 +26,7 @@ PRAGMAS: dict[str, tuple[str, str]] = {
 }
 
 CHUNK_ROWS = 50_000
-PARAMETERS = 999  # of one statement: what every SQLite takes
+PARAMETERS = 30_000  # of one statement, where the SQLite at hand takes so many
 
 
 class StoreError(Exception):
@@ -189,8 +189,8 @@ def insert_rows(connection: Connection, table: str, frame: pl.DataFrame) -> int:
     width = frame.width
     row = f"({', '.join('?' * width)})"
     into = f"INSERT INTO {table} ({', '.join(frame.columns)}) VALUES "
-    at_once = max(PARAMETERS // width, 1)
-    for chunk in held.iter_slices(CHUNK_ROWS // at_once * at_once):
+    at_once = max(_parameters(connection) // width, 1)
+    for chunk in held.iter_slices(max(CHUNK_ROWS // at_once, 1) * at_once):
         values: list[Any] = [None] * (width * chunk.height)
         for place, column in enumerate(chunk.iter_columns()):
             values[place::width] = column.to_list()
@@ -202,6 +202,12 @@ def insert_rows(connection: Connection, table: str, frame: pl.DataFrame) -> int:
         if rest := tuple(values[whole:]):
             connection.exec_driver_sql(into + ", ".join([row] * (len(rest) // width)), rest)
     return frame.height
+
+
+def _parameters(connection: Connection) -> int:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return min(PARAMETERS, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
 
 
 def update_rows(connection: Connection, table: str, key: str, frame: pl.DataFrame) -> int:
