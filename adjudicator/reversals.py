@@ -77,7 +77,7 @@ def _with_earlier_waivers(
 def observations_to_reverse(connection: Connection) -> pl.Series:
     """The observations paid before whose admission of the same day waits for their reversal, in
     claim order; none where a person has decided the edit, or the pend, of either."""
-    waiting = store.pended_by(connection, "observation").select(
+    waiting = store.pended_by(connection, "observation", "REVIEW").select(
         "claim_id",
         because=pl.col("inputs").str.json_path_match("$.because"),
         claim_number=pl.col("inputs").str.json_path_match("$.other_claim"),

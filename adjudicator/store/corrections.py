@@ -224,18 +224,19 @@ def standing_version(connection: Connection, claim_number: str) -> int | None:
     return int(found[-1]) if len(found) else None
 
 
-def pended_by(connection: Connection, edit: str) -> pl.DataFrame:
-    """``claim_id`` and ``inputs`` of what the last night's findings of this edit pend."""
-    [mark] = marks(connection, 1)
+def pended_by(connection: Connection, edit: str, pend_code: str) -> pl.DataFrame:
+    """``claim_id`` and ``inputs`` of the findings by which this edit pended open claims, when each
+    was last decided."""
+    code, name = marks(connection, 2)
     return read_frame(
         connection,
         "SELECT f.claim_id, f.inputs FROM claim AS c CROSS JOIN finding AS f "
         # in the words of the partial index claim_open
         "WHERE (c.disposition IS NULL OR c.disposition = 'pended') "
-        "AND f.claim_id = c.claim_id AND f.run_id = c.decided_run_id "
-        f"AND f.disposition = 'pend' AND f.edit = {mark}",
+        f"AND c.pend_codes LIKE {code} AND f.claim_id = c.claim_id "
+        f"AND f.run_id = c.decided_run_id AND f.disposition = 'pend' AND f.edit = {name}",
         {"claim_id": pl.Int64, "inputs": pl.String},
-        (edit,),
+        (f"%{pend_code}%", edit),
     ).sort("claim_id", "inputs")
 
 
