@@ -483,7 +483,7 @@ def reprocess(
     edit: Annotated[str | None, typer.Option("--edit", help="That this edit found")] = None,
     plan: Annotated[str | None, typer.Option("--plan", help="Of that plan")] = None,
     cause: Annotated[
-        str, typer.Option("--cause", help="Why: coverage, rate, dispute or other-payer")
+        str, typer.Option("--cause", help="Why: coverage, review, rate, dispute or other-payer")
     ] = "rate",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what it would come to; write nothing")

@@ -280,13 +280,26 @@ def set_aside(batch: Batch) -> pl.Series:
     )["claim_id"]
 
 
-def history_beside(batch: Batch, kinds: tuple[str, ...] = TAKES_THE_PLACE) -> pl.DataFrame:
-    """History without the versions whose place corrections of tonight take, of these kinds."""
+def history_beside(
+    batch: Batch, kinds: tuple[str, ...] = TAKES_THE_PLACE, *, with_waiting: bool = False
+) -> pl.DataFrame:
+    """History without the versions whose place corrections of tonight take, of these kinds;
+    ``with_waiting``: but with those of corrections that are known to wait."""
     if batch.corrected.is_empty():
         return batch.history
     by = batch.corrections.filter(pl.col("frequency_code").is_in(kinds))["claim_id"]
+    if with_waiting:
+        by = by.filter(~by.is_in(batch.known_to_wait["claim_id"].implode()))
     gone = batch.corrected.filter(pl.col("claim_id").is_in(by.implode()))["of_claim_id"]
     return batch.history.filter(~pl.col("claim_id").is_in(gone.implode()))
+
+
+def beside_what_it_corrects(batch: Batch) -> pl.Expr:
+    """Of ``claims``, whether a claim corrects another that stands in ``history_beside`` REOPENED:
+    not so a correction of an earlier night that we reopened."""
+    return pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True) & ~pl.col(
+        "claim_id"
+    ).is_in(batch.reopened["claim_id"].implode())
 
 
 def unjudged(batch: Batch) -> Batch:
@@ -350,7 +363,9 @@ def misjudged(batch: Batch) -> pl.DataFrame:
     another claim was compared with what they correct, and then waited."""
     waits = batch.decisions.filter(disposition="pended").select("claim_id")
     known = batch.known_to_wait
-    compared = pl.concat([batch.duplicates["of_claim_id"], batch.similar["claim_id"]]).implode()
+    compared = pl.concat(
+        [batch.duplicates["of_claim_id"], batch.similar["claim_id"], _beside_stays(batch)]
+    ).implode()
     return (
         batch.corrected.join(waits, on="claim_id", how="semi")
         .join(known, on="claim_id", how="anti")
@@ -358,6 +373,22 @@ def misjudged(batch: Batch) -> pl.DataFrame:
         .select("claim_id")
         .unique()
         .sort("claim_id")
+    )
+
+
+def _beside_stays(batch: Batch) -> pl.Series:
+    """Claims of facilities that we reopened and whose member has another such claim tonight."""
+    if batch.reopened.is_empty():
+        return batch.reopened["predecessor_claim_id"]
+    of_facility = pl.col("claim_type_code") == "I"
+    before = batch.history.filter(of_facility).select("member_id", predecessor_claim_id="claim_id")
+    tonight = batch.claims.filter(of_facility).select("member_id", other_claim_id="claim_id")
+    return (
+        batch.reopened.join(before.unique(), on="predecessor_claim_id")
+        .join(tonight, on="member_id")
+        .filter(pl.col("other_claim_id") != pl.col("claim_id"))["predecessor_claim_id"]
+        .unique()
+        .sort()
     )
 
 

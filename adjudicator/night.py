@@ -69,7 +69,9 @@ from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance
 from adjudicator.reversals import (
+    REVIEWED,
     carry_out_disputes,
+    observations_to_reverse,
     reversed_claims,
     review,
     with_versions,
@@ -294,6 +296,9 @@ class _Night:
         if run.state in ("decided", "published"):
             return self._finish(run.state)
         self.step("intake")
+        with self._writing() as connection:
+            due = observations_to_reverse(connection)
+            store.reopen(connection, due, REVIEWED)
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)

@@ -15,10 +15,12 @@ from adjudicator import store
 from adjudicator.arithmetic import money
 from adjudicator.disputes import to_carry_out
 from adjudicator.night import Order, Reopening, Summary, rehearsed_night, run_night
+from adjudicator.reversals import REVIEWED
 from schemas.config import Config
 
 # why claims are decided anew, and what their reversals say
-CAUSES = {"coverage": "N687", "rate": "N689", "dispute": "N690", "other-payer": "N696"}
+CAUSES = {"coverage": "N687", "review": REVIEWED, "rate": "N689", "dispute": "N690",
+          "other-payer": "N696"}  # fmt: skip
 DIGITS = 12
 SHOWN = 40  # claims that the screen lists; JSON has all
 

@@ -13,6 +13,7 @@ from adjudicator import store
 from adjudicator.again import read_again
 from adjudicator.corrections import FINAL, LATE_CHARGES, VOID, correcting, named_number
 from adjudicator.disputes import carried_over, to_carry_out
+from adjudicator.edits.observation import PAID_BEFORE
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, remit
@@ -20,6 +21,7 @@ from adjudicator.store.snapshot import OPEN_CLAIMS
 from schemas import frames
 
 REVERSED = "22"  # CLP02
+REVIEWED = "N688"  # RARC of what our own review takes back [j]
 REVIEW = {"claim_number": pl.String, "because_of": pl.String, "claim_id": pl.Int64}
 
 
@@ -70,6 +72,36 @@ def _with_earlier_waivers(
     if before.is_empty():
         return overrides
     return pl.concat([overrides, carried_over(before, earlier)]).sort("override_number")
+
+
+def observations_to_reverse(connection: Connection) -> pl.Series:
+    """The observations paid before whose admission of the same day waits for their reversal, in
+    claim order; none where a person has decided the edit, or the pend, of either."""
+    waiting = store.pended_by(connection, "observation", "REVIEW").select(
+        "claim_id",
+        because=pl.col("inputs").str.json_path_match("$.because"),
+        claim_number=pl.col("inputs").str.json_path_match("$.other_claim"),
+    )
+    waiting = waiting.filter(because=PAID_BEFORE).unique()
+    if waiting.is_empty():
+        return waiting["claim_id"]
+    numbers = waiting["claim_number"].unique().sort()
+    # the very version that was paid: of what took its place the edit tells anew
+    paid = store.versions(connection, numbers, (), ()).filter(
+        pl.col("claim_number").is_in(numbers.implode()) & (pl.col("disposition") == "paid")
+    )
+    pairs = waiting.join(paid.select("claim_number", of_claim_id="claim_id"), on="claim_number")
+    both = pl.concat([pairs["claim_id"], pairs["of_claim_id"]]).unique().sort()
+    decided = _with_earlier_waivers(connection, store.overrides(connection, both), both).filter(
+        (pl.col("edit") == "observation") | (pl.col("pend_code") == "REVIEW")
+    )["claim_id"]
+    return (
+        pairs.filter(
+            ~pl.any_horizontal(pl.col("claim_id", "of_claim_id").is_in(decided.implode()))
+        )["of_claim_id"]
+        .unique()
+        .sort()
+    )
 
 
 def carry_out_disputes(

@@ -402,13 +402,18 @@ OBSERVED: Mapping[str | None, str] = {
     "the admission waits": "the observation from {observed_from} to {observed_to} led to the "
     "admission of {admission_date} (claim {other_claim}), which is not decided yet",
     "the observation was paid": "the observation from {observed_from} to {observed_to} (claim "
-    "{other_claim}) that led to this admission was paid already, and reversing it is not carried "
-    "out yet",
+    "{other_claim}) began on the day of this admission and was paid already; only the admission is",
+    "an earlier observation was paid": "the observation from {observed_from} to {observed_to} "
+    "(claim {other_claim}) that led to the admission of {admission_date} was paid already: not "
+    "both are paid in full",
 }
 OBSERVED_END: Mapping[str | None, str] = {
     "admitted on a later day": "a person who decides what of the observation is paid",
     "the admission waits": "a decision of claim {other_claim}",
-    "the observation was paid": "the observation's payment (claim {other_claim}) taken back",
+    "the observation was paid": "the next night, which takes back the observation's payment "
+    "(claim {other_claim})",
+    "an earlier observation was paid": "a person: released if both are paid, else `adjudicate "
+    "reprocess {other_claim} --cause review`, and a decision of the observation's new version",
 }
 
 
@@ -425,7 +430,7 @@ def _ncci(f: Facts) -> str:
     if rule == "pair paid before":
         return (
             f"beside {f['procedure_code']} on {day}, {f['other_code']}{other} is not paid, but it "
-            "was already, and reversing it is not carried out yet"
+            "was already"
         )
     if rule == "units":
         per = "a line" if f["adjudication_indicator_code"] == "1" else "a day"
@@ -450,7 +455,10 @@ def _ncci(f: Facts) -> str:
 def _ncci_end(f: Facts) -> str:
     if f["rule"] != "pair paid before":
         return ""
-    return f"the payment of line {f['other_line']} of claim {f['other_claim']} taken back"
+    return (
+        f"a person: `adjudicate reprocess {f['other_claim']} --cause review` takes line "
+        f"{f['other_line']} of that claim back and pays this one; released if both are paid"
+    )
 
 
 INDICATORS = {

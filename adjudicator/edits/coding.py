@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from adjudicator.corrections import CORRECTIONS, REOPENED, history_beside
+from adjudicator.corrections import (
+    CORRECTIONS,
+    REOPENED,
+    beside_what_it_corrects,
+    history_beside,
+)
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -174,14 +179,10 @@ def _within_claims(lines: pl.DataFrame) -> pl.DataFrame:
 
 def _across_claims(batch: Batch, lines: pl.DataFrame) -> pl.DataFrame:
     """Every two lines of different claims of one member and day, one of them of tonight; claims
-    that correct another are compared with none."""
-    members = (
-        batch.claims.select("claim_id", "member_id", "frequency_code")
-        .filter(
-            pl.col("member_id").is_not_null()
-            & ~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True)
-        )
-    )  # fmt: skip
+    that correct another are compared with none, but for those that we reopened."""
+    members = batch.claims.select("claim_id", "member_id", "frequency_code").filter(
+        pl.col("member_id").is_not_null() & ~beside_what_it_corrects(batch)
+    )
     several = pl.col("member_id").is_duplicated()
     earlier = lines.clear()
     if "member_id" in lines.columns:

@@ -61,7 +61,8 @@ def ncci(batch: Batch, reference: Reference) -> pl.LazyFrame:
     *Pairs*: beside a column one code that stands, its column two code is denied CO-236, unless the
     pair's indicator is 9, or 1 and one of the two lines carries a modifier of the policy's list.
     Where the column two code was paid on an earlier night and the column one code comes now, the
-    former would have to be reversed, which isn't carried out yet: the line pends REVIEW.
+    line pends REVIEW: a person has ``reprocess`` (cause review) take the former back, or lets both
+    be paid [j].
     *Units*: above the limit, CO-151 N362. Indicator 1: of the line; 2 and 3: of the day, in receipt
     order, with what was paid before; a line of several days by its average [j]. Units in minutes
     are not counted.

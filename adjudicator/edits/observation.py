@@ -10,6 +10,8 @@ from adjudicator.reference import Reference
 from schemas.policy import Observation
 from schemas.program import Citation
 
+PAID_BEFORE = "the observation was paid"  # of the same day: the next night reopens it
+
 
 @edit(
     disposition="deny",
@@ -32,9 +34,12 @@ def observation(batch: Batch, reference: Reference) -> pl.LazyFrame:
     while it lasts, or the policy's days after [j]. An admission that waits is not paid yet: the
     observation pends with it.
 
-    Where the observation was already paid and the admission comes now, the observation would have
-    to be reversed, which isn't carried out yet: the admission pends REVIEW and names it, rather
-    than be paid beside it.
+    Where the observation was already paid and the admission comes now, the admission pends REVIEW
+    and names it, rather than be paid beside it. Of the same day the next night reopens the
+    observation, so that it is reversed and denied CO-60 when the admission is paid; not where a
+    person has decided this edit of either. Of a later day a person decides what of both is paid
+    (``reprocess``). What becomes of the observation where the admission is voided after that, is
+    a person's matter, too.
     """
     found = [
         each
@@ -111,7 +116,7 @@ def _found(batch: Batch, code: str, policy: Observation) -> list[pl.DataFrame]:
         )
         .join(tonight.rename({"claim_id": "stay_claim_id"}), on="stay_claim_id")
         .filter(holds(code, policy, day="first_date"))
-        .sort("stay_claim_id", "first_date", "claim_number")
+        .sort("stay_claim_id", ~same_day, "first_date", "claim_number")
         .unique("stay_claim_id", keep="first", maintain_order=True)
         .select(
             claim_id="stay_claim_id",
@@ -120,7 +125,13 @@ def _found(batch: Batch, code: str, policy: Observation) -> list[pl.DataFrame]:
             group_code=none,
             carc=none,
             pend_code=pl.lit("REVIEW"),
-            inputs=_inputs(pl.lit("the observation was paid"), "claim_number", facts),
+            inputs=_inputs(
+                pl.when(same_day)
+                .then(pl.lit(PAID_BEFORE))
+                .otherwise(pl.lit("an earlier observation was paid")),
+                "claim_number",
+                facts,
+            ),
         )
     )
     return [lines, stays]

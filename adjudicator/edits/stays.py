@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.corrections import CORRECTIONS, REOPENED, history_beside
+from adjudicator.corrections import REOPENED, beside_what_it_corrects, history_beside
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 
@@ -31,7 +31,7 @@ def inpatient_stays(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
     room = (code.str.len_bytes() == len(ROOM_AND_BOARD[0])) & code.is_between(
         pl.lit(ROOM_AND_BOARD[0]), pl.lit(ROOM_AND_BOARD[1])
     )
-    return pl.concat([tonight, _of_history(_earlier(batch).filter(room))])
+    return pl.concat([tonight, _of_history(history_beside(batch, (REOPENED,)).filter(room))])
 
 
 def outpatient_stays(
@@ -40,7 +40,8 @@ def outpatient_stays(
     revenue_codes: tuple[str, ...],
     procedures: tuple[str, ...],
 ) -> pl.DataFrame:
-    """STAY of each claim with one of those codes, from its first such line to its last day."""
+    """STAY of each claim with one of those codes, from its first such line to its last day; also
+    of what was paid and is reopened, where its new version is known to wait."""
     of_kind = pl.col("revenue_code").is_in(revenue_codes) | pl.col("procedure_code").is_in(
         procedures
     )
@@ -62,7 +63,9 @@ def outpatient_stays(
         )
     )  # fmt: skip
     codes = [*revenue_codes, *procedures]
-    earlier = _earlier(batch).filter(pl.col("procedure_code").is_in(codes))
+    earlier = history_beside(batch, (REOPENED,), with_waiting=True).filter(
+        pl.col("procedure_code").is_in(codes)
+    )
     return pl.concat([tonight.select(STAY), _of_history(earlier)])
 
 
@@ -71,12 +74,8 @@ def _claims(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
         (pl.col("claim_type_code") == "I")
         & pl.col("facility_code").is_in(bill_types)
         & pl.col("member_id").is_not_null()
-        & ~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True)
+        & ~beside_what_it_corrects(batch)
     )
-
-
-def _earlier(batch: Batch) -> pl.DataFrame:
-    return history_beside(batch, (REOPENED,))
 
 
 def _of_history(lines: pl.DataFrame) -> pl.DataFrame:

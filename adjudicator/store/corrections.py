@@ -224,6 +224,22 @@ def standing_version(connection: Connection, claim_number: str) -> int | None:
     return int(found[-1]) if len(found) else None
 
 
+def pended_by(connection: Connection, edit: str, pend_code: str) -> pl.DataFrame:
+    """``claim_id`` and ``inputs`` of the findings by which this edit pended open claims, when each
+    was last decided."""
+    code, name = marks(connection, 2)
+    return read_frame(
+        connection,
+        "SELECT f.claim_id, f.inputs FROM claim AS c CROSS JOIN finding AS f "
+        # in the words of the partial index claim_open
+        "WHERE (c.disposition IS NULL OR c.disposition = 'pended') "
+        f"AND c.pend_codes LIKE {code} AND f.claim_id = c.claim_id "
+        f"AND f.run_id = c.decided_run_id AND f.disposition = 'pend' AND f.edit = {name}",
+        {"claim_id": pl.Int64, "inputs": pl.String},
+        (f"%{pend_code}%", edit),
+    ).sort("claim_id", "inputs")
+
+
 def selected(
     connection: Connection, *, numbers: Iterable[str] = (), provider: str | None = None,
     first: date | None = None, last: date | None = None, edit: str | None = None,
