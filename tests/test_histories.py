@@ -126,6 +126,33 @@ def test_late_charges_use_their_visit_beside_a_replacement(world: World) -> None
     assert world.books.taken(("visits", "RMHB")) == 2
 
 
+@pytest.mark.parametrize(
+    ("days", "last"),
+    [(3, None), (59, "CO-29")],  # 60 days before the claim comes, and 61 before its late charges
+)
+def test_what_a_replaced_replacement_names_stands_for_claims_before_the_last(
+    world: World, days: int, last: str | None
+) -> None:
+    """A replacement that is itself replaced takes nothing away: what both name is gone for claims
+    received after the last of them, and what was received before repeats a paid line."""
+    day = FIRST_DAY - timedelta(days)
+
+    def sent(after: int, frequency: str, units: int = 2) -> Claim:
+        original = None if frequency == "1" else "00000001"
+        service = Service(DRAW, 4_000, day, units)
+        received = world.day + timedelta(1)
+        return claim(world.books, after, "MHA", CENTER, "P", [service], received, frequency,
+                     original)  # fmt: skip
+
+    world.pass_night([sent(0, "1")])
+    world.pass_night([sent(0, "5"), sent(1, "7"), sent(2, "5"), sent(3, "7", 1), sent(4, "5")])
+    denials = [c.results[0].denial for c in world.books.claims]
+    assert denials == [None, "OA-18", None, "OA-18", None, last]
+    assert [c.fate for c in world.books.claims][:5] == [
+        "voided", "denied", "voided", "denied", "paid",
+    ]  # fmt: skip
+
+
 def keeps(column: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """What is given back, but nothing of one column."""
 
