@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.corrections import VOID, match_corrections, set_aside
+from adjudicator.corrections import VOID, history_beside, match_corrections, set_aside
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -42,15 +42,16 @@ def match(batch: Batch, reference: Reference) -> Batch:
     """
     batch = match_corrections(batch, reference)
     tonight = comparable_lines(batch.claims, batch.lines)
-    history = batch.history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
+    # what a void takes away counts for nothing all night; what a replacement takes, by receipt
+    history = history_beside(batch, (VOID,)).with_columns(
+        pl.coalesce("service_through_date", "service_from_date")
+    )
     if batch.corrections.height:
         aside = set_aside(batch).implode()
         voiding = batch.claims.filter(frequency_code=VOID)["claim_id"].implode()
         tonight = tonight.filter(
             ~pl.col("claim_id").is_in(aside) & ~pl.col("claim_id").is_in(voiding)
         )
-        voids = batch.corrected.filter(pl.col("claim_id").is_in(aside))["of_claim_id"].implode()
-        history = history.filter(~pl.col("claim_id").is_in(voids))
     tonight = tonight.drop_nulls(SERVICE)
     history = history.join(tonight, on=SERVICE, how="semi", maintain_order="left")
     shared = pl.len().over(SERVICE) > 1
