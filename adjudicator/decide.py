@@ -10,6 +10,8 @@ from adjudicator.reference import Reference
 from adjudicator.stages import STAGES
 from schemas import frames
 
+SYSTEM = "system"  # the edit of our own failures
+
 
 class UndecidableError(Exception):
     """The night can't be decided: the message says why and what to do."""
@@ -41,6 +43,24 @@ def allowed_failures(claim_count: int, limit: int) -> int:
     return max(1, min(limit, claim_count // 100))
 
 
+def refuse_failures(decided: Batch, limit: int) -> None:
+    """Raises UndecidableError where more claims than allowed pend SYSTEM, of a night decided in
+    parts, each of which had no more than that."""
+    count, allowed = (
+        decided.findings.filter(edit=SYSTEM)["claim_id"].n_unique(),
+        allowed_failures(decided.claims.height, limit),
+    )
+    if count > allowed:
+        raise UndecidableError(_too_many(allowed, decided.claims.height))
+
+
+def _too_many(allowed: int, claim_count: int) -> str:
+    return (
+        f"more than {allowed} of {claim_count:,} claims make the program fail; the "
+        "night stops and nothing is committed. Report it; a new release decides them"
+    )
+
+
 def _walk(batch: Batch, reference: Reference) -> Batch:
     for stage in STAGES[1:]:
         batch = held(stage(batch, reference), stage.__name__)
@@ -59,10 +79,7 @@ def _culprits(batch: Batch, ids: pl.Series, reference: Reference, allowed: int) 
     found = _culprits(batch, ids[:half], reference, allowed)
     found += _culprits(batch, ids[half:], reference, allowed)
     if len(found) > allowed:
-        raise UndecidableError(
-            f"more than {allowed} of {batch.claims.height:,} claims make the program fail; the "
-            "night stops and nothing is committed. Report it; a new release decides them"
-        )
+        raise UndecidableError(_too_many(allowed, batch.claims.height))
     return found
 
 
@@ -71,7 +88,7 @@ def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Bat
     failed = batch.only(culprits)
     schema = frames.empty(frames.Findings).schema
     findings = failed.claims.select(
-        "claim_id", edit=pl.lit("system"), edit_rank=pl.lit(0, dtype=pl.Int64),
+        "claim_id", edit=pl.lit(SYSTEM), edit_rank=pl.lit(0, dtype=pl.Int64),
         disposition=pl.lit("pend"), pend_code=pl.lit("SYSTEM"),
         inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
     )  # fmt: skip

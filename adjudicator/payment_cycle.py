@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adjudicator import payments as rules
 from adjudicator import store
+from adjudicator.in_parts import Decided
 from adjudicator.payments import CLAIMS_PAID, PAYEE
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -20,7 +21,6 @@ from adjudicator.remittance import (
     nothing_remitted,
     payees_to_pay,
     payments_due,
-    remit,
 )
 from schemas import frames
 
@@ -158,17 +158,22 @@ def open_cycle(
     )  # fmt: skip
 
 
-def remittance(cycle: Cycle, batch: Batch, reference: Reference) -> Remittance:
-    """The 835s of the night: tonight's claims and those that waited."""
-    written = (
-        remit(batch, reference, cycle.payments)
-        if batch.decisions.height
-        else nothing_remitted(cycle.payments)
-    )
+def remittances(cycle: Cycle, decided: Decided, reference: Reference) -> Iterator[Remittance]:
+    """The 835s of the night, some payments at a time: tonight's claims and those that waited."""
+    if decided.whole.decisions.is_empty():
+        yield _with_waited(cycle, nothing_remitted(cycle.payments))
+        return
+    for written in decided.remit(cycle.payments, reference):
+        yield _with_waited(cycle, written)
+
+
+def _with_waited(cycle: Cycle, written: Remittance) -> Remittance:
+    """The remittances of some of the cycle's payments with all else that is paid by them."""
+    is_here = pl.col("payment_id").is_in(written.payments["payment_id"].implode())
     claims, lines, adjustments = written.claims, written.lines, written.adjustments
     if cycle.waited:
         claims, lines, adjustments = (
-            pl.concat([cycle.waited[name].select(frame.columns), frame])
+            pl.concat([cycle.waited[name].filter(is_here).select(frame.columns), frame])
             for name, frame in (("claims", claims), ("lines", lines), ("adjustments", adjustments))
         )
         claims = claims.sort("payment_id", "claim_id", "reversal_code", maintain_order=True)
@@ -179,26 +184,29 @@ def remittance(cycle: Cycle, batch: Batch, reference: Reference) -> Remittance:
             .join(earned, on=("claim_id", "reversal_code"), how="left", maintain_order="left")
             .select(written.claims.columns)
         )
-    return Remittance(written.payments, claims, lines, adjustments, cycle.provider_adjustments)
+    return Remittance(
+        written.payments, claims, lines, adjustments, cycle.provider_adjustments.filter(is_here)
+    )
 
 
 def keep_cycle(
-    connection: Connection, run_id: int, cycle: Cycle, batch: Batch, reference: Reference
+    connection: Connection, run_id: int, cycle: Cycle, decided: Decided, reference: Reference
 ) -> None:
     """Writes what the night paid beside claims, and what waits for another night. The payments
     and the ledger's entries of claims are there."""
     if cycle.waits.height:
         # numbers of their own, only to tie claims to payees: the payments' come with their cycle
         tie = payments_due(cycle.waits, reference, 1, reference.business_date)
-        kept = remit(batch, reference, tie)
         of_payee = tie.select("payment_id", *PAYEE)
-        frames_kept = (kept.claims, kept.lines, kept.adjustments)
-        claims, lines, adjustments = (
-            frame.join(of_payee, on="payment_id", maintain_order="left") for frame in frames_kept
-        )
-        store.insert_waiting(
-            connection, run_id, claims=claims, lines=lines, adjustments=adjustments
-        )
+        for kept in decided.remit(tie, reference):
+            frames_kept = (kept.claims, kept.lines, kept.adjustments)
+            claims, lines, adjustments = (
+                frame.join(of_payee, on="payment_id", maintain_order="left")
+                for frame in frames_kept
+            )
+            store.insert_waiting(
+                connection, run_id, claims=claims, lines=lines, adjustments=adjustments
+            )
     if cycle.waited:
         paid = cycle.waited["claims"].filter(reversal_code="N").select("claim_id", "payment_id")
         store.update_claims(connection, paid)
