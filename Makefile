@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test test-long test-postgresql databases check golden docs bench memory fuzz neighbours \
+.PHONY: help demo test test-long test-postgresql databases check golden docs bench bench-full memory fuzz neighbours \
 	crash crash-sample verify-bytes races sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
@@ -62,6 +62,9 @@ format: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure against pyx12 in the same run; writes build/bench.json
 	@mkdir -p build
 	$(BIN)/python -m tests.bench --out build/bench.json
+
+bench-full: $(STAMP) ## One night of a million claims: time, memory, sizes; writes build/bench-full.json
+	$(BIN)/python -m tests.bench_full --out build/bench-full.json
 
 memory: $(STAMP) ## Measure check's and run's memory against the size of a night
 	@mkdir -p build

@@ -73,12 +73,12 @@ def adjudicate() -> list[str]:
     return [str(Path(sys.executable).with_name("adjudicate"))]
 
 
-def make_night(folder: Path, claims: int, seed: int) -> dict[str, Any]:
+def make_night(folder: Path, claims: int, seed: int, files: int = 1) -> dict[str, Any]:
     """A fresh night, made in a process of its own: a child's peak counts its parent's memory."""
     shutil.rmtree(folder, ignore_errors=True)
     made = measure(
         [sys.executable, "-m", "tests.synthetic", str(folder),
-         "--claims", str(claims), "--seed", str(seed)]
+         "--claims", str(claims), "--seed", str(seed), "--files", str(files)]
     )  # fmt: skip
     night: dict[str, Any] = json.loads(made.output)
     return night

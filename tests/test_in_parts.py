@@ -118,5 +118,3 @@ def test_failures_of_all_parts_count_together(failed: int, stops: bool) -> None:
         return
     with pytest.raises(UndecidableError, match="more than 2 of 200 claims"):
         refuse_failures(batch, 100)
-
-
