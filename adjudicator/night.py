@@ -269,7 +269,7 @@ class _Night:
             if not store.holds_fence(connection, self.fence):
                 raise LockedError(
                     "another run has begun although this one held the lock; this one stops and "
-                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                    f"writes nothing more. {store.lost_lock_mend(self.order.config.db)}"
                 )
             yield connection
 

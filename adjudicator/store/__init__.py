@@ -90,7 +90,7 @@ from adjudicator.store.files import (
     read_file_ranges,
     store_parts,
 )
-from adjudicator.store.lock import lock_name, run_lock
+from adjudicator.store.lock import lock_name, lost_lock_mend, run_lock
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -173,6 +173,7 @@ __all__ = [
     "ledger_head",
     "lock_name",
     "lock_path",
+    "lost_lock_mend",
     "night_counts",
     "open_claims",
     "open_pends",
