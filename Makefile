@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO := build/demo
 
 .PHONY: help demo test test-long test-postgresql databases check golden docs bench bench-full memory fuzz neighbours \
-	crash crash-sample verify-bytes races sbom format wheel-demo clean
+	crash crash-sample verify-bytes races protections sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -90,6 +90,9 @@ verify-bytes: $(STAMP) ## 2,000 changes of one byte in published files: verify f
 
 races: $(STAMP) ## Fifty times two runs at once
 	RACES=50 $(BIN)/python -m pytest tests/test_run_ledger.py -k two_runs -n 2
+
+protections: $(STAMP) ## Take out each protection in a copy: its tests must fail
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m tests.protections
 
 sbom: ## What the program is made of: build/sbom.json, CycloneDX
 	@mkdir -p build

@@ -36,8 +36,15 @@ from sqlalchemy import select
 from adjudicator import store
 from adjudicator.load import load_reference
 from adjudicator.night import Order, run_night
+from adjudicator.programs import (
+    load_benefit_categories,
+    load_code_lists,
+    load_forms,
+    load_programs,
+)
 from adjudicator.store.tables import metadata
 from adjudicator.verify import verify
+from edi.guide import GUIDES, guide_for
 from edi.remitted import remitted
 from schemas.config import Config
 from tests.synthetic import BUSINESS_DATE, generate
@@ -220,7 +227,8 @@ class Nights:
         self.server = subprocess.Popen(
             [sys.executable, "-m", "tests.crash", "--nights"], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
+                 "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
 
     def close(self) -> None:
@@ -272,8 +280,12 @@ def serve_nights() -> None:
     """The server of Nights: a line asks for a night, lines tell of it."""
     from importlib import import_module
 
-    for name in ("cli", "adjudicator.night", "adjudicator.load", "sqlalchemy.dialects.sqlite"):
+    for name in ("cli", "adjudicator.night", "adjudicator.load", "sqlalchemy.dialects.sqlite",
+                 "adjudicator.explain", "adjudicator.story", "pyx12.map_if"):  # fmt: skip
         import_module(name)
+    load_programs(None), load_forms(), load_code_lists(), load_benefit_categories()
+    for code in GUIDES:
+        guide_for(code)
     assert threading.active_count() == 1  # a fork has only the thread that forks
     for line in sys.stdin:
         asked = json.loads(line)

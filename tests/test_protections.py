@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.protections import FAULTS, ROOT, Protection, page
+from tests.protections import FAULTS, ROOT, Protection
 
 PROTECTIONS = [one for fault in FAULTS for one in fault.protections]
 
@@ -27,7 +27,3 @@ def test_what_is_taken_out_stands_once_and_its_tests_exist(one: Protection) -> N
         tree = ast.parse((Path(__file__).parent / file).read_text("utf-8"))
         names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert not function or function.partition("[")[0] in names
-
-
-def test_the_page_is_this_table() -> None:
-    assert (ROOT / "docs" / "faults.md").read_text("utf-8") == page(), "run tests.protections.page"
