@@ -43,6 +43,7 @@ class Measured:
     seconds: float
     peak_mb: float
     output: str
+    cpu_seconds: float = 0.0  # of all its threads
 
 
 def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
@@ -63,7 +64,8 @@ def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
     process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
     if process.returncode not in allowed:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}")
-    return Measured(seconds, usage.ru_maxrss / 1024, output)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, usage.ru_maxrss / 1024, output, cpu)
 
 
 def adjudicate() -> list[str]:

@@ -45,6 +45,7 @@ def bench(folder: Path, claims: int, files: int, seed: int) -> dict[str, Any]:
         "load_seconds": round(loading.seconds, 1),
         "seconds": round(night.seconds, 1),
         "claims_per_s": round(claims / night.seconds),
+        "cpu_seconds": round(night.cpu_seconds, 1),
         "peak_mb": round(night.peak_mb),
         "reference_mb": round(loaded_mb, 1),
         "store_mb": round(size_mb(folder / "night.db"), 1),
@@ -61,7 +62,8 @@ def told(result: dict[str, Any]) -> str:
     rows = [
         ("claims", f"{count:,} in {result['files']} files of {result['received_mb']:,.1f} MB"),
         ("reference data", f"{result['load_seconds']:,.1f} s to load"),
-        ("night", f"{result['seconds']:,.1f} s, {result['claims_per_s']:,} claims/s"),
+        ("night", f"{result['seconds']:,.1f} s, {result['claims_per_s']:,} claims/s; "
+         f"{result['cpu_seconds']:,.1f} s of processor"),
         ("peak memory", f"{result['peak_mb']:,} MB of {LIMIT_MB:,.0f}"),
         ("store", f"{result['store_mb']:,.1f} MB, {result['reference_mb']:,.1f} before the night; "
          f"{(result['store_mb'] - result['reference_mb']) * 1e6 / count:,.0f} bytes a claim"),
