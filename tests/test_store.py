@@ -591,6 +591,7 @@ def test_a_large_frame_goes_in_several_chunks(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adjudicator.store.rows.CHUNK_ROWS", 1000)
+    monkeypatch.setattr("adjudicator.store.dialect.CHUNK_ROWS", 1000)
     assert store.insert_frame(connection, "claim", claims(3500)) == 3500
     found = store.read_frame(connection, "SELECT claim_id FROM claim", {"claim_id": pl.Int64})
     assert found["claim_id"].sort().to_list() == list(range(1, 3501))
@@ -598,6 +599,19 @@ def test_a_large_frame_goes_in_several_chunks(
     assert store.update_claims(connection, decided) == 3500
     total = connection.exec_driver_sql("SELECT sum(paid_amount) FROM claim").scalar_one()
     assert total == 100 * 3500 * 3501 // 2
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_rows_of_one_statement_more_or_fewer_are_all_there(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, beyond: int
+) -> None:
+    of_one = 7
+    rows = claims(3 * of_one + beyond)
+    monkeypatch.setattr("adjudicator.store.dialect.PARAMETERS", of_one * rows.width + 1)
+    store.insert_frame(connection, "claim", rows)
+    kept = {"claim_id": pl.Int64, "claim_number": pl.String}
+    found = store.read_frame(connection, "SELECT claim_id, claim_number FROM claim", kept)
+    assert_frame_equal(found.sort("claim_id"), rows.select(*kept))
 
 
 def test_frames_that_do_not_fit_are_refused(connection: Connection) -> None:

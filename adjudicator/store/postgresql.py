@@ -230,23 +230,6 @@ def _copy_error(connection: Connection, statement: str, error: psycopg.Error) ->
     return wrapped
 
 
-def update_from(connection: Connection, table: str, key: str, frame: pl.DataFrame) -> int:
-    """Sets the frame's columns on the rows its ``key`` names. Returns how many there were."""
-    names = [name for name in frame.columns if name != key]
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE changed ON COMMIT DROP AS "
-        f"SELECT {', '.join(frame.columns)} FROM {table} WITH NO DATA"
-    )
-    copy_frame(connection, "changed", frame)
-    connection.exec_driver_sql("ANALYZE changed")
-    settings = ", ".join(f"{name} = c.{name}" for name in names)
-    changed = connection.exec_driver_sql(
-        f"UPDATE {table} AS t SET {settings} FROM changed AS c WHERE t.{key} = c.{key}"
-    ).rowcount
-    connection.exec_driver_sql("DROP TABLE changed")
-    return changed
-
-
 # ---- one run at a time -----------------------------------------------------------------------
 
 

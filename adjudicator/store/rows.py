@@ -9,10 +9,8 @@ import dataframely as dy
 import polars as pl
 from sqlalchemy import BigInteger, Connection, Executable, Integer, LargeBinary, String, Table
 
-from adjudicator.store.dialect import StoreError, is_postgresql, marks
+from adjudicator.store.dialect import CHUNK_ROWS, StoreError, insert_rows, marks, update_rows
 from adjudicator.store.tables import claim, metadata
-
-CHUNK_ROWS = 50_000
 
 # what the tables hold in place of these
 _STORED: dict[Any, Any] = {pl.Date: pl.String, pl.Boolean: pl.Int64}
@@ -27,13 +25,6 @@ _FITS: dict[type, tuple[type[pl.DataType], ...]] = {
 }
 
 FrameSchema = Mapping[str, pl.DataType | type[pl.DataType]] | type[dy.Schema]
-
-
-def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
-    """Tuples as the tables hold them: dates as ISO text, booleans as 0 and 1."""
-    held = frame.with_columns(pl.col(pl.Date).cast(pl.String), pl.col(pl.Boolean).cast(pl.Int64))
-    # by columns: half the time of letting polars make each row
-    return list(zip(*(column.to_list() for column in held.get_columns()), strict=True))
 
 
 def _table(table: Table | str) -> Table:
@@ -62,17 +53,7 @@ def insert_frame(connection: Connection, table: Table | str, frame: pl.DataFrame
     if missing:
         raise StoreError(f"table {target.name}: the frame lacks {missing}")
     _refuse_misfits(target, frame)
-    if is_postgresql(connection):
-        from adjudicator.store import postgresql
-
-        return postgresql.copy_frame(connection, target.name, frame)
-    statement = (
-        f"INSERT INTO {target.name} ({', '.join(frame.columns)}) "
-        f"VALUES ({', '.join(marks(connection, frame.width))})"
-    )
-    for chunk in frame.iter_slices(CHUNK_ROWS):
-        connection.exec_driver_sql(statement, _rows(chunk))
-    return frame.height
+    return insert_rows(connection, target.name, frame)
 
 
 def update_claims(connection: Connection, frame: pl.DataFrame) -> int:
@@ -80,21 +61,10 @@ def update_claims(connection: Connection, frame: pl.DataFrame) -> int:
 
     Raises StoreError where a claim isn't in the store, or a column is unknown or doesn't fit.
     """
-    names = [name for name in frame.columns if name != "claim_id"]
-    if not names or "claim_id" not in frame.columns:
+    if "claim_id" not in frame.columns or frame.width == 1:
         raise StoreError(f"table claim: can't update by {frame.columns}")
     _refuse_misfits(claim, frame)
-    changed = 0
-    if is_postgresql(connection):
-        from adjudicator.store import postgresql
-
-        changed = postgresql.update_from(connection, "claim", "claim_id", frame)
-    else:
-        *values, key = marks(connection, len(names) + 1)
-        settings = ", ".join(f"{name} = {mark}" for name, mark in zip(names, values, strict=True))
-        statement = f"UPDATE claim SET {settings} WHERE claim_id = {key}"
-        for chunk in frame.select(*names, "claim_id").iter_slices(CHUNK_ROWS):
-            changed += connection.exec_driver_sql(statement, _rows(chunk)).rowcount
+    changed = update_rows(connection, claim.name, "claim_id", frame)
     if changed != frame.height:
         raise StoreError(f"table claim: {frame.height} claims to update, {changed} are there")
     return changed
