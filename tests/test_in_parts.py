@@ -84,6 +84,30 @@ def test_decided_in_parts_it_is_the_same_night(
         assert rows.height > CLAIMS
 
 
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("step", ["decide", "commit", "publish"])
+def test_a_night_in_parts_that_is_stopped_ends_as_if_it_had_not_been(
+    made: Path, whole: tuple[Ended, dict[str, pl.DataFrame]], tmp_path: Path, step: str
+) -> None:
+    """What was taken in before is read again, and goes into the same parts."""
+
+    def stop(at: str) -> None:
+        if at == step:
+            raise Killed
+
+    shutil.copy(made / "loaded.db", tmp_path / "a.db")
+    config = Config(db=f"sqlite:///{tmp_path / 'a.db'}", out=tmp_path / "out", part_bytes=10_000)
+    order = Order((made / "first",), config, DAY, DAY)
+    with pytest.raises(Killed):
+        run_night(order, stop)
+    run_night(order)
+    found, name = ended(tmp_path), f"run-000001-{DAY}/"
+    assert found.files == {n: b for n, b in whole[0].files.items() if n.startswith(name)}
+
+
 @pytest.mark.parametrize(
     ("received", "parts"), [(0, 1), (199, 1), (200, 2), (201, 3), (1000, 10), (1001, 11)]
 )
