@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test test-long test-postgresql databases check golden docs bench bench-full memory fuzz neighbours \
+.PHONY: help demo test test-long test-postgresql databases check golden docs bench bench-full memory fuzz state-machine neighbours \
 	crash crash-sample verify-bytes races protections sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
@@ -73,6 +73,9 @@ memory: $(STAMP) ## Measure check's and run's memory against the size of a night
 fuzz: $(STAMP) ## Damaged segments and files against pyx12, ten times what the tests take
 	FUZZ_SEGMENTS=200000 FUZZ_FILES=4000 FUZZ_BYTES=1 $(BIN)/python -m pytest \
 		tests/test_syntax.py tests/test_fuzz.py tests/test_envelope.py tests/test_acks.py -n 2 --dist worksteal
+
+state-machine: $(STAMP) ## 300 histories of 12 nights against the plain model; FROM=101 goes on from there
+	$(BIN)/python -m tests.state_machine --from $(or $(FROM),1)
 
 neighbours: $(STAMP) ## One bad claim beside 9,999 good ones: the same decisions and 835s
 	NEIGHBOURS=9999 $(BIN)/python -m pytest tests/test_neighbours.py -n 2 --dist worksteal

@@ -7,7 +7,8 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,10 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
 
     from adjudicator.night import Summary
+    from edi.apart import Apart
     from schemas.config import Config
+    from schemas.program import Program
 
 FAILED, USAGE, LOCKED = 1, 2, 75
 AGAIN = "nothing is published by halves; mend it and run again"
@@ -27,6 +32,7 @@ DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
 OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 SMALL_NIGHT_BYTES = 32_000_000
+ALONE_BYTES = 1_500_000  # below it another process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -52,17 +58,13 @@ pends_app = typer.Typer(help="Claims that wait: who looks after them, and what a
                         no_args_is_help=True)  # fmt: skip
 dispute_app = typer.Typer(help="Providers' disputes: taken in, looked at, decided, with letters.",
                           no_args_is_help=True)  # fmt: skip
-db_app = typer.Typer(help="The store.", no_args_is_help=True)
-app.add_typer(reference_app, name="reference")
-app.add_typer(report_app, name="report")
-app.add_typer(pends_app, name="pends")
-app.add_typer(dispute_app, name="dispute")
 payments_app = typer.Typer(help="Payments: what each payee was paid, and what is taken back.",
                            no_args_is_help=True)  # fmt: skip
 db_app = typer.Typer(help="The store.", no_args_is_help=True)
 app.add_typer(reference_app, name="reference")
 app.add_typer(report_app, name="report")
 app.add_typer(pends_app, name="pends")
+app.add_typer(dispute_app, name="dispute")
 app.add_typer(payments_app, name="payments")
 app.add_typer(db_app, name="db")
 
@@ -216,8 +218,68 @@ def _day(text: str | None, name: str) -> date | None:
         _fail(f"{name} {text!r} is not a date; write it as 2025-11-15", USAGE)
 
 
+def _programs(settings: Config) -> dict[str, Program]:
+    from adjudicator.programs import DataFileError, load_programs
+
+    try:
+        return load_programs(settings.programs)
+    except DataFileError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _seeing(settings: Config) -> Iterator[Connection]:
+    """A snapshot of the store; what can't be shown of it is told in one line."""
+    from adjudicator.desk import DeskError
+    from adjudicator.store import StoreError, open_store, reading
+
+    try:
+        with reading(open_store(settings.db, create=False)) as connection:
+            yield connection
+    except (StoreError, DeskError) as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _acting(
+    settings: Config, lock: AbstractContextManager[None] | None = None
+) -> Iterator[Connection]:
+    """A transaction for what a person does, under the ``lock`` where there is one: kept whole, or
+    not at all and told in one line."""
+    from sqlalchemy.exc import OperationalError
+
+    from adjudicator.desk import DeskError
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.store import BusyError, StoreError, open_store
+
+    try:
+        engine = open_store(settings.db, create=False)
+        with lock or nullcontext(), engine.begin() as connection:
+            yield connection
+    except (OperationalError, BusyError):
+        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
+    except (ReferenceDataError, StoreError, DeskError) as error:
+        _fail(str(error))
+
+
+def _said(settings: Config, note: str, who: str, business_date: str | None) -> dict[str, Any]:
+    """Who does what a person does, when, and why."""
+    from adjudicator.store import utc_now
+
+    return {
+        "note": note, "who": who,
+        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
+        "recorded_at": utc_now(),
+    }  # fmt: skip
+
+
+def _echo(as_json: bool, told: Callable[[], Any], text: Callable[[], str]) -> None:
+    typer.echo(json.dumps(told(), indent=2) if as_json else text())
+
+
 @app.command()
 def run(
+    ctx: typer.Context,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Files, folders or -")],
     db: Db = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the night's files go")] = None,
@@ -238,8 +300,12 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    _spare_threads(inputs)
+    apart = _other_process(ctx, inputs, "edi.ahead")
     settings = _config(config, db, out)
+    from adjudicator.reading import reading_ahead
+    from edi.read_file import read_chunk
+
+    ahead = ctx.with_resource(reading_ahead(apart, inputs, settings, read_chunk))
     from sqlalchemy.exc import DBAPIError, OperationalError
 
     from adjudicator.load import ReferenceDataError
@@ -254,7 +320,7 @@ def run(
     )  # fmt: skip
     tell = _night_log(log)
     try:
-        summary = run_night(order, tell)
+        summary = run_night(order, tell, ahead)
     except LockedError as error:
         tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
@@ -278,17 +344,25 @@ def run(
         _print_summary(summary, settings.out)
 
 
-def _spare_threads(inputs: list[Path]) -> None:
-    """One polars thread for a small night: waking more costs more than they save. Before polars
-    is imported; what the environment says comes first."""
+def _other_process(ctx: typer.Context, inputs: list[Path], module: str) -> Apart | None:
+    """A process that is ready to read ahead, until the command ends; none for few claims.
+
+    Of a small night polars has one thread: waking more costs more than they save. That is settled
+    before polars is imported; what the environment says comes first.
+    """
     from edi.received import files_of
 
     try:
-        small = sum(f.stat().st_size for f in files_of(inputs) if f.is_file()) < SMALL_NIGHT_BYTES
+        size = sum(f.stat().st_size for f in files_of(inputs) if f.is_file())
     except OSError:
-        return  # the night will say what can't be read
-    if small:
+        return None  # the night will say what can't be read
+    if size < SMALL_NIGHT_BYTES:
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
+        return None
+    from edi.apart import Apart
+
+    return ctx.with_resource(Apart(module))
 
 
 def _night_log(path: Path | None) -> Callable[..., None]:
@@ -316,6 +390,7 @@ def _progress(step: str) -> None:
 
 def _print_summary(summary: Summary, out: Path) -> None:
     from adjudicator.explain import money
+    from adjudicator.reports.text import counted
 
     typer.echo(f"Night of {summary.business_date} (run {summary.run_id})\n")
     typer.echo(f"  {'':<18}{'claims':>10}{'charges':>18}")
@@ -334,11 +409,11 @@ def _print_summary(summary: Summary, out: Path) -> None:
     plain = [f for f in summary.files if f.verdict == "read" and not f.rejected_count]
     plain = [f for f in plain if not f.reasons]
     if plain:
-        claims = _claims(sum(f.claim_count for f in plain))
-        typer.echo(f"  {'read':<9} {_counted(len(plain), 'file')} without a fault: {claims}")
+        claims = counted(sum(f.claim_count for f in plain), "claim")
+        typer.echo(f"  {'read':<9} {counted(len(plain), 'file')} without a fault: {claims}")
     for f in (f for f in summary.files if f not in plain):
         extra = f", {f.rejected_count} rejected" if f.rejected_count else ""
-        typer.echo(f"  {f.verdict:<9} {f.name}: {_claims(f.claim_count)}{extra}")
+        typer.echo(f"  {f.verdict:<9} {f.name}: {counted(f.claim_count, 'claim')}{extra}")
         for reason in f.reasons:
             typer.echo(_wrapped(reason))
     for plan in summary.illustrative:
@@ -346,14 +421,6 @@ def _print_summary(summary: Summary, out: Path) -> None:
     for table in summary.coding_tables:
         typer.echo(_wrapped(table, "  coding"))
     typer.echo(f"\n  {len(summary.written)} files in {out / summary.folder}")
-
-
-def _claims(count: int) -> str:
-    return _counted(count, "claim")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
@@ -367,6 +434,7 @@ def _wrapped(text: str, lead: str = "", indent: int = 12) -> str:
 
 @app.command()
 def check(
+    ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="837 or paper")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the acknowledgements (TA1, 999, 277CA) here")
@@ -378,12 +446,16 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
+    apart = _other_process(ctx, files, "adjudicator.check")
     settings = _config(config, None)
-    from adjudicator.check import check_files
+    from adjudicator.check import check_files, checking
+    from adjudicator.reading import reading_ahead
 
+    read = checking(answered=out is not None)
     try:
         day = _day(business_date, "--business-date") or date.today()
-        findings = check_files(files, out, day, settings)
+        ahead = ctx.with_resource(reading_ahead(apart, files, settings, read))
+        findings = check_files(files, out, day, settings, ahead)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:
@@ -395,6 +467,77 @@ def check(
 
 
 @app.command()
+def reprocess(
+    claims: Annotated[list[str] | None, typer.Argument(metavar="[CLAIM]...",
+                                                       help="Claim numbers")] = None,
+    file: Annotated[list[Path] | None, typer.Option("--file", help="Corrected claims")] = None,
+    pended: Annotated[bool, typer.Option("--pended", help="Whatever waits")] = False,
+    disputes: Annotated[
+        bool, typer.Option("--disputes", help="Claims of overturned disputes")
+    ] = False,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Claims of that NPI or payee")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="With services from that day")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="With services to that day")] = None,
+    edit: Annotated[str | None, typer.Option("--edit", help="That this edit found")] = None,
+    plan: Annotated[str | None, typer.Option("--plan", help="Of that plan")] = None,
+    cause: Annotated[
+        str, typer.Option("--cause", help="Why: coverage, rate, dispute or other-payer")
+    ] = "rate",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what it would come to; write nothing")
+    ] = False,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Go on with a night that is far off the usual")
+    ] = False,
+    db: Db = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the night's files go")] = None,
+    config: ConfigFile = None,
+    business_date: Today = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Take claims back and decide them anew by today's data, in a night of their own."""
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.night import LockedError, NightError
+    from adjudicator.programs import DataFileError
+    from adjudicator.reprocess import ReprocessError, Selection, claim_number
+    from adjudicator.reprocess import reprocess as again
+    from adjudicator.store import StoreError
+
+    settings = _config(config, db, out)
+    day = _day(business_date, "--business-date") or settings.business_date or date.today()
+    criteria = {"provider": provider, "first": _day(first, "--from"), "last": _day(last, "--to"),
+                "edit": edit, "plan": plan}  # fmt: skip
+    chosen = [
+        bool(claims),
+        bool(file),
+        pended,
+        any(v is not None for v in criteria.values()),
+        disputes,
+    ]
+    if sum(chosen) != 1:
+        _fail("name claims, or give --file, --pended, --disputes or a selection (--provider, "
+              "--from, --to, --edit, --plan): one of these", USAGE)  # fmt: skip
+    try:
+        selection = None
+        if claims:
+            selection = Selection(tuple(dict.fromkeys(map(claim_number, claims))))
+        elif chosen[3]:
+            selection = Selection(**criteria)  # type: ignore[arg-type]
+        done = again(settings, day, selection=selection, files=tuple(file or ()),
+                     disputes=disputes, cause=cause, dry_run=dry_run, approve=approve)  # fmt: skip
+    except LockedError as error:
+        _fail(str(error), LOCKED)
+    except (NightError, ReprocessError, StoreError, DataFileError, ReferenceDataError) as error:
+        _fail(str(error))
+    except OSError as error:
+        place = Path(str(error.filename)).name if error.filename else "the file system"
+        _fail(f"{place}: {error.strerror}; nothing is published, mend it and run again")
+    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+
+
+@app.command()
 def explain(
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="Claim number, or S<submission>")],
     line: Annotated[int | None, typer.Option("--line", help="One line only")] = None,
@@ -403,18 +546,13 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Tell why a claim was decided as it was, with the sentence each decision rests on."""
-    from adjudicator.explain import UnknownClaimError, as_text
+    from adjudicator.explain import as_text
     from adjudicator.explain import explain as tell
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            told = tell(connection, claim, line, load_programs(settings.programs))
-    except (DataFileError, StoreError, UnknownClaimError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(told.as_json(), indent=2) if as_json else as_text(told))
+    with _seeing(settings) as connection:
+        told = tell(connection, claim, line, _programs(settings))
+    _echo(as_json, told.as_json, lambda: as_text(told))
 
 
 @app.command()
@@ -550,6 +688,7 @@ def reference_check(
     from adjudicator.load import ReferenceDataError, current_version, read_reference
     from adjudicator.programs import DataFileError, load_benefit_categories, load_programs
     from adjudicator.reference_check import check_folder, check_reference
+    from adjudicator.reports.text import counted
     from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db)
@@ -580,8 +719,8 @@ def reference_check(
             if f.places:
                 typer.echo(_wrapped(f.where(), " " * 7, indent=7))
         typer.echo(
-            f"{len(held)} tables, {sum(held):,} rows: {_counted(errors, 'error')}, "
-            f"{_counted(len(found) - errors, 'note')}"
+            f"{len(held)} tables, {sum(held):,} rows: {counted(errors, 'error')}, "
+            f"{counted(len(found) - errors, 'note')}"
         )
     if errors:
         raise typer.Exit(FAILED)
@@ -624,20 +763,17 @@ def report_disputes(
 ) -> None:  # fmt: skip
     """Disputes that wait for a decision, or to be carried out, with their age (CSV and JSON)."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
     from adjudicator.reports.disputes import publish_disputes
-    from adjudicator.store import StoreError, open_store, reading
+    from adjudicator.reports.text import counted
 
     settings, day = _config(config, db, out), _day(business_date, "--business-date")
     wanted = _formats(formats, ("csv", "json"))
     _dispute_kind(kind)
+    with _seeing(settings) as connection:
+        day = day or desk.last_day(connection)
+        found = desk.dispute_list(connection, today=day, kind=kind)
     try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            day = day or desk.last_day(connection)
-            found = desk.dispute_list(connection, today=day, kind=kind)
         written = publish_disputes(found, day, settings.out, wanted)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
     except OSError as error:
         place = Path(str(error.filename)).name if error.filename else "the file system"
         _fail(f"{place}: {error.strerror}; what is written is whole, mend it and run again")
@@ -646,7 +782,7 @@ def report_disputes(
         typer.echo(json.dumps(told, indent=2))
         return
     typer.echo(desk.list_as_text(found))
-    typer.echo(f"\n{_counted(len(written), 'file')} in {written[0].parent}")
+    typer.echo(f"\n{counted(len(written), 'file')} in {written[0].parent}")
 
 
 def _formats(formats: str | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -703,18 +839,11 @@ def pends_list(
 ) -> None:  # fmt: skip
     """List what waits: claim, pend, age in days, since when, last day, work queue."""
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(
-        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
-    )
+    with _seeing(settings) as connection:
+        found = desk.pends_list(connection, today=day, code=code, owner=owner, overdue=overdue)
+    _echo(as_json, lambda: desk.list_as_json(found), lambda: desk.list_as_text(found))
 
 
 @pends_app.command("show")
@@ -724,19 +853,12 @@ def pends_show(
 ) -> None:  # fmt: skip
     """Show what one claim waits for, what may be decided of it, and what each night saw."""
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        programs = load_programs(settings.programs)
-        with reading(open_store(settings.db, create=False)) as connection:
-            shown = desk.pends_show(connection, claim, programs, day)
-    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    programs = _programs(settings)
+    with _seeing(settings) as connection:
+        shown = desk.pends_show(connection, claim, programs, day)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @pends_app.command("release")
@@ -765,32 +887,15 @@ def _act(
     name: str, claim: str, what: str, note: str, who: str, business_date: str | None,
     db: str | None, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
     from adjudicator import pend_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import BusyError, StoreError, open_store
 
     settings = _config(config, db)
-    day = _day(business_date, "--business-date") or settings.business_date or date.today()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = _said(settings, note, who, business_date)
     act = desk.release if name == "release" else desk.deny
-    try:
-        programs = load_programs(settings.programs)
-        with open_store(settings.db, create=False).begin() as connection:
-            done = act(
-                connection, claim, what, note=note, who=who, made=day, programs=programs,
-                recorded_at=now,
-            )  # fmt: skip
-    except (OperationalError, BusyError):
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    programs = _programs(settings)
+    with _acting(settings) as connection:
+        done = act(connection, claim, what, programs=programs, **said)
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @dispute_app.command("file")
@@ -851,19 +956,12 @@ def dispute_list(
 ) -> None:  # fmt: skip
     """List disputes that wait for a decision, or to be carried out, the oldest first."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
     _dispute_kind(kind)
-    try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.dispute_list(connection, today=day, every=every, kind=kind)
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(
-        json.dumps(desk.list_as_json(found), indent=2) if as_json else desk.list_as_text(found)
-    )
+    with _seeing(settings) as connection:
+        found = desk.dispute_list(connection, today=day, every=every, kind=kind)
+    _echo(as_json, lambda: desk.list_as_json(found), lambda: desk.list_as_text(found))
 
 
 @dispute_app.command("show")
@@ -873,18 +971,12 @@ def dispute_show(
 ) -> None:  # fmt: skip
     """Show one dispute: what it disputes, what came, what may be waived, what became of it."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store, reading
 
     settings, day = _config(config, db), _day(business_date, "--business-date")
-    try:
-        programs = load_programs(settings.programs)
-        with reading(open_store(settings.db, create=False)) as connection:
-            shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
-    except (DataFileError, StoreError, DeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    programs = _programs(settings)
+    with _seeing(settings) as connection:
+        shown = desk.dispute_show(connection, desk.read_number(dispute), programs, day)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @dispute_app.command("uphold")
@@ -927,22 +1019,18 @@ def dispute_letters(
 ) -> None:  # fmt: skip
     """Write the letters of a dispute again, as they were."""
     from adjudicator import dispute_desk as desk
-    from adjudicator.desk import DeskError
     from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
     from adjudicator.reports.publish import write_files
-    from adjudicator.store import StoreError, open_store, reading
 
     settings = _config(config, db, out)
+    with _seeing(settings) as connection:
+        found = desk.letters(connection, desk.read_number(dispute))
     try:
-        with reading(open_store(settings.db, create=False)) as connection:
-            found = desk.letters(connection, desk.read_number(dispute))
         written = write_files(settings.out / FOLDER, [(n, letter_pdf(x)) for n, x in found])
-    except (StoreError, DeskError) as error:
-        _fail(str(error))
     except OSError as error:
         _fail(f"{settings.out / FOLDER}: {error.strerror}; mend it and run again")
     names = [str(path) for path in written]
-    typer.echo(json.dumps({"written": names}, indent=2) if as_json else "\n".join(names))
+    _echo(as_json, lambda: {"written": names}, lambda: "\n".join(names))
 
 
 def _dispute_kind(kind: str | None) -> None:
@@ -957,38 +1045,21 @@ def _dispute(
     out: Path | None, db: str | None, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """An act on a dispute, under the lock, and its letter once it is kept."""
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
-    from adjudicator.desk import DeskError
-    from adjudicator.explain import UnknownClaimError
-    from adjudicator.load import ReferenceDataError, read_reference
+    from adjudicator.load import read_reference
     from adjudicator.night import LockedError, holding
-    from adjudicator.programs import DataFileError, load_programs
     from adjudicator.reports.dispute_letters import FOLDER, letter_pdf
     from adjudicator.reports.publish import write_files
-    from adjudicator.store import StoreError, open_store
 
     settings = _config(config, db, out)
-    facts = {
-        "note": note, "who": who,
-        "made": _day(business_date, "--business-date") or settings.business_date or date.today(),
-        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    facts = _said(settings, note, who, business_date)
+    facts["programs"] = _programs(settings)
     try:
-        facts["programs"] = load_programs(settings.programs)
-        engine = open_store(settings.db, create=False)
-        with holding(settings.db), engine.begin() as connection:
+        with _acting(settings, holding(settings.db)) as connection:
             facts["payees"] = read_reference(connection)[1]["payees"]
             done = act(connection, facts)
             letter = letter_pdf(done.letter)
     except LockedError as error:
         _fail(f"{error}; nothing is kept", LOCKED)
-    except OperationalError:
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, ReferenceDataError, StoreError, UnknownClaimError, DeskError) as error:
-        _fail(str(error))
     try:
         write_files(settings.out / FOLDER, [(done.letter_name, letter)])
     except OSError as error:
@@ -996,7 +1067,7 @@ def _dispute(
             f"{settings.out / FOLDER}: {error.strerror}; the act is kept, `adjudicate dispute "
             f"letters D{done.dispute_number}` writes its letter"
         )
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @payments_app.command("list")
@@ -1008,14 +1079,10 @@ def payments_list(
 ) -> None:  # fmt: skip
     """List payments, the last first: brought forward, carried forward, paid; and what is open."""
     from adjudicator import payment_desk as desk
-    from adjudicator.store import StoreError, open_store, reading
 
-    try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
-            found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
-    except StoreError as error:
-        _fail(str(error))
-    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else desk.list_as_text(found))
+    with _seeing(_config(config, db)) as connection:
+        found = desk.payments_list(connection, payee_id=payee, program_code=program, run_id=run)
+    _echo(as_json, found.as_json, lambda: desk.list_as_text(found))
 
 
 @payments_app.command("show")
@@ -1025,14 +1092,10 @@ def payments_show(
 ) -> None:  # fmt: skip
     """Show one payment: its claims, what it carries beside them, what it paid."""
     from adjudicator import payment_desk as desk
-    from adjudicator.store import StoreError, open_store, reading
 
-    try:
-        with reading(open_store(_config(config, db).db, create=False)) as connection:
-            shown = desk.payments_show(connection, payment)
-    except (StoreError, desk.PaymentDeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(shown.as_json(), indent=2) if as_json else desk.show_as_text(shown))
+    with _seeing(_config(config, db)) as connection:
+        shown = desk.payments_show(connection, payment)
+    _echo(as_json, shown.as_json, lambda: desk.show_as_text(shown))
 
 
 @payments_app.command("adjust")
@@ -1052,33 +1115,20 @@ def payments_adjust(
     business_date: Today = None, db: Db = None, config: ConfigFile = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Take an amount from a payee's next payments, until all of it is recovered."""
-    from datetime import UTC, datetime
-
-    from sqlalchemy.exc import OperationalError
-
     from adjudicator import payment_desk as desk
-    from adjudicator.load import ReferenceDataError, read_reference
-    from adjudicator.programs import DataFileError, load_programs
-    from adjudicator.store import StoreError, open_store
+    from adjudicator.load import read_reference
 
     settings = _config(config, db)
-    day = _day(business_date, "--business-date") or settings.business_date or date.today()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    try:
-        programs = load_programs(settings.programs)
-        with open_store(settings.db, create=False).begin() as connection:
-            _, tables = read_reference(connection)
-            done = desk.adjust(
-                connection, payee, desk.amount_of(amount), reason=reason, note=note, who=who,
-                made=day, programs=programs, payees=tables["payees"],
-                contracts=tables["contracts"], program_code=program, reference=reference,
-                recorded_at=now,
-            )  # fmt: skip
-    except OperationalError:
-        _fail("the store is busy: a night is being committed; nothing is kept, try again", LOCKED)
-    except (DataFileError, ReferenceDataError, StoreError, desk.PaymentDeskError) as error:
-        _fail(str(error))
-    typer.echo(json.dumps(done.as_json(), indent=2) if as_json else done.as_text())
+    said = _said(settings, note, who, business_date)
+    programs = _programs(settings)
+    with _acting(settings) as connection:
+        _, tables = read_reference(connection)
+        done = desk.adjust(
+            connection, payee, desk.amount_of(amount), reason=reason, programs=programs,
+            payees=tables["payees"], contracts=tables["contracts"], program_code=program,
+            reference=reference, **said,
+        )  # fmt: skip
+    _echo(as_json, done.as_json, done.as_text)
 
 
 @db_app.command("upgrade")

@@ -485,14 +485,16 @@ def payment_beside(inputs: Row) -> Told:
     if inputs["cost_share_only"]:
         share = _group(inputs, "prior_share")
         return Told("", payment, (_least("payment_amount", left, share),))
-    higher = _greatest("higher_amount", allowed, _group(inputs, "prior_allowed"))
     steps = [
         _difference("unpaid_amount", charge, paid),
         _difference("alone_amount", allowed, _group(inputs, "share")),
-        higher,
-        _difference("above_amount", higher.result, paid),
     ]
-    least = _least("payment_amount", left, *(steps[n].result for n in (0, 1, 3)))
+    ceiling = allowed
+    if not inputs.get("own_ceiling"):
+        steps.append(_greatest("higher_amount", allowed, _group(inputs, "prior_allowed")))
+        ceiling = steps[-1].result
+    steps.append(_difference("above_amount", ceiling, paid))
+    least = _least("payment_amount", left, *(steps[n].result for n in (0, 1, -1)))
     steps.append(least)
     if least.result.value < 0:
         steps.append(_greatest("payment_amount", least.result, Term("nothing_amount", 0)))

@@ -6,26 +6,40 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from adjudicator.disk import write_whole
 from adjudicator.pipeline import AS_READ, Batch
 from adjudicator.programs import load_forms, load_programs, own_names
+from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
+from adjudicator.reports.text import counted
 from adjudicator.stages.validate import objections_to_findings, validate
 from edi.acks import READ, Issue, acknowledge, codes_told
+from edi.ahead import Ahead
 from edi.envelope import Envelope, Problem
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import FileReading, Frames, Limits, addenda, problems_to_objections
+from edi.read_file import (
+    Chunk,
+    FileReading,
+    Frames,
+    Limits,
+    Part,
+    Parts,
+    ReadChunk,
+    addenda,
+    problems_to_objections,
+    read_chunk,
+)
 from edi.received import bytes_of, files_of, too_large
 from edi.syntax import snip_level
 from schemas import frames
@@ -51,8 +65,8 @@ class Checked:
     @property
     def levels(self) -> dict[int, int]:
         """How many findings each level has."""
-        counted = Counter(row["level"] for row in self.rows)
-        return {level: counted[level] for level in LEVELS if counted[level]}
+        found = Counter(row["level"] for row in self.rows)
+        return {level: found[level] for level in LEVELS if found[level]}
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -64,7 +78,7 @@ class Checked:
     def as_text(self) -> str:
         out = []
         for told in self.files:
-            counts = f"{_counted(told['claims'], 'claim')}, {_counted(told['findings'], 'finding')}"
+            counts = f"{counted(told['claims'], 'claim')}, {counted(told['findings'], 'finding')}"
             out.append(f"{told['file']}: {counts}")
             out += [f"  {code:<11} {name}" for name, code in told["acknowledgements"].items()]
             out += [f"  note        {text}" for text in told["notes"]]
@@ -89,11 +103,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _totals(levels: Mapping[int, int]) -> Iterator[str]:
     for level, count in levels.items():
-        yield f"SNIP {level}, {LEVELS[level]}: {_counted(count, 'finding')}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+        yield f"SNIP {level}, {LEVELS[level]}: {counted(count, 'finding')}"
 
 
 def check_files(
@@ -101,14 +111,17 @@ def check_files(
     out: Path | None = None,
     day: date | None = None,
     config: Config | None = None,
+    ahead: Ahead | None = None,
 ) -> Checked:
     """Every fault of every file, in order of file and place; with ``out`` and ``day`` also the
-    acknowledgements of that day, as files there. Raises OSError for a file that can't be read or
+    acknowledgements of that day, as files there. ``ahead`` reads the files already (``checking``
+    of their chunks). Raises OSError for a file that can't be read or
     written."""
     checked = Checked()
     config = config or Config()
     for position, path in enumerate(files_of(paths), start=1):
-        reading, findings, paper = read_checked(path, config, answered=out is not None)
+        parts = ahead.parts_of(path) if ahead is not None else None
+        reading, findings, paper = read_checked(path, config, parts, answered=out is not None)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None and not paper:  # paper is answered by letters
@@ -117,7 +130,8 @@ def check_files(
             for one in acknowledge(reading, issue, rejections=rejections):
                 checked.acknowledgement_count += 1
                 written[f"{position:04d}-{one.name}"] = one.code
-                _write(out / f"{position:04d}-{one.name}", one.content)
+                out.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_whole(out / f"{position:04d}-{one.name}", one.content, synced=False)
         checked.rows += found
         checked.files.append({
             "file": path.name, "claims": reading.claim_count, "findings": len(found),
@@ -131,18 +145,8 @@ def _own_names() -> frozenset[str]:
     return own_names(load_programs())
 
 
-def _write(path: Path, content: bytes) -> None:
-    """A whole file or none, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-    partial.replace(path)
-
-
 def read_checked(
-    path: Path, config: Config, *, answered: bool
+    path: Path, config: Config, parts: Parts | None = None, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame, bool]:
     """A file, its findings, and whether it is paper. Nothing is kept of it but what is told of it,
     and where it is to be ``answered`` what acknowledgements are made of."""
@@ -152,36 +156,47 @@ def read_checked(
         return reading, frames.empty(frames.Findings), False
     with bytes_of(path) as data:
         paper = is_paper(data)
-        return *bytes_checked(data, config, answered=answered or paper), paper
+        return *bytes_checked(data, config, parts, answered=answered or paper), paper
 
 
 def bytes_checked(
-    data: bytes | mmap.mmap, config: Config, *, answered: bool
+    data: bytes | mmap.mmap, config: Config, parts: Parts | None = None, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame]:
     """The same of a file's bytes, whatever their number. Paper is kept whole."""
-    found: list[pl.DataFrame] = []
-    reference = Reference("", {}, {}, forms=load_forms())
-    limits = Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+    paper = is_paper(data)
+    own = _own_names() if paper else ()
+    read = checking(answered=answered)
+    reading = read_claims_file(data, config.chunk_bytes, own, limits_of(config), read, parts)
+    if not reading.claim_count:
+        return reading, frames.empty(frames.Findings)
+    if paper:
+        return reading, _findings(reading.frames, reading.objections)
+    return reading, reading.frames.pop("findings")
 
-    def keep(read: Frames, objections: pl.DataFrame) -> Frames:
-        """Why claims are rejected: the reader's objections to them, then what else is missing."""
-        batch = Batch(**{n: read[n] for n in AS_READ}, findings=objections_to_findings(objections))
-        findings = validate(batch, reference).findings
-        if findings.height:
-            found.append(findings)
-        if answered:
-            return {n: read[n].select(columns) for n, columns in READ.items()}
-        return {"sources": read["sources"].select("claim_id", "set_index")}
 
-    own = _own_names() if is_paper(data) else ()
-    reading = read_claims_file(data, config.chunk_bytes, own, limits, keep)
-    if is_paper(data) and reading.claim_count:
-        keep(reading.frames, reading.objections)
-    findings = pl.concat(found) if found else frames.empty(frames.Findings)
-    if findings.height:  # those of refused sets leave
-        read = reading.frames["sources"]["claim_id"]
-        findings = findings.filter(pl.col("claim_id").is_in(read.implode()))
-    return reading, findings
+def checking(*, answered: bool) -> ReadChunk:
+    """What is made of a chunk, here or in another process."""
+    return partial(chunk_checked, answered=answered)
+
+
+def chunk_checked(data: bytes | mmap.mmap, chunk: Chunk, limits: Limits, *, answered: bool) -> Part:
+    """A chunk with why its claims are rejected; of its other frames no more than is told of it,
+    and where it is to be ``answered`` what acknowledgements are made of."""
+    part = read_chunk(data, chunk, limits)
+    kept = READ if answered else {"sources": ("claim_id", "set_index")}
+    return replace(
+        part,
+        frames={
+            **{name: part.frames[name].select(columns) for name, columns in kept.items()},
+            "findings": _findings(part.frames, part.objections),
+        },
+    )
+
+
+def _findings(read: Frames, objections: pl.DataFrame) -> pl.DataFrame:
+    """Why claims are rejected: the reader's objections to them, then what else is missing."""
+    batch = Batch(**{n: read[n] for n in AS_READ}, findings=objections_to_findings(objections))
+    return validate(batch, Reference("", {}, {}, forms=load_forms())).findings
 
 
 def _faults(reading: FileReading, findings: pl.DataFrame, name: str) -> list[dict[str, Any]]:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.clean_claims import FINDING, clean_claims, earlier_findings
 from adjudicator.pipeline import Batch
 from adjudicator.reports.text import dollars, inert
 from adjudicator.store.books import rejected_claims
+from adjudicator.store.corrections import claims_of
+from schemas.program import Program
 
 COLUMNS = (
     "claim_number", "submission", "patient_control_number", "received_date", "age_days",
-    "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
+    "clean", "program_code", "payee_id", "disposition", "charge", "allowed", "member_share", "paid",
     "reasons",
 )  # fmt: skip
+REVERSED = {
+    "claim_id": pl.Int64, "claim_number": pl.String, "patient_control_number": pl.String,
+    "received_date": pl.Date, "allowed_amount": pl.Int64, "member_amount": pl.Int64,
+}  # fmt: skip
 
 
-def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) -> bytes:
-    """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``."""
+def claims_list(
+    connection: Connection,
+    run_id: int,
+    batch: Batch,
+    day: date,
+    programs: Mapping[str, Program],
+) -> bytes:
+    """CSV, UTF-8, amounts in dollars and cents, in order of receipt; ages in days on ``day``.
+    ``clean``: whether it is a clean claim, yes or no; empty where its program does not say. A claim
+    that is taken back has a row ``reversed`` with its amounts negated."""
     reasons = (
         batch.findings.filter(pl.col("disposition").is_in(["deny", "pend"]))
         .sort("claim_id", "edit_rank", maintain_order=True)
@@ -33,14 +49,18 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
                 batch.claims.select("claim_id", "claim_number", "patient_control_number",
                                     "received_date", "program_code", "payee_id"),
                 on="claim_id",
-            ).join(reasons, on="claim_id", how="left")
+            )
+            .join(reasons, on="claim_id", how="left")
+            .join(_clean(connection, run_id, batch, programs), on="claim_id", how="left")
         )  # fmt: skip
+    if batch.reversals.height:
+        parts.append(_reversed(connection, batch))
     parts.append(
         rejected_claims(connection, run_id).with_columns(
-            disposition=pl.lit("rejected"), reasons=_rejection()
+            disposition=pl.lit("rejected"), reasons=_rejection(), clean=pl.lit("no")
         )
     )
-    rows = pl.concat(parts, how="diagonal").sort("claim_id")
+    rows = pl.concat(parts, how="diagonal").sort("claim_id", maintain_order=True)
     for column in ("claim_number", "program_code", "payee_id", "allowed_amount",
                    "member_amount", "paid_amount"):  # fmt: skip
         if column not in rows.columns:
@@ -52,6 +72,7 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
             patient_control_number=inert(pl.col("patient_control_number")),
             received_date="received_date",
             age_days=(pl.lit(day) - pl.col("received_date")).dt.total_days(),
+            clean="clean",
             program_code="program_code",
             payee_id=inert(pl.col("payee_id").cast(pl.String)),
             disposition="disposition",
@@ -64,6 +85,44 @@ def claims_list(connection: Connection, run_id: int, batch: Batch, day: date) ->
         .select(COLUMNS)
         .write_csv()
         .encode()
+    )
+
+
+def _reversed(connection: Connection, batch: Batch) -> pl.DataFrame:
+    """The claims of earlier nights that are taken back tonight, by what."""
+    told = batch.reversals.join(
+        batch.claims.select("claim_id", by="claim_number"), on="claim_id"
+    ).select("program_code", "payee_id", "remark_code", "charge_amount", "paid_amount", "by",
+             claim_id="of_claim_id")  # fmt: skip
+    return (
+        claims_of(connection, batch.reversals["of_claim_id"], REVERSED)
+        .join(told, on="claim_id")
+        .with_columns(
+            disposition=pl.lit("reversed"),
+            allowed_amount=-pl.col("allowed_amount"),
+            member_amount=-pl.col("member_amount"),
+            reasons=pl.concat_str("remark_code", pl.lit("by"), "by", separator=" "),
+        )
+        .drop("remark_code", "by")
+    )
+
+
+def review_list(review: Sequence[Mapping[str, str]]) -> bytes:
+    """CSV of the claims that a night's reversals touch: which one, and because of which."""
+    schema = {"claim_number": pl.String, "because_of": pl.String}
+    return pl.DataFrame(list(review), schema).write_csv().encode()
+
+
+def _clean(
+    connection: Connection, run_id: int, batch: Batch, programs: Mapping[str, Program]
+) -> pl.DataFrame:
+    """claim_id and ``clean``, yes or no."""
+    waited = batch.open_pends["claim_id"].unique()
+    findings = pl.concat(
+        [batch.findings.select(list(FINDING)), earlier_findings(connection, waited, run_id)]
+    )
+    return clean_claims(batch.claims, findings, programs).select(
+        "claim_id", clean=pl.when("clean").then(pl.lit("yes")).otherwise(pl.lit("no"))
     )
 
 

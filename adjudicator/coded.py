@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from sqlalchemy import Connection, select
 
+from adjudicator.reports.text import counted
 from adjudicator.store.tables import reference_part
 from schemas.frames import CodingTables, empty
 
@@ -118,7 +119,7 @@ def coding_ages(tables: pl.DataFrame, day: date) -> list[str]:
             until = f"holds to {last}" if last else "holds without end"
         elif last and last < day:
             days = (day - last).days
-            ago = f"{days:,} day{'s' * (days != 1)} ago"
+            ago = f"{counted(days, 'day')} ago"
             until = f"ended {last}, {ago}: load the next edition"
         else:
             until = f"holds from {min(spans['start_date'])}, and not on {day}"

@@ -37,7 +37,12 @@ READ: Contract = {
 AFTER: Mapping[str, Contract] = {
     "validate": {"findings": frames.Findings},
     "identify": {"claims": frames.IdentifiedClaims, "lines": frames.IdentifiedLines},
-    "match": {"duplicates": frames.DuplicateLines, "similar": frames.SimilarLines},
+    "match": {
+        "duplicates": frames.DuplicateLines,
+        "similar": frames.SimilarLines,
+        "corrections": frames.Corrections,
+        "corrected": frames.CorrectedVersions,
+    },
     "edits": {"findings": frames.Findings},
     "price": {"lines": frames.PricedLines, "findings": frames.Findings},
     "benefits": {
@@ -53,6 +58,7 @@ AFTER: Mapping[str, Contract] = {
         "lines": frames.DecidedLines,
         "adjustments": frames.Adjustments,
         "decisions": frames.DecidedClaims,
+        "reversals": frames.Reversals,
     },
 }
 WHOLE = ("settle",)  # stages after which keys, patterns and required values are held too

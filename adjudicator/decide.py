@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from adjudicator.contracts import held
+from adjudicator.corrections import misjudged
 from adjudicator.pipeline import OF_CLAIMS, Batch
 from adjudicator.reference import Reference
 from adjudicator.stages import STAGES
@@ -62,9 +63,16 @@ def _too_many(allowed: int, claim_count: int) -> str:
 
 
 def _walk(batch: Batch, reference: Reference) -> Batch:
+    """The stages; and once more where a correction waits after all, and another claim was decided
+    as if what it corrects were gone."""
+    decided = batch
     for stage in STAGES[1:]:
-        batch = held(stage(batch, reference), stage.__name__)
-    return batch
+        decided = held(stage(decided, reference), stage.__name__)
+    if decided.corrected.height and batch.known_to_wait.is_empty():
+        waits = misjudged(decided)
+        if waits.height:
+            return _walk(batch.with_(known_to_wait=waits), reference)
+    return decided
 
 
 def _culprits(batch: Batch, ids: pl.Series, reference: Reference, allowed: int) -> list[int]:

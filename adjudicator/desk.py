@@ -15,7 +15,7 @@ NOTE_LIMIT, NAME_LIMIT = 500, 80
 
 
 class DeskError(Exception):
-    """The act can't be done: the message names the claim's number, the cause and the mend."""
+    """What is asked can't be done: the message names the place, the cause and the mend."""
 
 
 def said(note: str, who: str) -> tuple[str, str]:

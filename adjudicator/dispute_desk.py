@@ -1,7 +1,7 @@
 """What people do with providers' disputes: take one in, look at it, uphold or overturn it.
 
 An act is rows of data, a row of the audit trail and a letter. Overturned, the claim is reversed and
-decided anew by the next `reprocess`, without the edits that are waived.
+decided anew by the next `reprocess --disputes`, without the edits that are waived.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STATES = {
     "received": "received, waits for a decision",
     "returned": "returned",
     "upheld": "decided: the claim stays as it is",
-    "overturned": "decided: the claim is to be decided anew by `adjudicate reprocess`",
+    "overturned": "decided: the claim is to be decided anew by `adjudicate reprocess --disputes`",
     "carried_out": "carried out: the claim was decided anew",
 }
 LIST = ("dispute_number", "claim_number", "kind", "state", "age_days", "received_date", "eop_date",
@@ -80,7 +80,7 @@ class Act:
             "returned": "returned",
             "upheld": "upheld: the claim stays as it is",
             "overturned": "overturned: the claim is decided anew by the next `adjudicate "
-            "reprocess`" + (f", without {listed(self.waived)}" if self.waived else ""),
+            "reprocess --disputes`" + (f", without {listed(self.waived)}" if self.waived else ""),
         }[self.event]
         out = [filled(f"{head}: {told}")]
         for r in self.reasons:

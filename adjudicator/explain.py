@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
 from typing import Any
 
 import polars as pl
@@ -23,6 +22,8 @@ from adjudicator.arithmetic import (
     share,
     total_paid,
 )
+from adjudicator.clean_claims import FINDING, clean_claims
+from adjudicator.desk import DeskError
 from adjudicator.edits import EDITS
 from adjudicator.edits.payee_unknown import payee_unknown
 from adjudicator.fate import STANDING_PENDS
@@ -40,7 +41,8 @@ from adjudicator.store import decided, pend_history, read_frame
 from adjudicator.store.dialect import marks
 from adjudicator.store.tables import claim, file, finding, payment, run
 from adjudicator.story import as_text
-from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program
+from adjudicator.version_story import versions_of
+from schemas.program import BenefitLimit, Citation, CostShare, PlanTerms, Program, Span
 
 __all__ = ["Explanation", "UnknownClaimError", "as_text", "explain", "money"]
 
@@ -93,7 +95,7 @@ OTHER_PAYER, UNCOLLECTABLE = "other_payer", "uncollectable"
 OWED = ("deductible", "coinsurance", "copay", UNCOLLECTABLE)
 
 
-class UnknownClaimError(Exception):
+class UnknownClaimError(DeskError):
     """No claim has that number, or it has no such line: the message says what there is."""
 
 
@@ -102,15 +104,19 @@ class Explanation:
     """A claim's story as data; amounts in cents, quantities in thousandths. Prints through
     ``as_text``.
 
+    ``clean``: whether it is a clean claim, which edits tell that it is none, ``cites``; None where
+    its program does not say.
     ``findings``: each with its sentence (``says``), its source (``cites``) and, for each line it
     concerns, its effect and why it has none. ``found_nothing``: the program's other edits.
     ``lines``: with ``price`` and ``share`` (steps of arithmetic, ``cites``), where payers before
     us decided ``beside`` (likewise) and ``balance``.
     ``waits_for`` and ``to_mend``: what a pended or rejected claim needs. ``earlier``: the nights
-    in which it waited.
+    in which it waited. ``versions``: what it corrects and what corrects it, and how it was taken
+    back (``versions_of``).
     """
 
     claim: dict[str, Any]
+    clean: dict[str, Any] | None
     received: dict[str, Any]
     decided: dict[str, Any] | None
     earlier: list[dict[str, Any]]
@@ -122,6 +128,7 @@ class Explanation:
     to_mend: list[dict[str, Any]]
     resubmit: list[dict[str, Any]]
     payment: dict[str, Any] | None
+    versions: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -140,7 +147,7 @@ def explain(
     Raises UnknownClaimError.
     """
     row = _claim(connection, number)
-    programs = _shipped() if programs is None else programs
+    programs = load_programs() if programs is None else programs
     program = programs.get(row["program_code"])
     claim_id, run_id = row["claim_id"], row["decided_run_id"]
     lines = [_line(r) for r in decided(connection, "lines", [claim_id]).to_dicts()]
@@ -172,13 +179,15 @@ def explain(
         for f, of_lines in zip(findings, of_findings, strict=True)
         if line_number is None or f["line_number"] in (None, line_number)
     ]
-    asked = program.edits if program and lines else ()
+    judged = row["disposition"] != "voided" or row["payment_id"] is not None
+    asked = program.edits if program and lines and judged else ()
     silent = [name for name in asked if name not in {f["edit"] for f in findings}]
     for r in lines:
         r.update(_money(r, lines, adjustments, program))
     received = _rows(connection, file, "file_id", row["file_id"])[0]
     return Explanation(
         claim={c: row[c] for c in CLAIM},
+        clean=_clean(row, every, program),
         received={
             "name": received["name"],
             "sha256": received["sha256"],
@@ -197,12 +206,8 @@ def explain(
         to_mend=_to_mend(row, told),
         resubmit=_sources(RESUBMIT) if row["disposition"] == "rejected" else [],
         payment=_payment(connection, row, lines),
+        versions=versions_of(connection, row),
     )
-
-
-_shipped = cache(load_programs)
-_codes = cache(load_adjustment_codes)
-_messages = cache(load_message_codes)
 
 
 # ---- what the store holds --------------------------------------------------------------------
@@ -270,6 +275,34 @@ def _night(connection: Connection, run_id: int | None) -> dict[str, Any] | None:
     nights = _rows(connection, run, "run_id", run_id) if run_id is not None else []
     wanted = ("run_id", "business_date", "reference_version")
     return {c: nights[0][c] for c in wanted} if nights else None
+
+
+def _clean(
+    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], program: Program | None
+) -> dict[str, Any] | None:
+    if row["disposition"] is None or program is None:
+        return None
+    claims = pl.DataFrame(
+        {
+            "claim_id": [row["claim_id"]], "program_code": [row["program_code"]],
+            "received_date": [date.fromisoformat(row["received_date"])],
+        }
+    )  # fmt: skip
+    of_claim = pl.DataFrame([{c: f[c] for c in FINDING} for f in findings], schema=FINDING)
+    found = clean_claims(claims, of_claim, {program.program_code: program}).to_dicts()
+    if not found:
+        return None
+    [terms] = [t for t in program.clean_claims if _holds(t, claims["received_date"][0])]
+    edits = found[0]["unclean_edits"]
+    return {
+        "clean": found[0]["clean"],
+        "edits": edits.split(" ") if edits else [],
+        "cites": _sources(terms.citation),
+    }
+
+
+def _holds(terms: Span, day: date) -> bool:
+    return terms.start_date <= day and (terms.end_date is None or day <= terms.end_date)
 
 
 def _earlier(
@@ -463,7 +496,7 @@ def _money(
             told["share"]["cites"] += _sources(program.uncollectable_citation)
     if line["coordination_inputs"]:
         told["beside"] = _beside(line, adjusted, program)
-    if line["line_disposition"] != "pended":
+    if line["line_disposition"] not in ("pended", "voided"):
         told["balance"] = asdict(balance(line, adjusted))
     return told
 
@@ -606,7 +639,7 @@ def _share_sources(terms: PlanTerms | None, line: Mapping[str, Any]) -> list[dic
 
 def _with_words(adjustment: dict[str, Any]) -> dict[str, Any]:
     """An adjustment with our own words for its group and codes."""
-    codes, messages = _codes(), _messages()
+    codes, messages = load_adjustment_codes(), load_message_codes()
     group, carc, rarc = (adjustment[c] for c in ("group_code", "carc", "rarc"))
     return {
         **adjustment,
@@ -627,7 +660,7 @@ def _waits_for(
 ) -> list[dict[str, Any]]:
     """The pends that stand: code, our words for it, which edit found it, what releases it, since
     when it waits, whose it is, what that queue does next, and its last day."""
-    messages = _messages()
+    messages = load_message_codes()
     return [
         {
             "pend_code": f["pend_code"],

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 LINE = ["claim_id", "line_number"]
 DENIAL = ["edit", "edit_rank", "group_code", "carc", "rarc"]
 # Pends for want of something without which the first denier, hence the liability, is unknown, or
-# a denial could reach nobody; a later denial doesn't take their claim [judgement: PAYEE, and
-# CORRECTION until corrected claims are matched with their originals].
-STANDING_PENDS = ["SYSTEM", "REFERENCE", "PAYEE", "CORRECTION"]
+# a denial could reach nobody; or without which nothing may be decided, since the claim corrects
+# another (ORIGINAL) or is corrected (CORRECTION). A later denial doesn't take their claim
+# [judgement: the last three].
+STANDING_PENDS = ["SYSTEM", "REFERENCE", "PAYEE", "ORIGINAL", "CORRECTION"]
 
 
 class Fates(NamedTuple):

@@ -1,7 +1,8 @@
 """A night too large to be held whole: decided one part of its families after another.
 
 No decision looks beyond a family, so a family's claims all stand in one part, and the parts are
-decided one by one. What waits for its turn, and what is decided, is packed in memory (Arrow,
+decided one by one; only a correction may name a claim of another family, and their parts are
+decided together then. What waits for its turn, and what is decided, is packed in memory (Arrow,
 zstd: a twentieth); none of it is written to a disk. It comes to the same as a night in one piece:
 the same decisions, numbers and published bytes.
 """
@@ -13,7 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+from sqlalchemy import Connection
 
+from adjudicator import store
+from adjudicator.clean_claims import FINDING
+from adjudicator.corrections import CORRECTIONS, SHORT_DIGITS, named_number
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from adjudicator.remittance import (
@@ -23,10 +28,13 @@ from adjudicator.remittance import (
     payments_due,
     remit,
 )
+from adjudicator.reversals import with_reversals
 from adjudicator.stages.identify import find_members
+from adjudicator.store.corrections import TAKEN
 
 PIECE_CLAIMS = 50_000  # that are booked, or written to 835s, together
-# what the store is told of a claim; lines last, by far the largest
+# what the store is told of a claim; lines last, by far the largest. What is reversed it is told of
+# all at once
 BOOKED = (
     "claims", "decisions", "findings", "adjustments", "accumulator_entries",
     "referral_visit_entries", "authorization_unit_entries", "benefit_use_entries", "pends", "lines",
@@ -36,8 +44,17 @@ OF_ALL = {
     "claims": ("claim_id", "claim_number", "patient_control_number", "received_date",
                "program_code", "payee_id", "frequency_code"),
     "lines": ("claim_id", "plan_code", "allowed_amount"),
-    "findings": ("claim_id", "edit", "edit_rank", "disposition"),
-    "decisions": None,
+    "findings": tuple(FINDING),
+    "decisions": None, "open_pends": None, "reopened": None, "corrections": None,
+    "reversals": None, "versions": ("claim_id",), **dict.fromkeys(TAKEN),
+}  # fmt: skip
+# their order; of all others claim by claim
+ORDER = {"reversals": ["of_claim_id"], **{n: c.primary_key() for n, (_, c) in TAKEN.items()}}
+# what of a claim tells whether another is corrected by it, or corrects it
+NAMED = {
+    "claim_id": pl.Int64, "claim_number": pl.String, "frequency_code": pl.String,
+    "original_claim_number": pl.String, "billing_npi": pl.String, "member_id": pl.String,
+    "part": pl.Int64,
 }  # fmt: skip
 WRITTEN = ("claims", "lines", "adjustments")
 Frames = Mapping[str, pl.DataFrame]
@@ -96,40 +113,145 @@ class Waiting:
         self._members = members
         self._earlier, self._tonight = Shelves(parts), Shelves(parts)
         self._empty: dict[str, pl.DataFrame] = {}
-        self._ids: list[pl.Series] = []
+        self._claims = [pl.DataFrame(schema=NAMED)]
 
     def add(self, frames: Frames, *, earlier: bool = False) -> None:
         """Claims as they are read, in receipt order; ``earlier``: those of earlier nights."""
         claims = frames["claims"]
-        families = find_members(claims, self._members)["family_id"]
-        # claims of nobody known are together
-        part = (families.hash() % len(self._tonight)).fill_null(0).cast(pl.Int64)
+        found = find_members(claims, self._members)
+        part = self.part_of(found["family_id"])
         shelves = self._earlier if earlier else self._tonight
         shelves.add(frames, claims.select("claim_id", shelf=part))
         self._empty |= {n: f.clear() for n, f in frames.items() if n not in self._empty}
-        self._ids.append(claims["claim_id"])
+        self._claims.append(
+            claims.with_columns(found["member_id"], part=part).select(
+                pl.col(name).cast(dtype) for name, dtype in NAMED.items()
+            )
+        )
+
+    def part_of(self, families: pl.Series) -> pl.Series:
+        """The part of each ``family_id``; claims of nobody known are together."""
+        return (families.hash() % len(self)).fill_null(0).cast(pl.Int64)
+
+    @property
+    def claims(self) -> pl.DataFrame:
+        """Every claim that waits (NAMED), in receipt order."""
+        self._claims = [pl.concat(self._claims).sort("claim_id")]
+        return self._claims[0]
 
     @property
     def claim_ids(self) -> pl.Series:
-        return pl.concat([pl.Series(dtype=pl.Int64), *self._ids]).sort()
+        return self.claims["claim_id"]
 
     def __len__(self) -> int:
         return len(self._tonight)
 
-    def take(self, part: int) -> list[dict[str, pl.DataFrame]]:
-        """The claims of a part in receipt order, as frames to be put together; none where it has
-        none. Nothing here holds them then."""
+    def take(self, parts: Sequence[int]) -> list[dict[str, pl.DataFrame]]:
+        """The claims of these parts, each part's in receipt order, as frames to be put together;
+        none where they have none. Nothing here holds them then."""
+        return [frames for part in parts for frames in self._taken(part)]
+
+    def _taken(self, part: int) -> Iterator[dict[str, pl.DataFrame]]:
         earlier, tonight = self._earlier.take(part), self._tonight.take(part)
-        if not earlier and not tonight:
-            return []
-        return [
-            {
+        if earlier or tonight:
+            yield {
                 name: pl.concat(
                     [empty, *earlier.pop(name, ()), *tonight.pop(name, ())], how="vertical_relaxed"
                 )
                 for name, empty in self._empty.items()
             }
-        ]
+
+
+def parts_together(
+    connection: Connection, later: Waiting, waiting: pl.DataFrame, reference: Reference
+) -> list[list[int]]:
+    """The parts of a night in the order they are decided, those together of which one has a claim
+    that may correct, or be corrected with, a claim of another (``match_corrections``).
+
+    ``waiting``: the claims of earlier nights (OPEN_CLAIMS).
+    """
+    parts = [[part] for part in range(len(later))]
+    reopened = waiting.filter(pl.col("reopened_code").is_not_null()).select(
+        "claim_id", of_claim_id="predecessor_claim_id"
+    )
+    claims = later.claims
+    correcting = claims.filter(
+        pl.col("frequency_code").is_in(CORRECTIONS)
+        | pl.col("claim_id").is_in(reopened["claim_id"].implode())
+    )
+    if correcting.is_empty():
+        return parts
+    numbers = [named_number(text) for text in correcting["original_claim_number"]]
+    correcting = correcting.with_columns(
+        short=pl.Series([n and n[-SHORT_DIGITS:] for n in numbers], dtype=pl.String)
+    )
+    unnamed = correcting.filter(pl.col("original_claim_number").is_null())
+    versions = store.versions(
+        connection,
+        store.numbers_meant(connection, [n for n in numbers if n]),
+        reopened["of_claim_id"],
+        unnamed["member_id"].drop_nulls().unique(),
+    )
+    standing = _parts_of(connection, versions, later, reference)
+    # whom a billing NPI may be paid to, whatever the day: a correction corrects its own payee's
+    payees = reference.tables["providers"].select("payee_id", billing_npi="npi").unique()
+    asked = correcting.join(payees, on="billing_npi")
+    named = asked.drop_nulls("short")
+    mine = ["short", "payee_id"]
+    pairs = [
+        named.join(standing, on=mine),
+        named.join(
+            claims.with_columns(short=pl.col("claim_number").str.tail(SHORT_DIGITS))
+            .join(named.select("short").unique(), on="short", how="semi")
+            .join(payees, on="billing_npi"),
+            on=mine,
+        ),
+        asked.join(standing, on=["member_id", "payee_id"]),
+        correcting.join(reopened, on="claim_id").join(
+            standing, left_on="of_claim_id", right_on="claim_id"
+        ),
+        # the versions of a chain, and a claim that stands for two families
+        standing.join(standing, left_on="predecessor_claim_id", right_on="claim_id"),
+        standing.join(standing, on="claim_id"),
+    ]
+    linked = pl.concat([p.select("part", "part_right") for p in pairs]).unique().sort(pl.all())
+    for one, other in linked.rows():
+        a, b = (next(of for of in parts if part in of) for part in (one, other))
+        if a is not b:
+            parts.remove(b)
+            a.extend(b)
+    return [sorted(of) for of in parts]
+
+
+def _parts_of(
+    connection: Connection, versions: pl.DataFrame, later: Waiting, reference: Reference
+) -> pl.DataFrame:
+    """The part of each version: where it waits that part, else that of its member's family and
+    of the family that it counted for."""
+    counted = store.claims_of(
+        connection, versions["claim_id"], {"claim_id": pl.Int64, "family_id": pl.String}
+    )
+    of_member = versions.select("claim_id", "member_id").join(
+        reference.tables["members"].select("member_id", "family_id"), on="member_id", how="left"
+    )
+    families = pl.concat([counted, of_member.select("claim_id", "family_id")])
+    waits = later.claims.select("claim_id", "part")
+    parts = families.select("claim_id", part=later.part_of(families["family_id"]))
+    return (
+        versions.select(
+            "claim_id", "predecessor_claim_id", "member_id", "payee_id",
+            short=pl.col("claim_number").str.tail(SHORT_DIGITS),
+        )
+        .join(
+            pl.concat(
+                [
+                    parts.join(waits, on="claim_id", how="anti"),
+                    waits.join(versions, on="claim_id", how="semi"),
+                ]
+            ).unique(),
+            on="claim_id",
+        )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,9 +264,13 @@ class Decided:
         """What the store is told, some claims at a time, in claim order."""
         yield self.whole
 
-    def remit(self, payments: pl.DataFrame, reference: Reference) -> Iterator[Remittance]:
-        """The remittances of these payments (see ``remit``), some payments at a time."""
-        yield remit(self.whole, reference, payments)
+    def remit(
+        self, payments: pl.DataFrame, reference: Reference, originals: Batch | None = None
+    ) -> Iterator[Remittance]:
+        """The remittances of these payments (see ``remit``), some payments at a time, with the
+        reversals of ``originals``."""
+        written = remit(self.whole, reference, payments)
+        yield with_reversals(written, self.whole, originals, reference, payments)
 
 
 @dataclass(frozen=True)
@@ -164,7 +290,9 @@ class DecidedInParts(Decided):
             if frames:
                 yield Batch(**frames)
 
-    def remit(self, payments: pl.DataFrame, reference: Reference) -> Iterator[Remittance]:
+    def remit(
+        self, payments: pl.DataFrame, reference: Reference, originals: Batch | None = None
+    ) -> Iterator[Remittance]:
         due = (
             self.whole.decisions.filter(pl.col("disposition").is_in(FINAL))
             .join(self.whole.claims, on="claim_id")
@@ -181,10 +309,11 @@ class DecidedInParts(Decided):
                 _paid(found.get(n, []), due, getattr(self.empty, n)) for n in WRITTEN
             )
             none = self.empty
-            yield Remittance(
+            written = Remittance(
                 here.select(none.payments.columns), claims, lines, adjustments,
                 none.provider_adjustments,
             )  # fmt: skip
+            yield with_reversals(written, self.whole, originals, reference, here)
 
 
 def _paid(rows: Sequence[pl.DataFrame], due: pl.DataFrame, empty: pl.DataFrame) -> pl.DataFrame:
@@ -234,11 +363,15 @@ class Deciding:
         self._empty = Remittance(*(frame.clear() for frame in vars(written).values()))
         for name, columns in OF_ALL.items():
             frame = getattr(batch, name)
+            if name in TAKEN:  # only what is given back
+                taken_back = batch.reversals["of_claim_id"].implode()
+                frame = frame.filter(pl.col("claim_id").is_in(taken_back))
             self._whole.setdefault(name, []).append(frame.select(columns) if columns else frame)
 
     def decided(self) -> Decided:
         assert self._empty is not None
         whole = {
-            n: pl.concat(f).sort("claim_id", maintain_order=True) for n, f in self._whole.items()
+            n: pl.concat(f).sort(ORDER.get(n, ["claim_id"]), maintain_order=True)
+            for n, f in self._whole.items()
         }
         return DecidedInParts(Batch(**whole), self._booked, self._written, self._empty)

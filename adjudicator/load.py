@@ -137,7 +137,7 @@ FORMS: dict[str, tuple[str, str]] = {
     "authorizations.status_code": ANSWER,
     "notifications.status_code": _one_of("active", "cancelled"),
     "attachments.kind_code": _one_of("eob", "auto_notice", "description", "notes"),
-    "code_set": _one_of("CARC", "CDT", "CPT", "HCPCS", "ICD10CM", "ICD10PCS", "TAXONOMY"),
+    "code_set": _one_of("CARC", "CDT", "CPT", "HCPCS", "ICD10CM", "ICD10PCS", "RARC", "TAXONOMY"),
     "code": ("[0-9A-Z]{1,10}", "one to ten capital letters or digits, without a point"),
     "claim_number": ("[0-9]{12}", "twelve digits"),
     "procedure_code": PROCEDURE,

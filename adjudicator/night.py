@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -28,13 +29,14 @@ from adjudicator import store
 from adjudicator.abnormal import abnormal
 from adjudicator.again import read_again, renumbered
 from adjudicator.answers import AnswerError, answer, repeated_answers
-from adjudicator.claims_list import claims_list
+from adjudicator.claims_list import claims_list, review_list
 from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
 from adjudicator.decide import UndecidableError, decide, refuse_failures
+from adjudicator.disk import sync
 from adjudicator.edits import EDITS
-from adjudicator.in_parts import Decided, Deciding, Waiting, part_count
+from adjudicator.in_parts import Decided, Deciding, Waiting, part_count, parts_together
 from adjudicator.interchanges import (
     READ,
     REPEATED,
@@ -64,16 +66,25 @@ from adjudicator.programs import (
     load_programs,
     own_names,
 )
+from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance
+from adjudicator.reversals import (
+    carry_out_disputes,
+    reversed_claims,
+    review,
+    with_versions,
+)
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
 from edi.acks import Issue, acknowledgement_count
-from edi.publish_835 import publish_835
+from edi.ahead import Ahead
+from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import FileReading, Limits
+from edi.read_file import FileReading, Parts
 from edi.received import bytes_of, files_of, sha256, too_large
+from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
 
@@ -106,6 +117,17 @@ class Order:
     received_date: date
     accept_test: bool = False
     approve: bool = False
+    reopening: Reopening | None = None
+
+
+@dataclass(frozen=True)
+class Reopening:
+    """Claims to be decided anew in a night of its own. ``asked``: the operator's words, by which
+    the night is known when it is asked for again."""
+
+    asked: tuple[object, ...]
+    select: Callable[[Connection], pl.Series]
+    remark_code: str
 
 
 @dataclass
@@ -148,27 +170,33 @@ class Summary:
     coding_tables: list[str] = field(default_factory=list)  # how old each is
     # what was paid, where that is not just what was decided (adjudicator/payment_cycle.py)
     cycle: dict[str, int] | None = None
+    # what was taken back of earlier nights, which paid_amount is less by
+    reversed: dict[str, int] = field(default_factory=dict)
+    # claims paid before whose shares or visits a reversal touches: they stand as they are
+    review: list[dict[str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
             "business_date": self.business_date.isoformat(),
             **self.counts,
+            "reversed": self.reversed,
             "paid_amount": self.paid_amount,
             **({"payment_cycle": self.cycle} if self.cycle else {}),
             "priced_count": self.priced_count,
             "illustrative_plans": self.illustrative,
             "coding_tables": self.coding_tables,
+            "review": self.review,
             "files": [vars(f) for f in self.files],
             "folder": self.folder,
             "written": self.written,
         }
 
 
-def run_night(order: Order, step: Step = lambda _: None) -> Summary:
+def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = None) -> Summary:
     """Do one night, or finish one that was interrupted; a finished one is only reported again.
 
-
+    ``ahead`` reads the order's inputs already (``read_chunk`` of their chunks).
     Raises NightError (LockedError where another run is at work); nothing is published then.
     """
     os.umask(0o077)
@@ -177,7 +205,26 @@ def run_night(order: Order, step: Step = lambda _: None) -> Summary:
         with _lock(order.config.db):
             _make_folder(order.config.out)
             with ThreadPoolExecutor(1) as storing:
-                return _Night(engine, order, order.config.out, step, storing).run()
+                return _Night(engine, order, order.config.out, step, storing, ahead).run()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple[Summary, Any]]:
+    """What ``run_night`` would come to, and a connection on the store as it would then be.
+    Nothing of it is kept, neither in the store nor on disk."""
+    os.umask(0o077)
+    engine = store.open_store(order.config.db)
+    try:
+        with (
+            _lock(order.config.db),
+            TemporaryDirectory() as out,
+            store.rehearsing(engine) as rehearsal,
+            ThreadPoolExecutor(1) as storing,
+        ):
+            summary = _Night(rehearsal, order, Path(out), step, storing).run()
+            yield summary, rehearsal.connection
     finally:
         engine.dispose()
 
@@ -206,14 +253,15 @@ def holding(url: str) -> AbstractContextManager[None]:
 class _Night:
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | store.Rehearsal,
         order: Order,
         out: Path,
         step: Step,
         storing: ThreadPoolExecutor,
+        ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
-        self.storing = storing
+        self.storing, self.ahead = storing, ahead
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -229,9 +277,11 @@ class _Night:
             json.dumps([(name, digest) for name, _, digest in inputs]).encode()
         ).hexdigest()
         asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
-        limits = (self.order.config.file_bytes_limit, *_limits(self.order.config))
+        limits = (self.order.config.file_bytes_limit, *limits_of(self.order.config))
         if limits != _limits_unset():  # with other limits it is another night
             asked = (*asked, limits)
+        if self.order.reopening:
+            asked = (*asked, self.order.reopening.asked)
         settings = hashlib.sha256(repr(asked).encode()).hexdigest()
         with self.engine.begin() as connection:
             run = store.open_run(
@@ -250,6 +300,13 @@ class _Night:
             self.later = Waiting(parts, self.reference.tables["members"])
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
+        if self.ahead is not None:
+            self.ahead.end()
+        if self.order.reopening:
+            self._wait_for_file()
+            with self.engine.begin() as connection:
+                claims = self.order.reopening.select(connection)
+                store.reopen(connection, claims, self.order.reopening.remark_code)
         self.step("decide")
         try:
             decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
@@ -298,8 +355,11 @@ class _Night:
             if known is not None and known.is_settled:
                 self._repeat(connection, arrival, known)
                 return
-            store_all = self._read(connection, arrival, data, is_kept=known is not None)
+            parts = self.ahead.parts_of(path) if self.ahead is not None else None
+            store_all = self._read(connection, arrival, data, parts, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
+        if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
+            self._wait_for_file()
 
     def _wait_for_file(self) -> None:
         """Until all of the last file is in the store; raises what kept it out."""
@@ -329,6 +389,7 @@ class _Night:
         connection: Connection,
         arrival: _Arrival,
         data: bytes | mmap.mmap,
+        parts: Parts | None,
         *,
         is_kept: bool,
     ) -> Callable[[], None]:
@@ -339,9 +400,10 @@ class _Night:
         """
         verdict, order = arrival.verdict, self.order
         with ThreadPoolExecutor(1) as beside:
-            parts = beside.submit(store.compressed, data)
+            compressed = beside.submit(store.compressed, data)
             reading = read_claims_file(
-                data, order.config.chunk_bytes, self.own_names, _limits(order.config),
+                data, order.config.chunk_bytes, self.own_names, limits_of(order.config),
+                parts=parts,
             )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}
@@ -377,7 +439,7 @@ class _Night:
                 if numbered is not None:
                     self._insert_claims(connection, arrival, numbered)
                 if not is_kept or verdict.verdict != REPEATED:
-                    store.store_parts(connection, arrival.file_id, parts.result())
+                    store.store_parts(connection, arrival.file_id, compressed.result())
                 store.insert_interchanges(
                     connection, arrival.file_id,
                     [(r.position, *r.key, sums.result()[r.position], r.verdict) for r in received],
@@ -457,7 +519,7 @@ class _Night:
                 default=None,
             )
             earlier = self._earlier(connection, first)
-            # so these are in receipt order as they stand
+            # so these are in receipt order as they stand, but for reopened ones
             known = [*earlier, *just_now]
             self.taken_in.clear()
             return self._known(connection, known)
@@ -485,16 +547,19 @@ class _Night:
             for n in names
         }
         known.clear()
-        assert whole["claims"]["claim_id"].is_sorted()
+        if not whole["claims"]["claim_id"].is_sorted():
+            # a version that we opened comes of an older file than what waits beside it, and one
+            # part's claims come after another's
+            whole = {n: f.sort("claim_id", maintain_order=True) for n, f in whole.items()}
         found = find_members(whole["claims"], self.reference.tables["members"])
         members = found["member_id"].drop_nulls().unique().sort()
         families = found["family_id"].drop_nulls().unique().sort()
-        # of claims that wait none is history, whether or not it is in this part
-        tonight = pl.concat([self.open["claim_id"], whole["claims"]["claim_id"]])
-        waiting = self.open["claim_id"]
+        waiting, tonight = self.open, whole["claims"]["claim_id"]
         if self.later:
-            waiting = waiting.filter(waiting.is_in(whole["claims"]["claim_id"].implode()))
-        return Batch(
+            waiting = waiting.filter(pl.col("claim_id").is_in(tonight.implode()))
+            # of claims that wait none is history, whether or not it is in this part
+            tonight = pl.concat([self.open["claim_id"], tonight])
+        batch = Batch(
             **whole,
             history=store.history_lines(connection, members, tonight),
             accumulators=store.accumulators(connection, families),
@@ -507,9 +572,10 @@ class _Night:
                 self._limited("authorizations", "authorization_number", "unit_limit", members),
             ),
             benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
-            open_pends=store.open_pends(connection, waiting),
-            overrides=store.overrides(connection, waiting),
+            open_pends=store.open_pends(connection, waiting["claim_id"]),
+            overrides=store.overrides(connection, waiting["claim_id"]),
         )
+        return with_versions(connection, batch, waiting, found)
 
     def _decide(self, batch: Batch) -> Decided:
         if not batch.claims.height:
@@ -520,19 +586,21 @@ class _Night:
         return Decided(batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY}))
 
     def _decide_in_parts(self) -> Decided:
-        """A large night, a part of its families after the other."""
+        """A large night, a part of its families after the other; parts together where a claim of
+        one corrects what is of another."""
         assert self.later is not None
         with store.reading(self.engine) as connection:
             tonight = self.later.claim_ids
             for one in self._earlier(connection, tonight[0] if len(tonight) else None):
                 self.later.add(one, earlier=True)
+            together = parts_together(connection, self.later, self.open, self.reference)
         ids, limit = self.later.claim_ids, self.order.config.system_pends_limit
         if not len(ids):
             return self._decide(self._snapshot())
         deciding = Deciding(ids)
-        for part in range(len(self.later)):
+        for parts in together:
             with store.reading(self.engine) as connection:
-                batch = self._known(connection, self.later.take(part))
+                batch = self._known(connection, self.later.take(parts))
             if batch.claims.is_empty():
                 continue
             reference = _with_codes(self.engine, self.reference, batch)
@@ -578,8 +646,16 @@ class _Night:
             summary.cycle = cycle.figures()
             _write(
                 partial / "claims.csv",
-                claims_list(connection, self.run_id, batch, self.order.business_date),
+                claims_list(
+                    connection,
+                    self.run_id,
+                    batch,
+                    self.order.business_date,
+                    self.reference.programs,
+                ),
             )
+            if summary.review:
+                _write(partial / "review.csv", review_list(summary.review))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
@@ -601,7 +677,7 @@ class _Night:
             told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
             _write(partial / "manifest.json", told)
             _sync_folder(partial)
-            _sync(self.out)
+            sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
             )
@@ -620,18 +696,25 @@ class _Night:
             raise NightError(str(error)) from error
         any_decided, payments = decided.whole.decisions.height > 0, cycle.payments
         names = _file_names(payments)
+        # before anything is written beside: it reads what was paid
+        originals = reversed_claims(connection, decided.whole, self.own_names)
         if any_decided or names:
             with ThreadPoolExecutor(1) as beside:
                 wrong = beside.submit(
-                    lambda: _render(partial, remittances(cycle, decided, self.reference), names)
+                    lambda: _render(
+                        partial, remittances(cycle, decided, self.reference, originals), names
+                    )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
                 before = self.open["claim_id"]
                 for piece in decided.pieces() if any_decided else ():
                     store.insert_decisions(connection, self.run_id, piece, payments, before)
                     before = before.clear()
+                if any_decided:
+                    store.insert_corrections(connection, self.run_id, decided.whole, payments)
                 _refuse_unbalanced(wrong.result())
-        keep_cycle(connection, self.run_id, cycle, decided, self.reference)
+        keep_cycle(connection, self.run_id, cycle, decided, self.reference, originals)
+        carry_out_disputes(connection, self.run_id, decided.whole, self.reference)
         return cycle
 
     def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
@@ -699,8 +782,16 @@ class _Night:
         )  # fmt: skip
         return Summary(
             self.run_id, self.order.business_date, self.folder, counts, self.verdicts, [],
-            int(batch.decisions["paid_amount"].sum()), priced,
-            illustrative, coding_ages(self.reference.coding_tables, self.order.business_date),
+            int(batch.decisions["paid_amount"].sum()) + int(batch.reversals["paid_amount"].sum()),
+            priced,
+            illustrative,
+            coding_ages(self.reference.coding_tables, self.order.business_date),
+            None,
+            {
+                "count": batch.reversals.height,
+                "paid_amount": int(batch.reversals["paid_amount"].sum()),
+            },
+            review(connection, batch).drop("claim_id").to_dicts(),
         )  # fmt: skip
 
     # ---- publish -----------------------------------------------------------------------------
@@ -712,7 +803,7 @@ class _Night:
             if final.exists():
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
-        _sync(self.out)  # even where a run that was stopped has renamed it
+        sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / "manifest.json").is_file():
             raise NightError(
                 f"{final}: the night is committed but its files are gone; restore {self.out}"
@@ -736,7 +827,7 @@ class _Night:
             {k: told[k] for k in ("received", "brought_forward", *DISPOSITIONS)},
             [FileVerdict(**f) for f in told["files"]], told["written"], told["paid_amount"],
             told["priced_count"], told["illustrative_plans"], told.get("coding_tables", []),
-            told.get("payment_cycle"),
+            told.get("payment_cycle"), told["reversed"], told["review"],
         )  # fmt: skip
 
     def _compare_with_outbox(self) -> None:
@@ -779,13 +870,9 @@ def _byte_count(given: tuple[str, Path, str]) -> int:
         return len(data)
 
 
-def _limits(config: Config) -> Limits:
-    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
-
-
 def _limits_unset() -> tuple[int, ...]:
     unset = Config()
-    return (unset.file_bytes_limit, *_limits(unset))
+    return (unset.file_bytes_limit, *limits_of(unset))
 
 
 def _shown(path: Path) -> str:
@@ -799,7 +886,7 @@ def _holds_paper(path: Path) -> bool:
         return is_paper(data)
 
 
-def _reference(engine: Engine, order: Order) -> Reference:
+def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
     with store.reading(engine) as connection:
         version, tables = read_reference(connection)
         coding = read_coding_tables(connection, version)
@@ -818,7 +905,7 @@ def _reference(engine: Engine, order: Order) -> Reference:
     )  # fmt: skip
 
 
-def _with_codes(engine: Engine, reference: Reference, batch: Batch) -> Reference:
+def _with_codes(engine: Engine | store.Rehearsal, reference: Reference, batch: Batch) -> Reference:
     """The reference with the rows of the correct coding tables that the night's codes can meet."""
     if reference.coding_tables.is_empty():
         return reference
@@ -873,14 +960,16 @@ def _file_names(payments: pl.DataFrame) -> dict[str, int]:
 def _render(
     folder: Path, remittances: Iterable[Remittance], names: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s and has them checked. Returns what is wrong."""
+    """Writes the 835s, and recomputes every total from the written bytes by independent code.
+    Returns what is wrong."""
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    for file in files.values():
-        file.parent.mkdir(exist_ok=True)
     wrong: dict[str, Sequence[str]] = {}
-    for one in remittances:
-        here = {payment: files[payment] for payment in one.payments["payment_id"]}
-        wrong |= publish_835(here, *vars(one).values())
+    for remittance in remittances:
+        documents = write_835(*vars(remittance).values())
+        here = [files[payment] for payment in documents]
+        for payment, document in documents.items():
+            _write(files[payment], document)
+        wrong |= check_files(here)
     return wrong
 
 
@@ -908,12 +997,4 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        _sync(path)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(path)

@@ -50,6 +50,7 @@ PRIOR = {
     "prior_share_amount": pl.Int64,
     "left_amount": pl.Int64,
     "cost_share_only": pl.Boolean,
+    "own_ceiling": pl.Boolean,
     "counts_owed": pl.Boolean,
 }
 
@@ -60,7 +61,8 @@ class PriorDecisions(NamedTuple):
     ``lines``: of claims whose figures hold, one row a line: PRIOR. ``left_amount`` is what the
     provider may still collect of the line's charge; ``prior_paid_amount`` the sum of their
     payments, ``prior_allowed_amount`` the highest of what they allow, ``prior_share_amount`` the
-    cost share that Original Medicare left. ``by_line``: told line by line; else the claim's
+    cost share that Original Medicare left. ``own_ceiling``: the program pays up to what it allows
+    itself, whatever they allow. ``by_line``: told line by line; else the claim's
     figures apportioned by charge.
     ``problems``: the claims whose figures don't: ``claim_id``, ``because`` (of PROBLEMS).
     """
@@ -437,8 +439,13 @@ def _lines(
         c for c, p in reference.programs.items()
         if p.coordination and p.coordination.accumulators_count == "owed"
     ]  # fmt: skip
+    own = [
+        c for c, p in reference.programs.items()
+        if p.coordination and p.coordination.ceiling == "own_allowed"
+    ]  # fmt: skip
     return found.with_columns(
         cost_share_only=_cost_share_only(found, reference) & (pl.col("medicare_amount") > 0),
+        own_ceiling=pl.col("program_code").is_in(own),
         counts_owed=pl.col("program_code").is_in(counts),
         line_charge_amount="charge_amount",
     ).select(PRIOR.keys())
@@ -482,6 +489,12 @@ def _cost_share_only(lines: pl.DataFrame, reference: Reference) -> pl.Series:
 def of_line() -> pl.Expr:
     """The column of GROUP that keeps lines apart: a line's number where each was told by itself."""
     return pl.when("by_line").then("line_number").otherwise(0).alias("of_line")
+
+
+def ceiling() -> pl.Expr:
+    """Their allowed amount as ``least_of`` takes it: where only ours is the ceiling, no more than
+    they paid, beside which ours less what they paid is left."""
+    return pl.when("own_ceiling").then("prior_paid_amount").otherwise("prior_allowed_amount")
 
 
 def least_of(

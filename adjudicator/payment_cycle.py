@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from adjudicator import payments as rules
 from adjudicator import store
+from adjudicator.corrections import REOPENED
 from adjudicator.in_parts import Decided
 from adjudicator.payments import CLAIMS_PAID, PAYEE
 from adjudicator.pipeline import Batch
@@ -119,7 +120,7 @@ def open_cycle(
         runs = waited["run_id"].unique().sort().to_list()
         kept = store.waiting_remittance(connection, runs, pays)
     last_act = max([0, *(cycle.last_adjustment_number for cycle in last.values())])
-    interest = _interest(batch, reference, pays, kept)
+    interest = _interest(connection, batch, reference, pays, kept)
     owed, balances = [], pl.DataFrame(schema=rules.BALANCES)
     if not store.is_plain(connection):
         acts = store.acts_waiting(connection, last)
@@ -158,22 +159,29 @@ def open_cycle(
     )  # fmt: skip
 
 
-def remittances(cycle: Cycle, decided: Decided, reference: Reference) -> Iterator[Remittance]:
-    """The 835s of the night, some payments at a time: tonight's claims and those that waited."""
+def remittances(
+    cycle: Cycle, decided: Decided, reference: Reference, originals: Batch | None = None
+) -> Iterator[Remittance]:
+    """The 835s of the night, some payments at a time: tonight's claims and those that waited.
+    ``originals``: the claims that are reversed tonight (``reversed_claims``)."""
     if decided.whole.decisions.is_empty():
         yield _with_waited(cycle, nothing_remitted(cycle.payments))
         return
-    for written in decided.remit(cycle.payments, reference):
+    for written in decided.remit(cycle.payments, reference, originals):
         yield _with_waited(cycle, written)
 
 
 def _with_waited(cycle: Cycle, written: Remittance) -> Remittance:
     """The remittances of some of the cycle's payments with all else that is paid by them."""
-    is_here = pl.col("payment_id").is_in(written.payments["payment_id"].implode())
+    waited, beside = cycle.waited, cycle.provider_adjustments
+    if written.payments.height < cycle.payments.height:
+        is_here = pl.col("payment_id").is_in(written.payments["payment_id"].implode())
+        waited = {name: frame.filter(is_here) for name, frame in waited.items()}
+        beside = beside.filter(is_here)
     claims, lines, adjustments = written.claims, written.lines, written.adjustments
-    if cycle.waited:
+    if waited:
         claims, lines, adjustments = (
-            pl.concat([cycle.waited[name].filter(is_here).select(frame.columns), frame])
+            pl.concat([waited[name].select(frame.columns), frame])
             for name, frame in (("claims", claims), ("lines", lines), ("adjustments", adjustments))
         )
         claims = claims.sort("payment_id", "claim_id", "reversal_code", maintain_order=True)
@@ -184,21 +192,20 @@ def _with_waited(cycle: Cycle, written: Remittance) -> Remittance:
             .join(earned, on=("claim_id", "reversal_code"), how="left", maintain_order="left")
             .select(written.claims.columns)
         )
-    return Remittance(
-        written.payments, claims, lines, adjustments, cycle.provider_adjustments.filter(is_here)
-    )
+    return Remittance(written.payments, claims, lines, adjustments, beside)
 
 
 def keep_cycle(
-    connection: Connection, run_id: int, cycle: Cycle, decided: Decided, reference: Reference
-) -> None:
+    connection: Connection, run_id: int, cycle: Cycle, decided: Decided, reference: Reference,
+    originals: Batch | None = None,
+) -> None:  # fmt: skip
     """Writes what the night paid beside claims, and what waits for another night. The payments
     and the ledger's entries of claims are there."""
     if cycle.waits.height:
         # numbers of their own, only to tie claims to payees: the payments' come with their cycle
         tie = payments_due(cycle.waits, reference, 1, reference.business_date)
         of_payee = tie.select("payment_id", *PAYEE)
-        for kept in decided.remit(tie, reference):
+        for kept in decided.remit(tie, reference, originals):
             frames_kept = (kept.claims, kept.lines, kept.adjustments)
             claims, lines, adjustments = (
                 frame.join(of_payee, on="payment_id", maintain_order="left")
@@ -217,8 +224,9 @@ def keep_cycle(
 
 
 def _interest(
-    batch: Batch, reference: Reference, pays: tuple[str, ...], kept: Mapping[str, pl.DataFrame]
-) -> pl.DataFrame:
+    connection: Connection, batch: Batch, reference: Reference, pays: tuple[str, ...],
+    kept: Mapping[str, pl.DataFrame],
+) -> pl.DataFrame:  # fmt: skip
     programs = {c: p for c, p in reference.programs.items() if c in pays and p.interest}
     columns = {
         "claim_id": pl.Int64, **dict.fromkeys(PAYEE, pl.String), "received_date": pl.Date,
@@ -234,9 +242,18 @@ def _interest(
             .join(batch.claims, on="claim_id")
             .select(list(columns))
         )
+    reopened = batch.reopened["claim_id"]
     if kept:
+        reopened = pl.concat([reopened, store.reopened_claims(connection)])
         found.append(kept["claims"].filter(reversal_code="N").select(list(columns)))
-    return rules.interest(pl.concat(found), programs, reference.business_date)
+    claims = pl.concat(found)
+    if len(reopened):
+        claims = claims.with_columns(
+            frequency_code=pl.when(pl.col("claim_id").is_in(reopened.implode()))
+            .then(pl.lit(REOPENED))
+            .otherwise("frequency_code")
+        )
+    return rules.interest(claims, programs, reference.business_date)
 
 
 def _entries(

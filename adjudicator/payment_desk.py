@@ -7,7 +7,6 @@ takes it into the payee's payment.
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -18,22 +17,19 @@ from sqlalchemy import Connection
 
 from adjudicator import store
 from adjudicator.arithmetic import money
+from adjudicator.desk import WIDTH, DeskError, filled, said
 from adjudicator.payments import BALANCE, OTHER, OVERPAYMENT, balances, words
+from adjudicator.reports.text import counted
 from schemas.frames import CENTS_LIMIT
 from schemas.program import Program
 
-WIDTH = 80
-NOTE_LIMIT, NAME_LIMIT, REFERENCE_LIMIT = 500, 80, 30
+REFERENCE_LIMIT = 30
 REASONS = (OVERPAYMENT, OTHER)
 PAYMENT = {
     "payment_id": pl.Int64, "run_id": pl.Int64, "program_code": pl.String, "payee_id": pl.String,
     "trace_number": pl.String, "payment_method_code": pl.String, "payment_date": pl.Date,
     "payment_amount": pl.Int64, "file_name": pl.String,
 }  # fmt: skip
-
-
-class PaymentDeskError(Exception):
-    """What is asked can't be done: the message names the place, the cause and the mend."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Act:
 
     def as_text(self) -> str:
         verb = "taken from" if self.adjustment_amount > 0 else "added to"
-        return _filled(
+        return filled(
             f"payee {self.payee_id}, {self.program_code}: {money(abs(self.adjustment_amount))} is "
             f"{verb} its next payment (PLB {self.reason_code}:{self.reference_number}, "
             f"{words(self.reason_code, self.adjustment_amount)}; {self.made_by}, {self.made_date})"
@@ -63,10 +59,10 @@ class Act:
 
 
 def amount_of(text: str) -> int:
-    """Dollars and cents as cents: ``1250``, ``1,250.5``, ``-40.00``. Raises PaymentDeskError."""
+    """Dollars and cents as cents: ``1250``, ``1,250.5``, ``-40.00``. Raises DeskError."""
     match = re.fullmatch(r"(-?)(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d{1,2}))?", text.strip())
     if match is None:
-        raise PaymentDeskError(f"{text!r} is not an amount; write it as 1250.00")
+        raise DeskError(f"{text!r} is not an amount; write it as 1250.00")
     cents = int(match[2].replace(",", "")) * 100 + int((match[3] or "").ljust(2, "0"))
     return -cents if match[1] else cents
 
@@ -79,30 +75,28 @@ def adjust(
     """Enters an amount on a payee's account: positive, it is taken from its next payments until
     all is recovered.
 
-    Raises PaymentDeskError for an unknown payee or program, a reason other than WO or CS, an
+    Raises DeskError for an unknown payee or program, a reason other than WO or CS, an
     amount of nothing, a WO that gives, or a note, name or reference that can't be kept.
     """
-    note, who, reason = note.strip(), who.strip(), reason.strip().upper()
-    for name, text, limit in (("note", note, NOTE_LIMIT), ("who", who, NAME_LIMIT)):
-        if not text or len(text) > limit or not text.isprintable():
-            raise PaymentDeskError(f"--{name} must be 1 to {limit} characters in one line")
+    note, who = said(note, who)
+    reason = reason.strip().upper()
     if reason not in REASONS:
-        raise PaymentDeskError(
+        raise DeskError(
             f"--reason {reason!r}: give {OVERPAYMENT} (recovery of an overpayment) or "
             f"{OTHER} (another adjustment)"
         )
     if reference is not None and not re.fullmatch(
         rf"[0-9A-Za-z][0-9A-Za-z./-]{{0,{REFERENCE_LIMIT - 1}}}", reference
     ):
-        raise PaymentDeskError(
+        raise DeskError(
             f"--reference must be 1 to {REFERENCE_LIMIT} letters, digits, dots, slashes or hyphens"
         )
     if not 0 < abs(amount) <= CENTS_LIMIT:
-        raise PaymentDeskError("the amount must be more than nothing, and at most 99,999,999.99")
+        raise DeskError("the amount must be more than nothing, and at most 99,999,999.99")
     if reason == OVERPAYMENT and amount < 0:
-        raise PaymentDeskError(f"{OVERPAYMENT} takes money; to give some use --reason {OTHER}")
+        raise DeskError(f"{OVERPAYMENT} takes money; to give some use --reason {OTHER}")
     if payees.filter(payee_id=payee_id).is_empty():
-        raise PaymentDeskError(f"payee {payee_id!r} is not in the payees table; check its id")
+        raise DeskError(f"payee {payee_id!r} is not in the payees table; check its id")
     program = _program(payee_id, program_code, programs, contracts)
     number = store.insert_act(
         connection, program_code=program, payee_id=payee_id, reason_code=reason,
@@ -120,12 +114,12 @@ def _program(
 ) -> str:
     if wanted is not None:
         if wanted not in programs:
-            raise PaymentDeskError(f"--program {wanted!r}: give one of {', '.join(programs)}")
+            raise DeskError(f"--program {wanted!r}: give one of {', '.join(programs)}")
         return wanted
     of_payee: list[str] = contracts.filter(payee_id=payee_id)["program_code"].to_list()
     known = sorted(set(of_payee) & set(programs)) or list(programs)
     if len(known) != 1:
-        raise PaymentDeskError(f"payee {payee_id}: name --program, one of {', '.join(known)}")
+        raise DeskError(f"payee {payee_id}: name --program, one of {', '.join(known)}")
     return known[0]
 
 
@@ -192,17 +186,16 @@ def list_as_text(found: Listed) -> str:
         for p in found.payments
     ]
     total = sum(p["payment_amount"] for p in found.payments)
-    count = len(found.payments)
-    out += ["", f"{count:,} payment{'s' * (count != 1)}, {money(total)}"]
+    out += ["", f"{counted(len(found.payments), 'payment')}, {money(total)}"]
     out += [
-        _filled(
+        filled(
             f"payee {b['payee_id']}, {b['program_code']}: {money(-b['balance_amount'])} is carried "
             f"forward from payment {b['reference_number']} to its next one"
         )
         for b in found.balances
     ]
     out += [
-        _filled(
+        filled(
             f"payee {a['payee_id']}, {a['program_code']}: PLB {a['reason_code']}:"
             f"{a['reference_number']} of {money(a['adjustment_amount'])} waits for the next cycle"
         )
@@ -234,15 +227,13 @@ class Shown:
 def payments_show(connection: Connection, number: str) -> Shown:
     """The payment of a trace number (or payment number): its claims and its PLB.
 
-    Raises PaymentDeskError where there is none.
+    Raises DeskError where there is none.
     """
     every = _payments(connection)
     wanted = int(number) if number.isdecimal() and len(number) < 18 else -1
     found = every.filter((pl.col("trace_number") == number) | (pl.col("payment_id") == wanted))
     if found.is_empty():
-        raise PaymentDeskError(
-            f"no payment {number!r}; `adjudicate payments list` names those there are"
-        )
+        raise DeskError(f"no payment {number!r}; `adjudicate payments list` names those there are")
     [payment] = _told(found.head(1))
     runs = [payment["run_id"]]
     entries = store.entries_of(connection, runs).filter(
@@ -278,15 +269,14 @@ def payments_show(connection: Connection, number: str) -> Shown:
 def show_as_text(shown: Shown) -> str:
     """At 80 columns: the claims, what is taken and given beside them, what is paid."""
     p = shown.payment
-    count = len(shown.claims)
     out = [
-        _filled(
+        filled(
             f"Payment {p['trace_number']} of {p['payment_date']} to payee {p['payee_id']}, "
             f"{p['program_code']} ({p['payment_method_code']}), in {p['file_name']}"
         ),
         "",
         *(f"  {c['claim_number']:<44}{money(c['paid_amount']):>18}" for c in shown.claims),
-        f"  {f'{count:,} claim' + 's' * (count != 1):<44}{money(shown.claims_amount):>18}",
+        f"  {counted(len(shown.claims), 'claim'):<44}{money(shown.claims_amount):>18}",
     ]
     for row in shown.beside:
         reference = row["reference_number"]
@@ -309,7 +299,3 @@ def _payments(connection: Connection) -> pl.DataFrame:
 
 def _told(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return frame.with_columns(pl.col(pl.Date).cast(pl.String)).to_dicts()
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_on_hyphens=False)

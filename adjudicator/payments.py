@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 
+from adjudicator.corrections import CORRECTIONS, REOPENED
 from adjudicator.money import BASIS_POINTS, cents, divide_half_up, wide
 from adjudicator.reference import Reference
 from schemas import frames
@@ -22,8 +23,6 @@ from schemas.program import PaymentCalendar, Program, Span
 
 BALANCE, INTEREST, CASE_MANAGEMENT = "FB", "L6", "CT"
 OVERPAYMENT, OTHER = "WO", "CS"
-# frequencies of claims that correct another
-CORRECTIONS = ("5", "7", "8")
 PAYEE = ("program_code", "payee_id")
 
 # What a payment carries beside its claims; a PLB before it has its payment
@@ -201,7 +200,8 @@ def interest(claims: pl.DataFrame, programs: Mapping[str, Program], today: date)
     """What is paid beside claims that are paid tonight and late: ``claim_id``, program, payee and
     ``interest_amount``, above nothing, by claim.
 
-    ``claims``: claim_id, program_code, payee_id, received_date, frequency_code, paid_amount.
+    ``claims``: claim_id, program_code, payee_id, received_date, frequency_code (REOPENED of one
+    that we opened ourselves), paid_amount. None on what corrects another claim [judgement].
     """
     out = [
         claims.select("claim_id", *PAYEE, interest_amount=pl.col("paid_amount")).clear(),
@@ -220,7 +220,7 @@ def interest(claims: pl.DataFrame, programs: Mapping[str, Program], today: date)
                 pl.col("program_code") == code,
                 pl.col("paid_amount") > 0,
                 late > 0,
-                ~pl.col("frequency_code").is_in(CORRECTIONS).fill_null(value=False),
+                ~pl.col("frequency_code").is_in((*CORRECTIONS, REOPENED)).fill_null(value=False),
             )
             .select("claim_id", *PAYEE, interest_amount=cents(earned))
             .filter(pl.col("interest_amount") > 0)

@@ -20,6 +20,7 @@ from adjudicator.edits import EDITS
 from adjudicator.explain import Explanation, explain
 from adjudicator.pends import codes_of, pend_terms
 from adjudicator.programs import load_adjustment_codes
+from adjudicator.reports.text import counted
 from schemas.program import PendDenial, Program
 
 ITEM = {
@@ -114,12 +115,11 @@ def list_as_text(found: pl.DataFrame) -> str:
             f"{row['began_date']}  {last:<11}  {row['owner'][:24]:<24}".rstrip()
         )
     claims = found.unique("claim_id")
-    count = claims.height
     late = int(found["overdue"].sum())
     out += [
         "",
-        f"{count:,} claim{'s' * (count != 1)}, charges {money(int(claims['charge_amount'].sum()))}"
-        f"; {late:,} overdue",
+        f"{counted(claims.height, 'claim')}, charges "
+        f"{money(int(claims['charge_amount'].sum()))}; {late:,} overdue",
     ]
     return "\n".join(line.rstrip() for line in out)
 

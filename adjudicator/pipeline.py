@@ -70,7 +70,29 @@ class Batch:
     benefit_uses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.BenefitUses))
     open_pends: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.OpenPends))
     overrides: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Overrides))
+    # what tonight's corrections may correct, and what that took from the counters
+    versions: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Versions))
+    reopened: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Reopened))
+    taken_amounts: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AccumulatorEntries)
+    )
+    taken_visits: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.ReferralVisitEntries)
+    )
+    taken_units: pl.DataFrame = field(
+        default_factory=lambda: frames.empty(frames.AuthorizationUnitEntries)
+    )
+    taken_uses: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.BenefitUseEntries))
+    taken_copays: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.TakenCopays))
+    # what match finds of them
+    corrections: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Corrections))
+    corrected: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CorrectedVersions))
+    # corrections of which it is known beforehand that they wait (adjudicator/decide.py)
+    known_to_wait: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"claim_id": pl.Int64})
+    )
     # what tonight decides
+    reversals: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Reversals))
     coordinated: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.CoordinatedLines))
     accumulator_entries: pl.DataFrame = field(
         default_factory=lambda: frames.empty(frames.AccumulatorEntries)
@@ -105,7 +127,8 @@ class Batch:
 # the frames that hold tonight's claims; the others are what the store knows
 FROM_STORE = (
     "history", "accumulators", "referral_visits", "authorization_units", "benefit_uses",
-    "open_pends", "overrides",
+    "open_pends", "overrides", "versions", "reopened", "taken_amounts", "taken_visits",
+    "taken_units", "taken_uses", "taken_copays",
 )  # fmt: skip
 OF_CLAIMS = tuple(f.name for f in fields(Batch) if f.name not in FROM_STORE)
 # those that reading fills

@@ -45,12 +45,13 @@ class LimitCount:
         self.lines: dict[int, list[Limited]] = {}
         for line in lines:
             self.lines.setdefault(line.claim_id, []).append(line)
-        self.used: dict[Counter, set[Use]] = {}
+        # a use is one however many claims tell of it, and ends with the last of them
+        self.used: dict[Counter, dict[Use, int]] = {}
         counted = uses.filter(pl.col("use_count") > 0)
-        for *counter, day, provider in counted.select(
-            *COUNTER, "use_date", "provider_number"
+        for *counter, day, provider, count in counted.select(
+            *COUNTER, "use_date", "provider_number", "use_count"
         ).iter_rows():
-            self.used.setdefault(tuple(counter), set()).add((day, provider))
+            self.used.setdefault(tuple(counter), {})[day, provider] = count
         self._entries: list[tuple[Any, ...]] = []
         self.told: list[tuple[int, int, str]] = []
 
@@ -70,8 +71,14 @@ class LimitCount:
                 uses.add((line.counter, line.use))
                 self.told.append((claim_id, line.line_number, _told(line.limit, use_number)))
         for counter, use in sorted(uses):
-            self.used.setdefault(counter, set()).add(use)
+            _add(self.used, counter, use, 1)
             self._entries.append((claim_id, *counter, *use, 1))
+
+    def give_back(self, taken: Mapping[str, Any], sign: int = 1) -> None:
+        """Counts a BenefitUseEntries row as not used; with -1 as used again."""
+        counter = tuple(taken[name] for name in COUNTER)
+        use = (taken["use_date"], taken["provider_number"])
+        _add(self.used, counter, use, -sign * taken["use_count"])
 
     def entries(self) -> pl.DataFrame:
         """BenefitUseEntries of what was counted."""
@@ -233,12 +240,19 @@ def _begins(diagnoses: Sequence[str]) -> pl.Expr:
     return pl.col("diagnoses").list.eval(of_these).list.any().fill_null(value=False)
 
 
-def _units(limit: BenefitLimit, uses: Set[Use]) -> set[Any]:
+def _add(used: dict[Counter, dict[Use, int]], counter: Any, use: Use, count: int) -> None:
+    uses = used.setdefault(counter, {})
+    uses[use] = uses.get(use, 0) + count
+    if not uses[use]:
+        del uses[use]
+
+
+def _units(limit: BenefitLimit, uses: Iterable[Use]) -> set[Any]:
     return {day for day, _ in uses} if limit.unit == "day" else set(uses)
 
 
-def _counted(line: Limited, used: Mapping[Counter, Set[Use]]) -> set[Any]:
-    return _units(line.limit, used.get(line.counter, frozenset()))
+def _counted(line: Limited, used: Mapping[Counter, Iterable[Use]]) -> set[Any]:
+    return _units(line.limit, used.get(line.counter, ()))
 
 
 def _told(limit: BenefitLimit, use_number: int) -> str:

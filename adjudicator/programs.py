@@ -42,7 +42,15 @@ def load_programs(folder: Path | None = None) -> dict[str, Program]:
     (schemas/program.py), for a code that differs from its folder's or file's name, an edit or
     benefit category that does not exist, and terms or limits of one thing that overlap.
     """
-    root = folder if folder is not None else files("schemas") / "programs"
+    return dict(_shipped()) if folder is None else _of_folder(folder)
+
+
+@cache
+def _shipped() -> dict[str, Program]:
+    return _of_folder(files("schemas") / "programs")
+
+
+def _of_folder(root: Traversable) -> dict[str, Program]:
     categories = {rule.category for rule in load_benefit_categories()}
     programs = {
         entry.name: _program(entry, categories)
@@ -64,6 +72,7 @@ def own_names(programs: Mapping[str, Program]) -> frozenset[str]:
     )  # fmt: skip
 
 
+@cache
 def load_benefit_categories() -> tuple[BenefitCategoryRule, ...]:
     """The rules that name a line's benefit category, in order; the last one takes the rest.
 
@@ -173,9 +182,18 @@ def _program(folder: Traversable, categories: set[str]) -> Program:
         limits = [limit for limit in program.filing_limits if limit.contracted == contracted]
         _refuse(file, "filing_limits", _overlaps(limits), "overlap", "end one before the next")
     _check_pends(file, program)
-    for name in ("payment_calendar", "interest", "case_management"):
+    for name in ("clean_claims", "payment_calendar", "interest", "case_management"):
         overlaps = _overlaps(getattr(program, name))
         _refuse(file, name, overlaps, "overlap", "end one before the next")
+    _refuse(
+        file, "clean_claims", {e for terms in program.clean_claims for e in terms.edits} - {*known},
+        "no such edit", f"use {', '.join(known)}",
+    )  # fmt: skip
+    pends = {c for c, message in load_message_codes().items() if message.kind == "pend"}
+    _refuse(
+        file, "clean_claims", {c for t in program.clean_claims for c in t.pend_codes} - pends,
+        "no such pend code", "use one of schemas/codes/message_codes.yaml",
+    )  # fmt: skip
     disputes = _overlaps(program.filing_dispute_limits)
     _refuse(file, "filing_dispute_limits", disputes, "overlap", "end one before the next")
     _check_disputes(file, program, [edit.name for edit in EDITS if not edit.must_be_mended])

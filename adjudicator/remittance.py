@@ -33,12 +33,19 @@ class Remittance:
 
 
 def payees_to_pay(batch: Batch) -> pl.DataFrame:
-    """Who gets a remittance tonight: one row a payee and program, with its paid sum; sorted."""
-    return (
+    """Who gets a remittance tonight: one row a payee and program, with the sum of what is paid
+    and taken back; sorted."""
+    columns = ["program_code", "payee_id", "paid_amount"]
+    final = (
         batch.decisions.filter(pl.col("disposition").is_in(FINAL))
         .join(batch.claims.select("claim_id", "payee_id", "program_code"), on="claim_id")
         .filter(pl.col("payee_id").is_not_null())
-        .group_by("program_code", "payee_id")
+        .select(columns)
+    )
+    if batch.reversals.height:
+        final = pl.concat([final, batch.reversals.select(columns)])
+    return (
+        final.group_by("program_code", "payee_id")
         .agg(payment_amount=pl.col("paid_amount").sum(), claim_count=pl.len().cast(pl.Int64))
         .sort("program_code", "payee_id")
     )

@@ -116,14 +116,33 @@ def _by(column: str, sentences: Mapping[str | None, str]) -> Tell:
 
 # ---- edits -----------------------------------------------------------------------------------
 
-CORRECTS = {"5": "adds late charges to", "7": "replaces", "8": "voids"}
+CORRECTS = {
+    "5": "adds late charges to", "7": "replaces", "8": "voids", "R": "decides anew",
+}  # fmt: skip
+
+
+CORRECTIONS = {
+    "none": "no claim of this payee has that number",
+    "voided": "that claim was voided before",
+    "several": "several claims of this payee could be meant, or the one meant can't be read now",
+    "gains_nothing": "its contract pays the stay whole, whatever is charged for it",
+}
 
 
 def _correction(f: Facts) -> str:
-    which = f["original_claim_number"]
-    return f"the claim {CORRECTS[f['frequency_code']]} " + (
-        f"claim {which}" if which else "a claim that it doesn't name"
-    )
+    because = f.get("because")
+    if because == "corrected":
+        return f"claim {f['corrected_by_claim_number']} corrects this one, which waits for it"
+    which = f.get("predecessor_claim_number") or f["original_claim_number"]
+    does = CORRECTS[f["frequency_code"]]
+    told = f"the claim {does} {f'claim {which}' if which else 'a claim that it does not name'}"
+    return f"{told}; {CORRECTIONS[because]}" if because in CORRECTIONS else told
+
+
+def _original_awaited(f: Facts) -> str:
+    if f.get("because") == "corrected":
+        return "the decision of the claim that corrects it"
+    return "a correction with all twelve digits of the number, or its denial"
 
 
 MATCHES: Mapping[str | None, str] = {
@@ -600,9 +619,7 @@ TELLS: Mapping[str, Words] = {
     ),
     **{each.name: Words("{element}: {cause}", each.mend) for each in RULES},
     # edits: ended by what a payer loads or somebody decides
-    "correction": Words(
-        _correction, "nothing yet: corrected claims wait until they are carried out"
-    ),
+    "correction": Words(_correction, _original_awaited),
     "payee_unknown": Words(
         "the provider file names no payee for NPI {billing_npi}, or several",
         "rows of table providers that give NPI {billing_npi} one payee on the claim's date",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from adjudicator.arithmetic import listed, money, quantity
 from adjudicator.sentences import resolution
+from adjudicator.version_story import told_versions
 
 if TYPE_CHECKING:
     from adjudicator.explain import Explanation
@@ -52,6 +54,8 @@ def as_text(told: Explanation) -> str:
             f"decided in {_night(told.decided)}, reference version "
             f"{told.decided['reference_version'][:12]}",
         )
+    if told.clean:
+        out += _wrapped(2, _clean(told))
     for night in told.earlier:
         out += _wrapped(2, f"in {_night(night)} it waited for {listed(night['pend_codes'])}")
     out += ["", "RECEIVED"]
@@ -61,6 +65,10 @@ def as_text(told: Explanation) -> str:
         f"{money(c['charge_amount'])}: {_envelope(received)}bytes "
         f"{received['claim_start']} to {received['claim_end']}",
     )
+    if told.versions:
+        out += ["", "VERSIONS"]
+        for each in told_versions(c, told.versions):
+            out += _wrapped(2, each)
     numbers = [r["line_number"] for r in told.lines]
     whole = [f for f in told.findings if f["line_number"] not in numbers]
     if whole:
@@ -110,11 +118,26 @@ def _fate(c: Part) -> str:
         return f"pended: waits for {listed((c['pend_codes'] or 'nobody knows what').split(','))}"
     if c["disposition"] == "rejected":
         return "rejected: sent back, never adjudicated, on no 835"
+    if c["disposition"] == "voided" and not c["allowed_amount"] and not c["paid_amount"]:
+        return f"voided: charge {money(c['charge_amount'])}, nothing of it stands"
+    fate = "voided, once" if c["disposition"] == "voided" else c["disposition"]
     return (
-        f"{c['disposition']}: charge {money(c['charge_amount'])}, allowed "
+        f"{fate}: charge {money(c['charge_amount'])}, allowed "
         f"{money(c['allowed_amount'])}, member {money(c['member_amount'])}, paid "
         f"{money(c['paid_amount'])}"
     )
+
+
+def _clean(told: Explanation) -> str:
+    """Whether it is a clean claim, and how old it was when the last night looked at it."""
+    clean = told.clean or {}
+    said = "a clean claim" if clean["clean"] else f"no clean claim: {listed(clean['edits'])}"
+    said += f" (source {clean['cites'][0]['document']}, line {clean['cites'][0]['lines'][0]})"
+    if told.decided is None:
+        return said
+    night, received = told.decided["business_date"], told.received["received_date"]
+    days = (date.fromisoformat(night) - date.fromisoformat(received)).days
+    return f"{said}, {days} day{'s' * (days != 1)} old that night"
 
 
 # ---- findings --------------------------------------------------------------------------------

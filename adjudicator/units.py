@@ -55,6 +55,12 @@ class UnitCount:
             self.told.append((claim_id, line.line_number, as_json(told)))
         self._entries += [(claim_id, number, quantity) for number, quantity in of_claim.items()]
 
+    def give_back(self, taken: Mapping[str, Any], sign: int = 1) -> None:
+        """Counts the units of an AuthorizationUnitEntries row as not used; with -1 as used."""
+        number = taken["authorization_number"]
+        if number in self.used:
+            self.used[number] -= sign * taken["unit_quantity"]
+
     def entries(self) -> pl.DataFrame:
         """AuthorizationUnitEntries of what was counted."""
         schema = frames.empty(frames.AuthorizationUnitEntries).schema

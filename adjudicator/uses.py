@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
+from adjudicator.corrections import acting, taken_by
+from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 from adjudicator.plan_limits import LimitCount, limited_lines
 from adjudicator.reference import Reference
@@ -28,6 +30,9 @@ class Count(Protocol):
     def take(self, claim_id: int, without: Set[int]) -> None:
         """Counts what the claim's lines use, but for those denied."""
 
+    def give_back(self, taken: Mapping[str, Any], sign: int = 1) -> None:
+        """Counts a row of what an earlier claim used as not used; with -1 as used again."""
+
 
 class Uses(NamedTuple):
     """What the count found: Findings, entries a kind, and what each line was counted as."""
@@ -45,7 +50,8 @@ def count_uses(
     """Counts what the lines that stand use up; None where there is no limit to be kept.
 
     Claims go in receipt order. A line that finds nothing left is denied, or pends its claim. A
-    line denied by one count is not asked by the next, and a claim that pends uses nothing.
+    line denied by one count is not asked by the next, and a claim that pends uses nothing. What a
+    claim of an earlier night used is given back where that which takes its place is counted.
     """
     limits = LimitCount(limited_lines(batch, lines, stands, reference.programs), batch.benefit_uses)
     visits = VisitCount(batch, stands, reference)
@@ -54,7 +60,13 @@ def count_uses(
         return None
     # those that deny before those that pend; of those that deny, in the order of the edits
     counts: tuple[Count, ...] = (units, limits, visits)
-    ids = pl.Series([*limits.lines, *visits.lines, *units.lines], dtype=pl.Int64).unique()
+    frames_taken = (batch.taken_units, batch.taken_uses, batch.taken_visits)
+    back = [(c, taken_by(batch, taken)) for c, taken in zip(counts, frames_taken, strict=True)]
+    of_corrections = [claim_id for _, taken in back for claim_id in taken]
+    waiting = _waiting(batch) if of_corrections else set()
+    ids = pl.Series(
+        [*limits.lines, *visits.lines, *units.lines, *of_corrections], dtype=pl.Int64
+    ).unique()
     in_turn = (
         batch.claims.select("claim_id", "receipt_number")
         .filter(pl.col("claim_id").is_in(ids.implode()))
@@ -63,7 +75,10 @@ def count_uses(
     findings: list[dict[str, Any]] = []
     for claim_id in in_turn["claim_id"]:
         denied: set[int] = set()
-        pends = False
+        pends = claim_id in waiting
+        for count, taken in back:
+            for row in taken.get(claim_id, ()) if not pends else ():
+                count.give_back(row)
         for count in counts:
             for finding in count.lacking(claim_id, denied):
                 findings.append(finding)
@@ -73,6 +88,10 @@ def count_uses(
         if not pends:
             for count in counts:
                 count.take(claim_id, denied)
+        elif claim_id not in waiting:  # it pends only now: what it corrects stands
+            for count, taken in back:
+                for row in taken.get(claim_id, ()):
+                    count.give_back(row, -1)
     return Uses(
         pl.DataFrame(findings, frames.empty(frames.Findings).schema),
         visits.entries(),
@@ -80,3 +99,10 @@ def count_uses(
         units.entries(),
         pl.DataFrame([*limits.told, *visits.told, *units.told], TOLD, orient="row"),
     )
+
+
+def _waiting(batch: Batch) -> set[int]:
+    """The corrections that are to take a claim's place and don't tonight, as far as is known
+    before the count. Late charges take none: they count as any claim."""
+    pended = fates(batch).claims.filter(disposition="pended")["claim_id"]
+    return set(batch.corrected["claim_id"]) - set(acting(batch.corrections, pended)["claim_id"])

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 
 from adjudicator import store
 from adjudicator.arithmetic import money
+from adjudicator.store.corrections import REVERSAL, TAKEN
 from adjudicator.store.tables import decided_part
 from edi.balance import check_835
 from edi.remitted import remitted
@@ -29,6 +30,11 @@ STORE = "the store"
 AUDIT = "the audit trail"
 TOLD = 3  # of one kind at one place
 FINAL = ("paid", "denied")
+NOT_ASKED = ("pended", "voided")  # lines on which no money was decided
+ON_CLAIMS = ("claim", REVERSAL)  # kinds of ledger entries that an 835's claims carry
+TAKEN_AMOUNTS = {
+    "deductible_amount", "out_of_pocket_amount", "visit_count", "unit_quantity", "use_count",
+}  # fmt: skip
 SHARES = ("deductible_amount", "coinsurance_amount", "copay_amount")
 PUT_BACK = "put it back from the backup"
 RESTORE = "restore store and published nights from one backup, and do the nights since again"
@@ -103,6 +109,7 @@ def verify(connection: Connection, out: Path) -> Verified:
     _received(connection, done)
     _payments(connection, out, nights, done)
     _claims(connection, done)
+    _given_back(connection, done)
     for night in nights:
         _counters(connection, night, done)
     return done
@@ -147,7 +154,7 @@ def _acts(
     }
     said = {}
     for row in trail:
-        if row.what in ("pend released", "pend denied"):
+        if row.what in ("pend released", "pend denied", "edit waived"):
             detail = json.loads(row.detail)
             del detail["claim_number"]
             said[int(detail["override_number"])] = detail
@@ -254,20 +261,23 @@ def _received(connection: Connection, done: Verified) -> None:
 
 
 def _payments(connection: Connection, out: Path, nights: list[_Night], done: Verified) -> None:
-    """Each payment is the sum of its ledger entries, and its 835 pays just that, claim by claim."""
+    """Each payment is the sum of its ledger entries and of the balances it brought and carried,
+    and its 835 pays just that, claim by claim."""
     folders = {n.run_id: n.folder for n in nights}
-    entries = store.read_frame(
-        connection,
-        "SELECT l.payment_id, l.entry_amount, c.claim_number FROM ledger_entry AS l "
-        "LEFT JOIN claim AS c ON c.claim_id = l.claim_id",
-        {"payment_id": pl.Int64, "entry_amount": pl.Int64, "claim_number": pl.String},
-    )
+    entries = _entries(connection, nights)
     done.ledger_entries = entries.height
     of_payment = entries.group_by("payment_id").agg(
         pl.col("entry_amount").sum(),
-        claims=pl.struct("claim_number", "entry_amount"),
+        claims=pl.struct("claim_number", "entry_amount").filter(pl.col("kind").is_in(ON_CLAIMS)),
     )
     booked = {p: (int(a), claims) for p, a, claims in of_payment.iter_rows()}
+    balances = {
+        int(payment_id): -int(amount)
+        for payment_id, amount in connection.exec_driver_sql(
+            "SELECT payment_id, CAST(sum(adjustment_amount) AS BIGINT) FROM provider_adjustment "
+            "WHERE reason_code = 'FB' GROUP BY payment_id"
+        )
+    }
     payments = store.read_frame(
         connection,
         "SELECT payment_id, run_id, trace_number, payment_amount, file_name FROM payment",
@@ -297,10 +307,13 @@ def _payments(connection: Connection, out: Path, nights: list[_Night], done: Ver
                 )
         for row in of_file.iter_rows(named=True):
             amount, claims = booked.pop(row["payment_id"], (0, []))
+            balance = balances.pop(row["payment_id"], 0)
+            amount += balance
             if amount != row["payment_amount"]:
+                carried = f" with {money(balance)} brought and carried" if balance else ""
                 done.faults.append(
                     Fault(STORE, f"payment {row['payment_id']} is {money(row['payment_amount'])}, "
-                          f"its ledger entries are {money(amount)}", RESTORE)
+                          f"its ledger entries are {money(amount)}{carried}", RESTORE)
                 )  # fmt: skip
             if data is None:
                 continue
@@ -318,6 +331,24 @@ def _payments(connection: Connection, out: Path, nights: list[_Night], done: Ver
     for payment_id in sorted(p for p in booked if p is not None):
         what = f"ledger entries name payment {payment_id}, which is not there"
         done.faults.append(Fault(STORE, what, RESTORE))
+
+
+def _entries(connection: Connection, nights: list[_Night]) -> pl.DataFrame:
+    """The ledger: ``payment_id``, ``kind``, ``entry_amount``, ``claim_number``. What waited for the
+    cycle of its program is its payment's."""
+    entries = store.read_frame(
+        connection,
+        "SELECT l.entry_id, l.payment_id, l.kind, l.entry_amount, c.claim_number "
+        "FROM ledger_entry AS l LEFT JOIN claim AS c ON c.claim_id = l.claim_id",
+        dict.fromkeys(("entry_id", "payment_id", "entry_amount"), pl.Int64)
+        | dict.fromkeys(("kind", "claim_number"), pl.String),
+    )
+    if not entries["payment_id"].null_count():
+        return entries
+    paid_later = store.entries_of(connection, [n.run_id for n in nights])
+    return entries.join(
+        paid_later.select("entry_id", later="payment_id"), on="entry_id", how="left"
+    ).with_columns(pl.coalesce("payment_id", "later"))
 
 
 def _claims_paid(
@@ -342,33 +373,85 @@ def _claims_paid(
 
 
 def _claims(connection: Connection, done: Verified) -> None:
-    """A final claim is booked once, as paid; a claim that is not final, or voided, nets to 0."""
-    booked = (
-        "SELECT claim_id, CAST(sum(entry_amount) AS BIGINT) AS entry_amount, "
-        "sum(CASE WHEN kind = 'claim' THEN 1 ELSE 0 END) AS entry_count "
-        "FROM ledger_entry WHERE claim_id IS NOT NULL GROUP BY claim_id"
-    )
-    rows = store.read_frame(
+    """A final claim is booked once, as paid. One that is not final, or was taken back, nets to 0,
+    and what took it back was decided the same night. Of two versions only one is final."""
+    ledger = store.read_frame(
         connection,
-        "SELECT c.claim_id, c.disposition, c.paid_amount, b.entry_amount, b.entry_count "
-        f"FROM claim AS c LEFT JOIN ({booked}) AS b ON b.claim_id = c.claim_id",
-        dict.fromkeys(("claim_id", "paid_amount", "entry_amount", "entry_count"), pl.Int64)
-        | {"disposition": pl.String},
-    ).with_columns(pl.col("entry_amount", "entry_count").fill_null(0))
+        "SELECT l.claim_id, l.kind, l.entry_amount, l.run_id, b.decided_run_id FROM ledger_entry "
+        "AS l LEFT JOIN claim AS b ON b.claim_id = l.by_claim_id WHERE l.kind IN ('claim', "
+        f"'{REVERSAL}')",
+        dict.fromkeys(("claim_id", "entry_amount", "run_id", "decided_run_id"), pl.Int64)
+        | {"kind": pl.String},
+    )
+    back = pl.col("kind") == REVERSAL
+    booked = ledger.group_by("claim_id").agg(
+        (~back).sum().cast(pl.Int64).alias("entry_count"),
+        back.sum().cast(pl.Int64).alias("reversal_count"),
+        pl.col("entry_amount").filter(~back).sum().alias("booked_amount"),
+        pl.col("entry_amount").sum(),
+        (back & pl.col("run_id").ne_missing(pl.col("decided_run_id"))).any().alias("astray"),
+    )
+    schema = dict.fromkeys(("claim_id", "paid_amount", "predecessor_claim_id"), pl.Int64)
+    claims = store.read_frame(
+        connection,
+        # late charges stand beside what they add to
+        "SELECT claim_id, paid_amount, CASE WHEN version_number > 1 THEN predecessor_claim_id END "
+        "AS predecessor_claim_id, disposition FROM claim",
+        {**schema, "disposition": pl.String},
+    )
     final = pl.col("disposition").is_in(FINAL).fill_null(value=False)
+    rows = claims.join(booked, on="claim_id", how="left").with_columns(
+        pl.col("entry_count", "reversal_count", "booked_amount", "entry_amount").fill_null(0),
+        pl.col("astray").fill_null(value=False),
+        beside=final
+        & pl.col("claim_id").is_in(
+            claims.filter(final)["predecessor_claim_id"].drop_nulls().implode()
+        ),
+    )
+    reversed_ = pl.col("reversal_count") > 0
     wrong = {
         "is final and not booked once": final & (pl.col("entry_count") != 1),
-        "is booked with another amount than it is paid": final
-        & pl.col("entry_amount").ne_missing(pl.col("paid_amount")),
-        "is not final and has money in the ledger": ~final & (pl.col("entry_amount") != 0),
+        "is booked with another amount than it is paid": (final | reversed_)
+        & pl.col("booked_amount").ne_missing(pl.col("paid_amount")),
+        "is final and reversed": final & reversed_,
+        "is not final and has money in the ledger": ~final
+        & ~reversed_
+        & (pl.col("entry_amount") != 0),
+        "is reversed with another amount than it was booked": ~final
+        & reversed_
+        & (pl.col("entry_amount") != 0),
+        "is booked and neither final nor reversed once": ~final
+        & (pl.col("entry_count") != pl.col("reversal_count")),
+        "is reversed for a claim that its night did not decide": pl.col("astray"),
+        "is final beside a version that takes its place": pl.col("beside"),
     }
     for what, test in wrong.items():
         for claim_id in sorted(rows.filter(test)["claim_id"])[:TOLD]:
             done.faults.append(Fault(STORE, f"claim S{claim_id} {what}", REPORT))
 
 
+def _given_back(connection: Connection, done: Verified) -> None:
+    """A voided claim leaves nothing on any counter."""
+    for table, contract in TAKEN.values():
+        columns = contract.column_names()
+        names = ", ".join(f"t.{c}" for c in columns)
+        rows = store.read_frame(
+            connection,
+            f"SELECT {names} FROM {table} AS t JOIN claim AS c ON c.claim_id = t.claim_id "
+            "WHERE c.disposition = 'voided'",
+            contract,
+        )
+        counts = [c for c in columns if c in TAKEN_AMOUNTS]
+        sums = rows.group_by([c for c in columns if c not in counts]).agg(pl.col(counts).sum())
+        left = sums.filter(pl.any_horizontal(pl.col(c) != 0 for c in counts))
+        for claim_id in sorted(set(left["claim_id"]))[:TOLD]:
+            what = f"claim S{claim_id} is voided and has not given back all it took ({table})"
+            done.faults.append(Fault(STORE, what, RESTORE))
+
+
 def _counters(connection: Connection, night: _Night, done: Verified) -> None:
-    """The night's accumulator entries made anew from its decided lines, and each line's money."""
+    """The night's accumulator entries made anew from its decided lines, and each line's money.
+    What it gave back of claims it reversed is no line's."""
     entries = store.read_frame(
         connection,
         "SELECT claim_id, plan_code, network_code, benefit_year_start_date, deductible_amount, "
@@ -380,6 +463,11 @@ def _counters(connection: Connection, night: _Night, done: Verified) -> None:
         },
     )  # fmt: skip
     done.accumulator_entries += entries.height
+    taken_back = connection.exec_driver_sql(
+        f"SELECT claim_id FROM ledger_entry WHERE run_id = {night.run_id} AND kind = '{REVERSAL}'"
+    )
+    if of_earlier := sorted(taken_back.scalars()):
+        entries = entries.filter(~pl.col("claim_id").is_in(of_earlier))
     line = ["claim_id", "line_number"]
     lines = _decided(connection, night, "lines", [
         *line, "plan_code", "network_code", "share_network_code", "decision_date",
@@ -405,7 +493,7 @@ def _counters(connection: Connection, night: _Night, done: Verified) -> None:
     lines = lines.join(sums, on=line, how="left").with_columns(
         pl.col("taken", "owed_deductible", "owed").fill_null(0)
     )
-    final = pl.col("line_disposition") != "pended"
+    final = ~pl.col("line_disposition").is_in(NOT_ASKED)
     off = final & (pl.col("charge_amount") - pl.col("taken") != pl.col("paid_amount"))
     for claim_id in sorted(set(lines.filter(off)["claim_id"]))[:TOLD]:
         what = f"claim S{claim_id}: a line's charge less its adjustments is not what is paid"

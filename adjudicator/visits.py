@@ -64,6 +64,12 @@ class VisitCount:
                 self.told.append((claim_id, line_number, as_json(told)))
         self._entries += [(claim_id, number, day, count) for (number, day), count in days.items()]
 
+    def give_back(self, taken: Mapping[str, Any], sign: int = 1) -> None:
+        """Counts the visits of a ReferralVisitEntries row as not made; with -1 as made again."""
+        number = taken["referral_number"]
+        if number in self.used:
+            self.used[number] -= sign * taken["visit_count"]
+
     def entries(self) -> pl.DataFrame:
         """ReferralVisitEntries of what was counted."""
         schema = frames.empty(frames.ReferralVisitEntries).schema

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from adjudicator.corrections import history_beside
 from adjudicator.edits.stays import ROOM_AND_BOARD
 from adjudicator.fate import LINE, Fates
 from adjudicator.reference import Reference, as_of
@@ -37,11 +38,13 @@ def admitted(batch: Batch, lines: pl.DataFrame, fate: Fates) -> pl.Series:
             )
             .select(day),
             # of a line without a procedure it is the revenue code
-            batch.history.filter(
+            history_beside(batch)
+            .filter(
                 (pl.col("procedure_code") >= ROOM_AND_BOARD[0])
                 & (pl.col("procedure_code") <= ROOM_AND_BOARD[1])
                 & (pl.col("procedure_code").str.len_bytes() == len(ROOM_AND_BOARD[0]))
-            ).select("member_id", decision_date="service_from_date"),
+            )
+            .select("member_id", decision_date="service_from_date"),
         ]
     )
     eve = stays.with_columns(pl.col("decision_date").dt.offset_by("-1d"))

@@ -79,7 +79,7 @@ def check_forwards(documents: Iterable[bytes]) -> list[str]:
     for document in documents:
         text = document.decode("latin-1")
         element, component, terminator = text[3], text[104], text[105]
-        cents = _Cents()
+        cents = Cents()
         payer = payee = trace = ""
         for segment in (s.strip("\r\n").split(element) for s in text.split(terminator)):
             if segment[0] == "TRN":
@@ -114,7 +114,7 @@ def _number(text: str) -> str:
     return text if text.isdecimal() and len(text) <= 10 else "something else"
 
 
-class _Cents(dict[str, int]):
+class Cents(dict[str, int]):
     """Text → cents, remembering texts: a file repeats few. What is no amount is 0 and noted."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class _Reader:
     def __init__(self) -> None:
         self.findings: list[Imbalance] = []
         self.segment = 0  # segments read so far
-        self.cents = _Cents()
+        self.cents = Cents()
 
     def report(self, what: str, expected: object, found: object, segment: int = 0) -> None:
         self.findings.append(Imbalance(segment or self.segment, what, str(expected), str(found)))

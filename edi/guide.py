@@ -38,6 +38,13 @@ GUIDES: dict[str, tuple[str, str, bool]] = {
     "005010X223": ("837I", "837Q3.I.5010.X223.A1.xml", False),
 }
 USUAL = "*:^~"  # element, component, repetition, terminator as most files have them
+# Remark codes as X12 numbers them: pyx12's list lacks those after 2014 and some before, so at SNIP
+# 2 every number passes; which of them is in force on a day is SNIP 5's to say
+REMARKS = frozenset(
+    f"{letters}{number:0{width}}"
+    for letters, width, last in (("M", 1, 199), ("MA", 2, 199), ("N", 1, 999))
+    for number in range(1, last + 1)
+)
 HERE = -1  # key of a row's own state, beside its transitions
 NO_QUALIFIER = ""
 
@@ -58,7 +65,7 @@ class _Map:
         from pyx12.map_if import load_map_file
         from pyx12.params import params
 
-        root = load_map_file(self.map_file, params())
+        root = _numbered_remarks(load_map_file(self.map_file, params()))
         top = root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP")
         _allow(root.getnodebypath("/ISA_LOOP/GS_LOOP/GS").children[7], self.codes)
         _allow(top.get_first_node().children[2], self.codes)
@@ -107,7 +114,7 @@ class _Map:
                 else:
                     yield node, part
 
-        root = map_if(tree, params())
+        root = _numbered_remarks(map_if(tree, params()))
         top = next(loop for loop in tree.iter("loop") if loop.get("xid") == "ST_LOOP")
         return list(below(root.getnodebypath("/ISA_LOOP/GS_LOOP/ST_LOOP"), top))
 
@@ -471,6 +478,11 @@ def _keep(file: Path | None, facts: dict[str, Any]) -> None:
     except OSError:  # a cache is only ever a help
         with suppress(OSError):
             partial.unlink()
+
+
+def _numbered_remarks(root: Any) -> Any:
+    root.ext_codes.codes["remark_code"]["codes"] |= REMARKS
+    return root
 
 
 def _allow(element: Any, codes: tuple[str, ...]) -> None:

@@ -886,6 +886,10 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         claim_id=pl.Series(payer_claim, dtype=pl.Int64),
         payer_sequence=pl.Series(payer_sequence, dtype=pl.Int64),
     )
+    if remarks := _remarks(reader):
+        payers = payers.with_columns(
+            remark_codes=pl.concat_str(remarks, separator=":", ignore_nulls=True).replace("", None)
+        )
     decided = reader.scope_frame("adjudication").with_columns(
         claim_id=pl.Series(line_claim, dtype=pl.Int64),
         line_number=pl.Series(_at(line_numbers, line_index), dtype=pl.Int64),
@@ -938,6 +942,24 @@ def _other_payers(reader: _Reader) -> dict[str, pl.DataFrame]:
         "other_payer_lines": _conform(decided, frames.OtherPayerLines),
         "other_payer_adjustments": adjustments,
     }
+
+
+def _remarks(reader: _Reader) -> list[pl.Series]:
+    """The remark codes of every other payer as columns of one row a payer; none where no claim
+    has any."""
+    payers = len(reader.starts["other_payer"])
+    columns = []
+    for segment, last, places in (("MIA", 23, (5, 20, 21, 22, 23)), ("MOA", 7, range(3, 8))):
+        rows = reader.rows("2320", segment)
+        if not len(rows):
+            continue
+        cells = reader.elements.of(rows, last)
+        of_payer = pl.Series(reader.instance("other_payer", rows))
+        for place in places:
+            if cells[place].there.any():
+                none = pl.Series(f"{segment}{place}", [None] * payers, dtype=pl.String)
+                columns.append(none.scatter(of_payer, cells.text(cells[place])))
+    return columns
 
 
 def _sources(

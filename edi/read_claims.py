@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
-import polars as pl
-
-from edi.read_file import LIMITS, FileReading, Frames, Limits, read_file
+from edi.read_file import LIMITS, FileReading, Limits, Parts, ReadChunk, read_file
 
 HEAD_BYTES = 65_536
 BOM = b"\xef\xbb\xbf"
@@ -27,12 +25,13 @@ def read_claims_file(
     chunk_bytes: int,
     own_names: Collection[str] = (),
     limits: Limits = LIMITS,
-    keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
+    read: ReadChunk | None = None,
+    parts: Parts | None = None,
 ) -> FileReading:
-    """What the file held; ``own_names``: see ``read_paper``; ``keep``: see ``read_file``, of paper
-    all is kept. Raises nothing for what is in it."""
+    """What the file held; ``own_names``: see ``read_paper``; ``read`` and ``parts``: see
+    ``read_file``; of paper all is kept. Raises nothing for what is in it."""
     if not is_paper(data):
-        return read_file(data, chunk_bytes, limits, keep)
+        return read_file(data, chunk_bytes, limits, read, parts)
     from edi.read_paper import read_paper  # only paper needs the forms' models
 
     return read_paper(data, own_names)

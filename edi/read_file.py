@@ -32,7 +32,7 @@ from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
 from edi.received import release
 from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
 
-CHUNK_BYTES = 18_000_000
+CHUNK_BYTES = 9_000_000
 CHUNKS_AT_A_TIME = 2
 KEPT_OF_LONG = 1000  # bytes of a segment above its limit: enough to see whose it is
 FEW_CHUNKS = 3  # so many or fewer are read in turn: threads would wait for each other's Python
@@ -127,29 +127,79 @@ class Chunk:
 
 @dataclass
 class Part:
-    """What a chunk held: claims are numbered from 0 in it. ``refused``: sets, and why."""
+    """What a chunk held: claims are numbered from 0 in it. ``refused``: sets, and why;
+    ``objections``: in file order."""
 
-    frames: dict[str, pl.DataFrame]
+    frames: Frames
     claim_count: int
-    objections: list[dict[str, Any]]
+    objections: pl.DataFrame
     refused: dict[int, str]
     submitters: pl.DataFrame
+
+
+ReadChunk = Callable[[bytes | mmap.mmap, Chunk, Limits], Part]
+Parts = Callable[[bytes | mmap.mmap, Iterator[Chunk], Limits, ReadChunk], Iterator[Part]]
 
 
 def read_file(
     data: bytes | mmap.mmap,
     chunk_bytes: int = CHUNK_BYTES,
     limits: Limits = LIMITS,
-    keep: Callable[[Frames, pl.DataFrame], Frames] | None = None,
+    read: ReadChunk | None = None,
+    parts: Parts | None = None,
 ) -> FileReading:
     """Read an X12 file. Never raises for what is in it: every fault is an objection.
 
-    ``keep`` is called for each chunk in file order, with its frames and its objections, and says
-    what is kept of the frames: then the memory a file takes does not grow with it. Whatever it
-    returns has ``claim_id``; ``sources`` with ``set_index`` must be among it.
+    ``read`` makes a part of a chunk: ``read_chunk``, or what keeps less of it, so that the memory
+    a file takes does not grow with it. Each of its frames has ``claim_id``; ``sources`` with
+    ``set_index`` must be among them. ``parts`` says who reads the chunks (edi/ahead.py): by
+    default this process.
     """
+    read, parts = read or read_chunk, parts or parts_here
     envelope = read_envelope(data)
     reading = FileReading(envelope)
+    sets, objections, readable = _looked_into(envelope)
+    kept: list[Frames] = []
+    submitters: list[pl.DataFrame] = []
+    told: list[pl.DataFrame] = [pl.DataFrame(objections, schema=OBJECTIONS)]
+    verdict, reason_at = list(SETS).index("verdict"), list(SETS).index("reason")
+    claim_count = 0
+    for part in parts(data, _chunks(data, readable, chunk_bytes, limits), limits, read):
+        for index, why in part.refused.items():
+            if sets[index][verdict] == "read":
+                sets[index][verdict], sets[index][reason_at] = "refused", why
+        found = part.objections
+        if found.height:
+            told.append(found.with_columns(pl.col("claim_id") + claim_count))
+        kept.append(
+            {
+                name: frame.with_columns(pl.col("claim_id") + claim_count)
+                for name, frame in part.frames.items()
+            }
+        )
+        submitters.append(part.submitters)
+        claim_count += part.claim_count
+    reading.sets = pl.DataFrame(sets, schema=SETS, orient="row")
+    reading.objections = _in_file_order(pl.concat(told))
+    if kept:
+        # a set in several chunks has its header in each
+        headers = pl.concat(submitters)
+        reading.submitters = headers.unique("set_index", keep="first", maintain_order=True)
+        whole = {n: pl.concat([frames.pop(n) for frames in kept]) for n in list(kept[0])}
+        reading.frames = _without_refused_sets(whole, reading.sets)
+    return reading
+
+
+def chunks_of(data: bytes | mmap.mmap, chunk_bytes: int, limits: Limits) -> Iterator[Chunk]:
+    """The chunks in which ``read_file`` reads the file."""
+    _, _, readable = _looked_into(read_envelope(data))
+    return _chunks(data, readable, chunk_bytes, limits)
+
+
+def _looked_into(
+    envelope: Envelope,
+) -> tuple[list[list[Any]], list[dict[str, Any]], list[_Readable]]:
+    """A row of SETS a set, what the envelopes are objected to for, and the sets to be read."""
     sets: list[list[Any]] = []
     objections: list[dict[str, Any]] = [_objection(p) for p in envelope.problems]
     readable: list[_Readable] = []
@@ -168,36 +218,7 @@ def read_file(
                 ])  # fmt: skip
                 if not why:
                     readable.append((index, set_, interchange, group))
-    kept: list[Frames] = []
-    submitters: list[pl.DataFrame] = []
-    told: list[pl.DataFrame] = [pl.DataFrame(objections, schema=OBJECTIONS)]
-    verdict, reason_at = list(SETS).index("verdict"), list(SETS).index("reason")
-    claim_count = 0
-    for part in _parts(data, _chunks(data, readable, chunk_bytes, limits), limits):
-        for index, why in part.refused.items():
-            if sets[index][verdict] == "read":
-                sets[index][verdict], sets[index][reason_at] = "refused", why
-        found = told[0].clear()
-        if part.objections:
-            found = pl.DataFrame(part.objections, schema=OBJECTIONS)
-            found = _in_file_order(found.with_columns(pl.col("claim_id") + claim_count))
-            told.append(found)
-        frames = {
-            name: frame.with_columns(pl.col("claim_id") + claim_count)
-            for name, frame in part.frames.items()
-        }
-        kept.append(keep(frames, found) if keep else frames)
-        submitters.append(part.submitters)
-        claim_count += part.claim_count
-    reading.sets = pl.DataFrame(sets, schema=SETS, orient="row")
-    reading.objections = _in_file_order(pl.concat(told))
-    if kept:
-        # a set in several chunks has its header in each
-        headers = pl.concat(submitters)
-        reading.submitters = headers.unique("set_index", keep="first", maintain_order=True)
-        whole = {n: pl.concat([frames.pop(n) for frames in kept]) for n in list(kept[0])}
-        reading.frames = _without_refused_sets(whole, reading.sets)
-    return reading
+    return sets, objections, readable
 
 
 def _in_file_order(objections: pl.DataFrame) -> pl.DataFrame:
@@ -267,10 +288,16 @@ def read_chunk(data: bytes | mmap.mmap, chunk: Chunk, limits: Limits = LIMITS) -
     at = [owner[start] for start in segments.offset[read.set_rows].tolist()]
     submitters = read.headers.select(pl.Series("set_index", at, dtype=pl.Int64), pl.all())
     placed = _placed(read, chunk, segments)
-    return Part(placed, len(read.claim_rows), objections, refused, submitters)
+    told = pl.DataFrame(objections, schema=OBJECTIONS)
+    return Part(
+        placed, len(read.claim_rows), _in_file_order(told) if objections else told, refused,
+        submitters,
+    )  # fmt: skip
 
 
-def _parts(data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits) -> Iterator[Part]:
+def parts_here(
+    data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits, read: ReadChunk
+) -> Iterator[Part]:
     """Each chunk's part, in order; several at a time, since most of the work is not Python's, and
     never more than that ahead of whoever takes them."""
     first = list(islice(chunks, FEW_CHUNKS + 1))
@@ -281,21 +308,31 @@ def _parts(data: bytes | mmap.mmap, chunks: Iterator[Chunk], limits: Limits) -> 
     def taken() -> Part:
         chunk, future = waiting.popleft()
         part = future.result()
-        release(data, min(a for a, _ in chunk.spans), max(b for _, b in chunk.spans))
+        let_go(data, chunk)
         return part
 
     with ThreadPoolExecutor(at_a_time) as threads:
         for chunk in chain(first, chunks):
             codes.add(chunk.guide_code)
-            waiting.append((chunk, threads.submit(read_chunk, data, chunk, limits)))
+            waiting.append((chunk, threads.submit(read, data, chunk, limits)))
             if len(waiting) > at_a_time:
                 yield taken()
         while waiting:
             yield taken()
     for code in codes:
-        guide = guide_for(code)
-        assert guide is not None
-        guide.remember()
+        remember(code)
+
+
+def let_go(data: bytes | mmap.mmap, chunk: Chunk) -> None:
+    """Lets go of the pages of a chunk that was read."""
+    release(data, min(a for a, _ in chunk.spans), max(b for _, b in chunk.spans))
+
+
+def remember(guide_code: str) -> None:
+    """Keeps what was learnt of a guide, for the next process."""
+    guide = guide_for(guide_code)
+    assert guide is not None
+    guide.remember()
 
 
 def problems_to_objections(problems: Sequence[Problem]) -> pl.DataFrame:

@@ -5,10 +5,9 @@ Written apart from the writer and importing nothing of it, as edi/balance.py is.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
-AMOUNT = re.compile(r"(-?)([0-9]{1,15})?(?:\.([0-9]{1,2}))?")
+from edi.balance import Cents
 
 
 @dataclass
@@ -27,23 +26,16 @@ def remitted(data: bytes) -> list[Remitted]:
         return []
     element, terminator = text[3], text[105]
     found: list[Remitted] = []
+    cents = Cents()
     for segment in text.split(terminator):
         tag, *elements = segment.strip("\r\n").split(element)
         if tag == "ST":
             found.append(Remitted())
         elif found and tag == "BPR" and len(elements) > 1:
-            found[-1].paid_amount = _cents(elements[1])
+            found[-1].paid_amount = cents[elements[1]]
         elif found and tag == "TRN" and len(elements) > 1:
             found[-1].trace_number = elements[1]
         elif found and tag == "CLP" and len(elements) > 6:
             claims = found[-1].claims
-            claims[elements[6]] = claims.get(elements[6], 0) + _cents(elements[3])
+            claims[elements[6]] = claims.get(elements[6], 0) + cents[elements[3]]
     return found
-
-
-def _cents(text: str) -> int:
-    match = AMOUNT.fullmatch(text)
-    if match is None:
-        return 0
-    value = int(match[2] or 0) * 100 + int((match[3] or "").ljust(2, "0"))
-    return -value if match[1] else value

@@ -8,6 +8,8 @@ unit and source; docs/data-dictionary.md is generated from them.
 
 from __future__ import annotations
 
+from functools import cache
+
 import dataframely as dy
 import polars as pl
 
@@ -323,6 +325,7 @@ class OtherPayers(dy.Schema):
     adjudication_date = date("2330B DTP 573")
     assignment_code = text("OI03")
     release_code = text("OI06")
+    remark_codes = text("MIA05, MIA20 to MIA23 and MOA03 to MOA07, joined by a colon")
 
 
 class OtherPayerLines(dy.Schema):
@@ -433,11 +436,12 @@ class HistoryLines(dy.Schema):
 
 
 class DuplicateLines(dy.Schema):
-    """One row a line tonight that repeats an earlier one: *match*'s answer for the edits."""
+    """One row a line tonight that repeats an earlier one: *match*'s answer for the edits. A line
+    that repeats one of history and one of tonight has two on nights with corrections."""
 
     claim_id = key(CLAIM)
     line_number = key(LINE)
-    of_claim_id = number("the earlier claim", required=True)
+    of_claim_id = key("the earlier claim")
     of_claim_number = text("its 12 digits", required=True)
     of_line_number = number("its line", required=True)
 
@@ -523,6 +527,81 @@ class Overrides(dy.Schema):
     made_date = date("the day of the act", required=True)
     made_by = text("who did it", required=True)
     note = text("why", required=True)
+
+
+class Reopened(dy.Schema):
+    """One row a new version of a claim that we opened ourselves, to decide the claim anew."""
+
+    claim_id = key(CLAIM)
+    predecessor_claim_id = number("the version it takes the place of", required=True)
+    remark_code = text("RARC by which the reversal tells why", required=True)
+
+
+class Versions(dy.Schema):
+    """One row a claim of an earlier night that one of tonight's may correct: those that a
+    correction names, and every version before and after them."""
+
+    claim_id = key(CLAIM)
+    claim_number = text("12 digits", required=True)
+    claim_type_code = text("P or I", required=True)
+    payee_id = text("who was paid")
+    program_code = text("whose money")
+    member_id = text("the member")
+    received_date = date("day of receipt", required=True)
+    disposition = text("pended, denied, paid or voided; null: not decided yet")
+    predecessor_claim_id = number("the version before it; of late charges, what they add to")
+    version_number = number("from 1; late charges and originals have 1", required=True)
+    charge_amount = amount("charge")
+    paid_amount = amount("what was paid")
+    service_from_date = date("first day of its lines")
+    service_through_date = date("last day of its lines")
+
+
+class TakenCopays(dy.Schema):
+    """One row what a paid claim of an earlier night, to which late charges of tonight may add,
+    took of a visit's copay."""
+
+    claim_id = key(CLAIM)
+    benefit_category = dy.String(primary_key=True, description="what the copay is for")
+    network_code = dy.String(primary_key=True, description="in or out of network")
+    decision_date = dy.Date(primary_key=True, description="day of the visit")
+    copay_amount = amount("PR-3", required=True)
+
+
+class Corrections(dy.Schema):
+    """One row a claim of tonight that corrects another, or waits for what corrects it: *match*'s
+    answer for all stages after it."""
+
+    claim_id = key(CLAIM)
+    frequency_code = text("5, 7, 8; R: reopened by us; null: it corrects nothing itself")
+    outcome = text("found, none, several, voided or waits (its original can't be read tonight)")
+    predecessor_claim_id = number("the version it takes the place of or adds to")
+    predecessor_claim_number = text("12 digits of it")
+    version_number = number("from 1", required=True)
+    filing_date = date("by which it is told whether it came in time; null: its own receipt")
+    remark_code = text("RARC by which a reversal tells why")
+    corrected_by_claim_id = number("which claim of tonight corrects this one, which waits for it")
+    corrected_by_claim_number = text("12 digits of it")
+
+
+class CorrectedVersions(dy.Schema):
+    """One row a version that a correction of tonight takes the place of when it is finalised."""
+
+    claim_id = key("the correction's submission number")
+    of_claim_id = key("the version's")
+    finalised = dy.Bool(nullable=False, description="paid or denied, so that it is reversed")
+
+
+class Reversals(dy.Schema):
+    """One row a paid or denied claim of an earlier night that is reversed tonight."""
+
+    claim_id = number("the submission number of what takes its place, or voids it", required=True)
+    of_claim_id = key("the reversed claim's")
+    remark_code = text("RARC that tells why", required=True)
+    payee_id = text("whose 835", required=True)
+    program_code = text("whose money", required=True)
+    charge_amount = amount("the original's charge, negated", required=True)
+    paid_amount = amount("what was paid, negated", required=True)
 
 
 class Findings(dy.Schema):
@@ -695,7 +774,9 @@ class DecidedLines(SharedLines):
     """Lines after *settle*."""
 
     paid_amount = amount("charge − Σ adjustments", required=True)
-    line_disposition = dy.String(regex="^(paid|denied|pended)$", description="the line's fate")
+    line_disposition = dy.String(
+        regex="^(paid|denied|pended|voided)$", description="the line's fate"
+    )
     coordination_inputs = text(
         "what payers before us left of the line and what we pay beside them, as JSON"
     )
@@ -818,4 +899,9 @@ class RemittanceProviderAdjustments(dy.Schema):
 
 def empty(schema: type[dy.Schema]) -> pl.DataFrame:
     """A frame of that contract with no rows."""
+    return _empty(schema).clone()
+
+
+@cache  # a batch has dozens
+def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
     return pl.DataFrame(schema={n: c.dtype for n, c in schema.columns().items()})

@@ -311,6 +311,18 @@ class PendDenial(Strict):
     citation: Citation | None = None
 
 
+class CleanClaimTerms(Span):
+    """What makes a claim no clean one: by the day of receipt. A rejected claim never is one."""
+
+    pend_codes: tuple[str, ...] = Field(
+        default=(), description="what it waited for on any night: an investigation, or papers"
+    )
+    edits: tuple[str, ...] = Field(
+        default=(), description="that found something which denies or pends, whoever denies first"
+    )
+    citation: Citation
+
+
 class PendTerms(Span):
     """Who looks after a pend, and how long it may last: by the day on which it began.
 
@@ -529,6 +541,11 @@ class CoordinationTerms(Strict):
         description="the other payer wants something first, or says that another pays first: it "
         "has not decided",
     )
+    ceiling: Literal["higher_allowed", "own_allowed"] = Field(
+        default="higher_allowed",
+        description="up to what all payers together pay: the higher of our and their allowed "
+        "amount, or our own",
+    )
     cost_share_statuses: tuple[str, ...] = Field(
         default=(),
         description="special statuses in which Original Medicare pays first and we pay the cost "
@@ -539,6 +556,24 @@ class CoordinationTerms(Strict):
         default="owed",
         description="what the member's counters count of a coordinated line: owed, what the "
         "member owes after all payers; alone, what would be owed were we the only one",
+    )
+
+
+class CorrectionTerms(Strict):
+    """Corrected claims. The manual says how they are sent (001:2223-2252) and no more: all of it
+    is judgement."""
+
+    replacement_keeps_received_date: bool = Field(
+        default=True,
+        description="whether a replacement came in time by the day its first version came, which "
+        "a denial for late filing then stands; else by its own",
+    )
+    late_charges_keep_received_date: bool = Field(
+        default=False, description="likewise, late charges by the day of what they add to"
+    )
+    late_charges_gain_nothing: tuple[str, ...] = Field(
+        default=("ms_drg", "case_rate"),
+        description="pricing methods that pay a stay whatever is charged for it",
     )
 
 
@@ -595,6 +630,10 @@ class Program(Strict):
     prior_authorization: AuthorizationTerms = AuthorizationTerms()
     pends: tuple[PendTerms, ...] = Field(
         default=(), description="of a pend code without any: nobody's, and without a last day"
+    )
+    corrections: CorrectionTerms = CorrectionTerms()
+    clean_claims: tuple[CleanClaimTerms, ...] = Field(
+        default=(), description="none in force: nothing is said of a claim's being clean"
     )
     payment_calendar: tuple[PaymentCalendar, ...] = Field(
         default=(), description="none in force: every night that runs pays"

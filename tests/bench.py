@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ logging.disable(logging.CRITICAL)
 for path in sys.argv[1:]:
     x12n_document(params(), path, io.StringIO(), None)
 """
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 FATES = {  # the summary's words, and a table's
     "paid": "paid", "denied": "denied", "carried_forward": "pended", "rejected": "rejected",
     "voided": "voided",
@@ -47,17 +49,20 @@ class Measured:
 
 
 def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
-    """Run a command from the repository; its wall time, and its largest resident set.
+    """Run a command from the repository; its wall time, and the most memory that it and the
+    processes it began held together, looked at twenty times a second.
 
-    Raises RuntimeError where it ends with another exit code than those allowed. The peak is the
-    command's own, or that of the largest process it has waited for.
+    Raises RuntimeError where it ends with another exit code than those allowed. The peak is at
+    least the largest resident set of one of them.
     """
     started = time.perf_counter()
     # bytecode is kept, as an installed program's is: pyx12's was made when it was installed
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     process = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    output = process.stdout.read()
+    with ThreadPoolExecutor(1) as looking:
+        held = looking.submit(_held, process.pid)
+        output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.stdout.close()
@@ -65,7 +70,32 @@ def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
     if process.returncode not in allowed:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Measured(seconds, usage.ru_maxrss / 1024, output, cpu)
+    return Measured(seconds, max(usage.ru_maxrss, held.result()) / 1024, output, cpu)
+
+
+def _held(pid: int) -> int:
+    """The most kilobytes that a process and its children hold at a time, until it ends."""
+    most = 0
+    while Path(f"/proc/{pid}/statm").exists():
+        held = 0
+        for one in (pid, *_children(pid)):
+            try:
+                held += int(Path(f"/proc/{one}/statm").read_text().split()[1])
+            except (OSError, IndexError):
+                continue  # it has ended
+        if held == 0:  # it waits to be reaped
+            break
+        most = max(most, held * PAGE_KB)
+        time.sleep(0.05)
+    return most
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        told = [p.read_text().split() for p in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    return [int(child) for of_thread in told for child in of_thread]
 
 
 def adjudicate() -> list[str]:

@@ -125,7 +125,7 @@ def frame(
     schema: type[dy.Schema], rows: Iterable[Row], defaults: Row | None = None
 ) -> pl.DataFrame:
     """A frame of that contract; omitted columns take ``defaults``, else null."""
-    types = {name: column.dtype for name, column in schema.columns().items()}
+    types = frames.empty(schema).schema
     known = {c: v for c, v in (defaults or {}).items() if c in types}
     full = []
     for row in rows:
@@ -133,6 +133,8 @@ def frame(
         if unknown:
             raise KeyError(f"{schema.__name__} has no {unknown}")
         full.append({**known, **row})
+    if not full:
+        return frames.empty(schema)
     return pl.DataFrame(full, schema=types)
 
 

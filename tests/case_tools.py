@@ -30,6 +30,7 @@ from tests.pdf_text import pages
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 CLAIMS, REFERENCE = FIXTURES / "claims", FIXTURES / "reference"
 FIRST_NIGHT = date(2025, 11, 15)
+LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 AMOUNTS = ("charge", "allowed", "deductible", "coinsurance", "copay", "member", "paid")
 LISTS = ("findings", "pends", "adjustments")
 HEADINGS = ("## Totals", "## Totals of the second night")
@@ -81,7 +82,7 @@ def nights(case: str) -> list[Night]:
     """The nights of a case.yaml; what a claim's entry doesn't name is 0 or none."""
     folder = CLAIMS / case
     # all values as text: an amount is never a float
-    facts = yaml.load((folder / "case.yaml").read_text("utf-8"), yaml.BaseLoader)
+    facts = yaml.load((folder / "case.yaml").read_text("utf-8"), LOADER)
     told = [
         Night(
             (claims_file(case),),
@@ -121,7 +122,7 @@ def cents(text: str) -> int:
     dollars, _, part = text.replace(",", "").partition(".")
     if len(part) != 2:
         raise ValueError(f"{text!r}: write an amount with two decimals")
-    return int(dollars) * 100 + int(part)
+    return int(dollars) * 100 + int(part) * (-1 if text.startswith("-") else 1)
 
 
 def dollars(amount: int) -> str:
@@ -153,19 +154,29 @@ def run_case(night: Night, folder: Path) -> Outcome:
     return run(night.claims_files, folder, night.business_date)
 
 
-def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
+def do_night(inputs: Sequence[Path], folder: Path, business_date: date) -> Summary:
     """A night over ``inputs`` with the store ``folder``/a.db."""
     config = Config(db=f"sqlite:///{folder / 'a.db'}", out=folder / "out")
-    summary = run_night(Order(tuple(inputs), config, business_date, business_date))
-    published = config.out / summary.folder
+    return run_night(Order(tuple(inputs), config, business_date, business_date))
+
+
+def run(inputs: Sequence[Path], folder: Path, business_date: date) -> Outcome:
+    """``do_night``, and what became of every claim of it."""
+    summary = do_night(inputs, folder, business_date)
+    published = folder / "out" / summary.folder
     files = {p.name: _line_by_line(p) for p in sorted((published / "835").glob("*.835"))}
     files["claims.csv"] = (published / "claims.csv").read_text("utf-8")
     for letter in sorted((published / "letters").glob("*.pdf")):
         files[f"{letter.stem}.txt"] = "\n".join(pages(letter.read_bytes())) + "\n"
     fates = {}
-    with store.reading(store.open_store(config.db, create=False)) as connection:
+    with store.reading(
+        store.open_store(f"sqlite:///{folder / 'a.db'}", create=False)
+    ) as connection:
         for row in csv.DictReader(files["claims.csv"].splitlines()):
             number = row["claim_number"] or f"S{row['submission']}"
+            if row["disposition"] == "reversed":  # an earlier night's: its own story stays
+                fates[row["patient_control_number"]] = _reversed(row)
+                continue
             fates[row["patient_control_number"]] = _decided(explain(connection, number).as_json())
     return Outcome(summary, fates, files)
 
@@ -196,6 +207,16 @@ def _decided(told: dict[str, Any]) -> Fate:
             f"{' ' + a['rarc'] if a['rarc'] else ''} {dollars(a['adjustment_amount'])}"
             for a in told["adjustments"]
         ],
+    }
+
+
+def _reversed(row: Mapping[str, str]) -> Fate:
+    told = {"charge": "charge", "allowed": "allowed", "member": "member_share", "paid": "paid"}
+    return {
+        "disposition": row["disposition"],
+        **dict.fromkeys(AMOUNTS, 0),
+        **{name: cents(row[column]) for name, column in told.items()},
+        **{name: [] for name in LISTS},
     }
 
 

@@ -52,6 +52,7 @@ from schemas.form import Form, FormField
 from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
 from schemas.program import Citation, Program
 from tests import protections
+from tests.edit_cases import shown
 from tests.test_reference_load import CSV, MORE
 
 ROOT = Path(__file__).parents[1]
@@ -376,7 +377,9 @@ STORE_MEANINGS = {
     "acknowledgement.content": "the document, compressed by zlib",
     "claim_id": "the claim's submission number",
     "claim.version_number": "1; a corrected claim counts on",
-    "claim.predecessor_claim_id": "the claim it corrects",
+    "claim.predecessor_claim_id": "the claim it takes the place of; of late charges, that they add "
+    "to",
+    "claim.reopened_code": "RARC of the reversal, of a version that we opened ourselves",
     "claim.disposition": "rejected, pended, denied, paid or voided; null until a night decides it",
     "claim.provider_number": "of an institutional claim its billing NPI; else rendering NPI, else "
     "billing NPI",
@@ -410,7 +413,10 @@ STORE_MEANINGS = {
     "payment_cycle from its night on",
     "ledger_entry.payee_id": "whose account",
     "ledger_entry.program_code": "whose money",
-    "ledger_entry.kind": "what the money is for: claim, interest, case_management or adjustment",
+    "ledger_entry.kind": "what the money is for: claim; reversal: of a claim, taken back; "
+    "interest, case_management or adjustment",
+    "ledger_entry.by_claim_id": "reversal: the claim that takes its place, or voids it",
+    "ledger_entry.remark_code": "reversal: RARC that tells why",
     "ledger_entry.entry_amount": "owed to the payee; negative: owed by it; cents",
     "dispute_number": "the dispute, counted from 1",
     "dispute.kind": "filing, authorization, notification or payment",
@@ -641,6 +647,10 @@ def _edit(each: Edit, codes: dict[str, str], lists: Sequence[str]) -> Iterator[s
             yield f"- policy ({where}; {_lines(policy.citation)}): {policy.words}"
     if each.judgement:
         yield "- a judgement [j]: no source decides it"
+    if of_edit := shown()[each.name]:
+        case, hit, miss = of_edit[0]
+        folder = f"[{case}](../fixtures/claims/{case}/README.md)"
+        yield f"- finds `{hit}` and lets `{miss}` pass in the worked example {folder}"
     yield f"- programs: {', '.join(lists) or 'none yet'}\n"
 
 
@@ -900,8 +910,24 @@ lists* (schemas/codes/code_lists.yaml, codes and days alone). *Loaded lists*: th
 release in force on that day rejects; where only other releases are loaded, one that none of them
 has is noted; where no list is loaded nothing is said.
 
-Country and state codes, places of service and remark codes on 837 are also held against pyx12's
-lists, which have no days, at level 2."""
+Country and state codes and places of service on 837 are also held against pyx12's lists, which have
+no days, at level 2. Remark codes are not: pyx12's list ends in 2014 ([pyx12.md](pyx12.md)).
+
+| code set | comes with the program | is loaded | dated by |
+| --- | --- | --- | --- |
+| NPI | its check digit; which are assigned nobody loads | | |
+| states, bill types, revenue categories | whole, without days | | |
+| places of service | whole, with the days they began | | day of the line |
+| ICD-10-CM, ICD-10-PCS | form | code_sets ICD10CM, ICD10PCS | last day of the bill, or the line |
+| HCPCS, CPT, CDT | form | code_sets HCPCS, CPT, CDT | day of the line |
+| provider taxonomy | form | code_sets TAXONOMY | day of service |
+| adjustment reasons of other payers (CARC) | form | code_sets CARC | day that payer decided |
+| remark codes of other payers (RARC) | form | code_sets RARC | day that payer decided |
+| modifiers; occurrence, value and condition codes | length, at level 2 | | |
+
+None of the large lists comes with the program. So until a payer has loaded a release, level 5 says
+of these sets no more than that a code has their form; on a day that no loaded release covers, it
+only notes, which stands on no acknowledgement."""
 
 
 def snip_page() -> str:

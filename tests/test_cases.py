@@ -110,6 +110,8 @@ def test_case_yaml_adds_up() -> None:
             adjusted = {code: 0 for _, code, *_ in split}
             for _, code, *_, amount in split:
                 adjusted[code] += int(amount.replace(".", ""))
+            if fate["disposition"] == "reversed":
+                continue  # an earlier night's, where it adds up
             member = sum(a for code, a in adjusted.items() if code.startswith("PR-"))
             assert member == fate["member"], number
             for code, share in (("1", "deductible"), ("2", "coinsurance"), ("3", "copay")):

@@ -618,6 +618,29 @@ def test_counters_count_what_the_terms_say(counts: str, counted: int, second_cop
     assert entries == [counted, second_copay]
 
 
+@pytest.mark.parametrize(
+    ("ceiling", "first", "paid", "second_copay"),
+    [
+        # theirs, 60 + 40: least of 40 left, 150 - 60, 88 - 15, 100 - 60: nothing is left to owe
+        ("higher_allowed", {"OA-23": 11_000}, 4_000, 1_500),
+        # ours: 88 - 60 = 28; of the 12 that remain all are the copay's; 20 - 12 = 8 of the maximum
+        ("own_allowed", {"OA-23": 11_000, "PR-3": 1_200}, 2_800, 800),
+    ],
+)
+def test_up_to_whose_allowed_amount_we_pay(
+    ceiling: str, first: dict[str, int], paid: int, second_copay: int
+) -> None:
+    """The counters, reckoned before it is known what is paid, see the same."""
+    terms = reference(maximum=2_000, coordination=TERMS.model_copy(update={"ceiling": ceiling}))
+    payer = Payer(6_000, (("CO", "45", 5_000), ("PR", "2", 4_000)))
+    batch = batch_of(
+        [((Line(15_000, 8_800),), (payer,)), ((Line(20_000, 8_000),), ())], members=["M1", "M1"]
+    )
+    done = decided(batch, terms)
+    assert outcome(done, 1) == ((first, paid),)
+    assert outcome(done, 2)[0][0]["PR-3"] == second_copay
+
+
 def test_a_deductible_that_nobody_owes_is_still_to_be_met() -> None:
     """The first claim is paid whole by the primary: its 50.00 are given back, the second owes
     them; the family's counter, too."""

@@ -453,7 +453,7 @@ def test_a_filing_dispute_from_receipt_to_overturn(place: Path) -> None:
                            "J. Examiner", *DAY)  # fmt: skip
     assert (code, out) == (0, (
         "dispute D1 of claim 000000000002: overturned: the claim is decided anew by the\n"
-        "  next `adjudicate reprocess`, without timely_filing\n"
+        "  next `adjudicate reprocess --disputes`, without timely_filing\n"
         "  letter: D000000001-2-overturned.pdf\n"
     ))  # fmt: skip
     told = letter(place, "D000000001-2-overturned.pdf")

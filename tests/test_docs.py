@@ -122,9 +122,10 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_commands_that_are_shown_exist_with_their_options(name: str) -> None:
     shown = re.findall(r"^ {4}(?:\S+/)?adjudicate (.+)$", page(name), re.M)
     assert shown
+    every = typer.main.get_command(app)
     for line in shown:
         words = shlex.split(line.split(" #")[0].split(" | ")[0])
-        command = typer.main.get_command(app)
+        command = every
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
         assert not getattr(command, "commands", {}) or words in (["--version"], []), line

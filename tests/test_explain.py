@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from math import floor
@@ -32,6 +32,7 @@ from adjudicator.explain import (
     as_text,
     effects,
     explain,
+    money,
 )
 from adjudicator.fate import fates
 from adjudicator.load import load_reference
@@ -41,7 +42,7 @@ from adjudicator.sentences import TELLS, _filled, ended_by, figures, says
 from schemas import frames
 from schemas.program import Citation
 from tests import build
-from tests.case_tools import CLAIMS, FIRST_NIGHT, REFERENCE, load_store, run
+from tests.case_tools import CLAIMS, FIRST_NIGHT, REFERENCE, do_night, load_store
 from tests.test_edits import BY_NAME, fixture, found
 
 SECOND_NIGHT = date(2025, 11, 16)
@@ -59,7 +60,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> list[Explanation]:
     for name, day in (("claim", FIRST_NIGHT), ("second-night", SECOND_NIGHT)):
         files = sorted(CLAIMS.glob(f"*/{name}.*"))
         named = [(f, folder / f"{f.parent.name}-{f.name}") for f in files]
-        run([Path(shutil.copy(file, copy)) for file, copy in named], folder, day)
+        do_night([Path(shutil.copy(file, copy)) for file, copy in named], folder, day)
     with store.reading(store.open_store(f"sqlite:///{folder / 'a.db'}")) as connection:
         told = [explain(connection, f"S{number}") for number in submissions(connection)]
     assert len(told) > 40
@@ -77,7 +78,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> str:
     files = [
         Path(shutil.copy(CLAIMS / case / "claim.837", folder / f"{case}.837")) for case in first
     ]
-    run(files, folder, FIRST_NIGHT)
+    do_night(files, folder, FIRST_NIGHT)
     with_fee = shutil.copytree(REFERENCE, folder / "reference")
     with (with_fee / "fees.csv").open("a", encoding="utf-8") as fees:
         header = (REFERENCE / "fees.csv").read_text("utf-8").splitlines()[0].split(",")
@@ -93,7 +94,7 @@ def two_nights(tmp_path_factory: pytest.TempPathFactory) -> str:
     control = again.split("~", 1)[0].split("*")[13]
     assert again.count(control) == 2
     (folder / "again.837").write_text(again.replace(control, "000000777"), "ascii")
-    run([folder / "again.837"], folder, SECOND_NIGHT)
+    do_night([folder / "again.837"], folder, SECOND_NIGHT)
     return url
 
 
@@ -125,6 +126,7 @@ STORIES = {
 Claim 000000000008 (submission S8), patient control number FT-1
   paid: charge 180.00, allowed 106.40, member 25.00, paid 81.40
   decided in the night of 2025-11-15 (run 1), reference version X
+  a clean claim (source 001, line 2029), 0 days old that night
 
 RECEIVED
   2025-11-15 in professional-fee-table.837, 837P, charge 180.00: interchange
@@ -221,6 +223,7 @@ PAYMENT
 Claim 000000000012 (submission S13), patient control number TF-61
   denied: charge 140.00, allowed 0.00, member 0.00, paid 0.00
   decided in the night of 2025-11-15 (run 1), reference version X
+  no clean claim: timely_filing (source 001, line 2029), 0 days old that night
 
 RECEIVED
   2025-11-15 in timely-filing.837, 837P, charge 140.00: interchange 000000016,
@@ -247,6 +250,7 @@ PAYMENT
 Claim 000000000016 (submission S17), patient control number TF-60
   denied: charge 140.00, allowed 0.00, member 0.00, paid 0.00
   decided in the night of 2025-11-16 (run 2), reference version X
+  no clean claim: timely_filing (source 001, line 2029), 0 days old that night
 
 RECEIVED
   2025-11-16 in again.837, 837P, charge 140.00: interchange 000000777, group 16,
@@ -279,6 +283,7 @@ PAYMENT
 Claim 000000000003 (submission S3), patient control number MF-DATE
   pended: waits for REFERENCE
   decided in the night of 2025-11-16 (run 2), reference version X
+  a clean claim (source 001, line 2029), 1 day old that night
   in the night of 2025-11-15 (run 1) it waited for REFERENCE
 
 RECEIVED
@@ -521,6 +526,52 @@ def test_every_denial_and_every_adjustment_is_in_words_with_a_source(
             assert bool(a["rarc_words"]) == bool(a["rarc"])
 
 
+def test_every_story_tells_rule_source_inputs_liability_and_what_took_no_money(
+    everything: list[Explanation],
+) -> None:
+    """As text, of every claim of the cases: each finding by its edit, its codes, the document and
+    lines it rests on and the values it looked at; who bears each adjustment, to the cent; and of a
+    finding that decides nothing, why. The arithmetic is held above."""
+    denials = idle = with_values = 0
+    for each in everything:
+        plain = " ".join(as_text(each).split())
+        for f in each.findings:
+            assert f"{f['edit']}" in plain
+            for cited in f["cites"]:
+                first, last = cited["lines"]
+                where = f"{first}" if first == last else f"{first}-{last}"
+                assert re.search(rf"source {cited['document']}, lines? {where}\b", plain), f
+            assert f["inputs"], f
+            told = {str(v) for v in values_of(f["inputs"])}
+            with_values += bool(told and any(v in f["says"] for v in told))
+            for effect in f["effects"]:
+                if effect["effect"] == "none":
+                    idle += 1
+                    assert "decides nothing" in plain
+                    assert effect["because"] in plain
+                elif effect["effect"] == "denies":
+                    denials += 1
+                    assert f"deny {f['group_code']}-{f['carc']}" in plain
+        for a in each.adjustments:
+            assert money(abs(a["adjustment_amount"])) in plain
+            assert a["group_words"] in plain
+    assert denials > 80
+    assert idle > 30
+    assert with_values > 150
+
+
+def values_of(inputs: Any) -> Iterator[Any]:
+    """The values of a finding's inputs, however deep."""
+    if isinstance(inputs, dict):
+        for value in inputs.values():
+            yield from values_of(value)
+    elif isinstance(inputs, list):
+        for value in inputs:
+            yield from values_of(value)
+    elif inputs not in (None, "", True, False):
+        yield inputs
+
+
 def test_no_story_names_a_member(everything: list[Explanation]) -> None:
     """Neither as enrolled nor as on the claims: name, birth date, card number, the payer's key."""
     secret: set[str] = set()
@@ -546,8 +597,8 @@ def test_no_story_names_a_member(everything: list[Explanation]) -> None:
 def test_the_keys_of_the_json_are_stable(two_nights: str) -> None:
     whole = told(two_nights, "DM-1").as_json()
     assert list(whole) == [
-        "claim", "received", "decided", "earlier", "findings", "found_nothing", "lines",
-        "adjustments", "waits_for", "to_mend", "resubmit", "payment",
+        "claim", "clean", "received", "decided", "earlier", "findings", "found_nothing",
+        "lines", "adjustments", "waits_for", "to_mend", "resubmit", "payment", "versions",
     ]  # fmt: skip
     line = whole["lines"][2]
     assert line["price"]["steps"][0] == {

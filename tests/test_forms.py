@@ -486,6 +486,38 @@ def test_every_row_that_an_837_can_miss_is_hit() -> None:
                if field.when in CONDITIONS and CONDITIONS[field.when].paper)  # fmt: skip
 
 
+# mandatory by the manual "if applicable", which no other box tells
+NOT_TOLD = {("I", "65a-c"), ("I", "68"), ("I", "72")}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "count", "rows", "on_837"), [("P", 59, 57, 42), ("I", 112, 57, 53)]
+)
+def test_every_box_has_a_hit_and_a_miss(kind: str, count: int, rows: int, on_837: int) -> None:
+    """Counted from the tables. A box that nothing asks is optional or not used; what is asked is
+    found on 837 by HITS, but where only frames or paper tell it. Misses: the whole claims here;
+    on paper both: tests/test_paper.py, row by row."""
+    form = BY_KIND[kind]
+    assert len(listed(form)) == count
+    asked = {(f.box, f.name, CHECKS[f.wants].edit): f for f in form.fields if f.checked}
+    assert len(asked) == rows
+    unasked = listed(form) - set().union(*(boxes(f.box) for f in asked.values()))
+    mandatory = {(kind, f.box) for f in form.fields if f.usage == "M" and boxes(f.box) & unasked}
+    assert mandatory == {box for box in NOT_TOLD if box[0] == kind}
+    hit = {
+        (f["box"], f["field"], f["edit"])
+        for h in HITS
+        if (h.base[0] == "P") == (kind == "P")
+        for f in found(read(kind, changed(h.base, h.old, h.new)))
+    }
+    assert len(hit) == on_837
+    assert hit <= asked.keys()
+    of_frames = {(box, name) for of, box, name in ONLY_AT_FRAMES if of == kind}
+    of_paper = {(f.box, f.name) for f in asked.values() if CONDITIONS[f.when].paper}
+    assert {(box, name) for box, name, _ in asked.keys() - hit} == of_frames | of_paper
+
+
 def test_either_of_two_elements_will_do() -> None:
     """Box 9a: the group number (2320 SBR03) or the policy's (2330A NM109)."""
     row = ("9a", "other insured's policy or group number")

@@ -36,6 +36,9 @@ pytestmark = pytest.mark.long
 KINDS = {"P": PROFESSIONAL, "I": INSTITUTIONAL}
 FUZZ_FILES = int(os.environ.get("FUZZ_FILES", "400"))
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "pyx12.md"
+COORDINATED = write(
+    interchange([group([[*transaction(body([claim("A1", full=True)]))[:-1], "SE*104*0001"]])])
+)
 GOOD = write(interchange([group([transaction(body([claim("A1")]))])]))
 
 
@@ -66,6 +69,11 @@ WRONG: dict[str, tuple[bytes, str]] = {
     ),
     "addenda": (GOOD.replace(b"005010X222A1", b"005010X222A2"), "Map not found"),
     "bom": (b"\xef\xbb\xbf" + GOOD, "does not look like an X12 data file|pyx12 read 0 of"),
+    "remark-codes": (
+        COORDINATED.replace(b"OI***Y*P**I~", b"OI***Y*P**I~MOA***N895*MA15~"),
+        r" - \((?:M[1-9]\d{0,2}|MA\d\d|MA1\d\d|N[1-9]\d{0,2})\) is not a valid code for "
+        r"Claim Payment Remark Code",
+    ),
 }
 WRONGLY = re.compile("|".join(said for _, said in WRONG.values()))
 

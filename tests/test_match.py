@@ -175,17 +175,51 @@ def test_a_waiting_line_counts_only_if_it_was_received_earlier() -> None:
     assert repeats([claim], [{}], [waits | {"receipt_number": 6}]) == []
 
 
-@pytest.mark.parametrize("frequency_code", ["5", "7", "8"])
-def test_a_corrected_claim_repeats_by_nature(frequency_code: str) -> None:
-    correction = {"frequency_code": frequency_code}
-    assert repeats([correction], [{}], [{}]) == []
-    assert repeats([{}, correction], [{}, {"claim_id": 2}]) == []
+VERSION: build.Row = {
+    "claim_id": -1,
+    "claim_number": "000000000090",
+    "claim_type_code": "P",
+    "payee_id": "P1",
+    "program_code": "test",
+    "member_id": "M1",
+    "received_date": date(2025, 1, 12),
+    "disposition": "paid",
+    "version_number": 1,
+    "service_from_date": date(2025, 1, 10),
+    "service_through_date": date(2025, 1, 10),
+}
 
 
-@pytest.mark.parametrize(("frequency_code", "original"), [("5", 1), ("7", 1), ("8", None)])
-def test_only_a_void_is_no_original(frequency_code: str, original: int | None) -> None:
-    found = repeats([{"frequency_code": frequency_code}, {}], [{}, {"claim_id": 2}])
-    assert [row[2] for row in found] == ([original] if original else [])
+def corrects(frequency_code: str) -> build.Row:
+    return {"frequency_code": frequency_code, "original_claim_number": "00000090"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "found"),
+    [
+        # a replacement repeats what it replaces by nature; another claim may not
+        ([corrects("7")], []),
+        ([corrects("7"), {}], [(2, -1), (2, 1)]),
+        # late charges stand beside what they add to
+        ([corrects("5")], [(1, -1)]),
+        # a void is compared with nothing, and what it voids is no original any more
+        ([corrects("8")], []),
+        ([corrects("8"), {}], []),
+        ([{}, corrects("8")], []),
+        # what corrects nothing is compared, but for a void
+        ([corrects("7") | {"original_claim_number": "00000091"}], [(1, -1)]),
+        ([corrects("8") | {"original_claim_number": "00000091"}, {}], [(2, -1)]),
+    ],
+)
+def test_corrections_and_duplicates(claims: list[build.Row], found: list[tuple[int, int]]) -> None:
+    batch = Batch(
+        claims=build.claims(claims),
+        lines=build.lines([{"claim_id": n} for n in range(1, len(claims) + 1)]),
+        history=build.frame(frames.HistoryLines, [{"claim_id": -1}], HISTORY),
+        versions=build.frame(frames.Versions, [{}], VERSION),
+    )
+    repeats = match(batch, build.reference()).duplicates
+    assert repeats.select("claim_id", "of_claim_id").rows() == found
 
 
 def test_a_claim_without_frequency_is_compared() -> None:

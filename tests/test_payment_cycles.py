@@ -395,3 +395,169 @@ def test_the_ledger_holds_what_was_paid_beside_claims(late: Payer) -> None:
     text = "\n".join(pages((done.folder / stem.replace(".json", ".pdf")).read_bytes()))
     assert "case management fee (8391-TIDE-202512)" in text
     assert [line.split()[-1] for line in shown[3:]] == ["80.00", "80.00", "0.22", "7.50", "87.72"]
+
+
+def test_reversals_come_with_the_next_cycle(tmp_path: Path) -> None:
+    """A1, paid 80.00 on a Wednesday, is replaced by R (36.25) on Thursday; A3 (36.25), decided on
+    Thursday and not paid yet, is voided on Friday. The next Wednesday pays all of it:
+    -80.00 + 36.25 + 36.25 - 36.25 = -43.75, carried forward."""
+    folder = tmp_path / "tidewater"
+    shutil.copytree(STORY, folder)
+    load_store(folder / "adjudicator.db", folder / "reference")
+    payer = Payer(folder)
+    payer.night("2025-11-03")
+    payer.night("2025-11-05")
+    correction(folder, "2025-11-06", "R", "7", "000000000001", 911)
+    payer.night("2025-11-06")
+    assert payer.remittances("2025-11-06") == {}
+    [(a3,)] = rows(payer, "SELECT claim_number FROM claim WHERE patient_control_number = 'A3'")
+    correction(folder, "2025-11-07", "V", "8", a3, 912, whole=False)
+    night = payer.night("2025-11-07")
+    assert (night.reversed, night.paid_amount) == ({"count": 1, "paid_amount": -3_625}, -3_625)
+    payer.night("2025-11-12", None)
+    [(trace, document)] = payer.remittances("2025-11-12").items()
+    shown = told(document)
+    assert shown["BPR"] == ["H 0 NON"]
+    assert sorted(shown["CLP"]) == ["A1 22 -80", "A3 1 36.25", "A3 22 -36.25", "R 1 36.25"]
+    assert shown["PLB"] == [f"FB:{trace} -43.75"]
+    assert check_835(document) == []
+    assert pyx12_errors(document) == []
+    states = rows(payer, "SELECT patient_control_number, disposition FROM claim ORDER BY 1")
+    assert dict(states) == {"A1": "voided", "A2": "paid", "A3": "voided", "B1": "paid",
+                            "R": "paid", "V": "voided"}  # fmt: skip
+    assert rows(
+        payer,
+        "SELECT kind, entry_amount FROM ledger_entry WHERE kind = 'reversal' ORDER BY entry_id",
+    ) == [("reversal", -8_000), ("reversal", -3_625)]
+    with store.reading(store.open_store(payer.db)) as connection:
+        last = period(connection, None, None, None)
+        figures = explanation_of_payment(connection, last)
+    assert figures.claims["status"].to_list().count("reversed") == 2
+
+
+# by day and trace number: what PT1 is told of corrections over four cycles
+CORRECTED: dict[str, dict[str, dict[str, list[str]]]] = {
+    "2025-11-05": {
+        "000000001": {
+            "BPR": ["I 160 CHK"], "TRN": ["000000001"], "CLP": ["A1 1 80", "A2 1 80"], "PLB": [],
+        },
+        "000000002": {
+            "BPR": ["I 80 CHK"], "TRN": ["000000002"], "CLP": ["B1 1 80"], "PLB": [],
+        },
+    },
+    "2025-11-12": {
+        "000000003": {
+            "BPR": ["H 0 NON"], "TRN": ["000000003"],
+            "CLP": ["A1 22 -80", "A2 22 -80", "A3 1 36.25"],
+            "PLB": ["FB:000000003 -123.75"],
+        },
+    },
+    "2025-11-19": {
+        "000000004": {
+            "BPR": ["H 0 NON"], "TRN": ["000000004"],
+            "CLP": ["A3 22 -36.25", "R 1 80", "A4 1 0"],
+            "PLB": ["FB:000000003 123.75", "FB:000000004 -80"],
+        },
+    },
+    "2025-11-26": {
+        "000000005": {
+            "BPR": ["I 80 CHK"], "TRN": ["000000005"], "CLP": ["A5 1 80", "A6 1 80"],
+            "PLB": ["FB:000000004 80"],
+        },
+    },
+}  # fmt: skip
+
+
+def test_what_corrections_take_back_is_recovered_over_the_cycles(tmp_path: Path) -> None:
+    """A1 and A2, paid 160.00 in the first cycle, are voided; A3 is replaced.
+
+        Wed 11-05  A1 80.00 + A2 80.00                                             pays 160.00
+        Wed 11-12  A3 36.25 - A1 80.00 - A2 80.00 = -123.75: owes 123.75           pays 0.00
+        Wed 11-19  R 80.00 - A3 36.25 + A4 0.00 = 43.75; 43.75 - 123.75: owes 80.00  pays 0.00
+        Wed 11-26  A5 80.00 + A6 80.00 = 160.00; 160.00 - 80.00                    pays 80.00
+
+    What stands is R, A5 and A6, 240.00: 160.00 + 80.00 was paid.
+    """
+    folder = tmp_path / "tidewater"
+    shutil.copytree(STORY, folder)
+    load_store(folder / "adjudicator.db", folder / "reference")
+    payer = Payer(folder)
+
+    def number(name: str) -> str:
+        told_as = f"SELECT claim_number FROM claim WHERE patient_control_number = '{name}'"
+        return str(rows(payer, told_as)[0][0])
+
+    payer.night("2025-11-03")
+    payer.night("2025-11-05")
+    correction(folder, "2025-11-06", "V1", "8", number("A1"), 921)
+    payer.night("2025-11-06")
+    correction(folder, "2025-11-07", "V2", "8", number("A2"), 922, whole=False)
+    payer.night("2025-11-07")
+    payer.night("2025-11-12", None)
+    correction(folder, "2025-11-18", "R", "7", number("A3"), 923, whole=False, visit=True)
+    payer.night("2025-11-18")
+    payer.night("2025-11-19")
+    payer.night("2025-11-26")
+    written = {day: payer.remittances(day) for day in payer.nights}
+    shown = {
+        day: {trace: told(document) for trace, document in of_day.items()}
+        for day, of_day in written.items() if of_day
+    }  # fmt: skip
+    assert shown == CORRECTED
+    documents = [document for of_day in written.values() for document in of_day.values()]
+    assert check_forwards(documents) == []
+    for document in documents:
+        assert check_835(document) == []
+        assert pyx12_errors(document) == []
+    of_pt1 = "FROM payment WHERE payee_id = 'PT1' ORDER BY payment_id"
+    assert rows(payer, f"SELECT trace_number, payment_amount {of_pt1}") == [
+        ("000000001", 16_000), ("000000003", 0), ("000000004", 0), ("000000005", 8_000),
+    ]  # fmt: skip
+    assert rows(
+        payer,
+        "SELECT c.patient_control_number, sum(e.entry_amount) FROM ledger_entry AS e "
+        "JOIN claim AS c ON c.claim_id = e.claim_id WHERE e.payee_id = 'PT1' "
+        "GROUP BY 1 HAVING sum(e.entry_amount) <> 0 ORDER BY 1",
+    ) == [("A5", 8_000), ("A6", 8_000), ("R", 8_000)]
+    carried = {day: night.cycle["carried_forward_amount"] for day, night in payer.nights.items()
+               if written[day]}  # fmt: skip
+    assert carried == {
+        "2025-11-05": 0, "2025-11-12": 12_375, "2025-11-19": 8_000, "2025-11-26": 0,
+    }  # fmt: skip
+    with store.reading(store.open_store(payer.db)) as connection:
+        nights = period(connection, run_of(payer, "2025-11-19"), None, None)
+        done = publish_documents(connection, "eop", nights, folder, ("json",),
+                                 programs=folder / "programs")  # fmt: skip
+    stem = next(n for n in done.written if "PT1" in n and n.endswith(".json"))
+    [payment] = json.loads((done.folder / stem).read_text("utf-8"))["payments"]
+    assert [
+        (c["patient_control_number"], c["status"], c["paid_amount"]) for c in payment["claims"]
+    ] == [("A3", "reversed", -3_625), ("R", "paid", 8_000), ("A4", "denied", 0)]
+    assert (payment["totals"]["paid_amount"], payment["payment_amount"]) == (4_375, 0)
+    assert [
+        (a["reference_number"], a["adjustment_amount"]) for a in payment["provider_adjustments"]
+    ] == [("000000003", 12_375), ("000000004", -8_000)]
+
+
+def rows(payer: Payer, statement: str) -> list[Any]:
+    with store.reading(store.open_store(payer.db)) as connection:
+        return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]
+
+
+def correction(
+    folder: Path, day: str, name: str, frequency: str, original: str, control: int, *,
+    whole: bool = True, visit: bool = False,
+) -> None:  # fmt: skip
+    """A file of one claim of PT1 that corrects another; not ``whole``: its file alone. It is of a
+    manipulation (36.25), or of a ``visit`` (80.00)."""
+    text = (STORY / "claims" / "2025-11-05.837").read_text()
+    charge = 100 if visit else 50
+    claim = f"CLM*{name}*{charge}***11:B:{frequency}*Y*A*Y*Y~\nREF*F8*{original}~\n"
+    text = text.replace("CLM*A2*100***11:B:1*Y*A*Y*Y~\n", claim).replace("SE*23", "SE*24")
+    if not visit:
+        text = text.replace("99213*100", "98940*50")
+    text = text.replace("902", str(control))
+    path = folder / "claims" / f"{day}.837"
+    if whole:
+        text = path.read_text() + text
+    path.write_text(text)

@@ -442,6 +442,7 @@ ELSEWHERE = {  # columns whose filling another test here asserts
     "people": {"address_line_more", "country_code", "death_date"},
     "claim_providers": {"other_number", "country_code"},
     "attachments": {"kind_code", "document_date", "payer_name"},  # paper's
+    "other_payers": {"remark_codes"},
 }
 
 
@@ -763,3 +764,27 @@ def test_no_claims_no_rows() -> None:
     # the guide requires no claim of a subscriber (pyx12's map says so too)
     assert read.sets["verdict"].to_list() == ["read"] and read.objections.is_empty()
     assert all(frame.is_empty() for frame in read.frames.values())
+
+
+def test_remarks_of_other_payers_are_read_with_their_payer() -> None:
+    """MIA05, MIA20 to 23, MOA03 to 07 in this order and nothing of the elements between them; a
+    payer or a claim without such a segment has none."""
+    payer = """
+        SBR*{place}*18*******MB
+        OI***N***Y{remarks}
+        NM1*IL*1*TALLOWAY*ORRIN****MI*MB444
+        NM1*PR*2*THIRD ROCK MUTUAL*****PI*TRM0{place}
+    """
+    mia = f"MIA*0**2*3*MA01{'*4' * 14}*N1*N895*M2*N7*5"
+    remarks = ("", f"\n{mia}\nMOA*.5*6*N8****M15*7", "\nMOA*****N9")
+    more = "".join(
+        payer.format(place=place, remarks=said) for place, said in zip("ABC", remarks, strict=True)
+    )
+    made = [*claim("A1", kind="I"), *claim("A2", kind="I")]
+    [at] = [i for i, s in enumerate(made) if s.startswith("LX*1")][:1]
+    made[at:at] = segments(more)
+    frame = reading(transaction(body([made], kind="I"), guide=INSTITUTIONAL), "I")
+    assert frame.objections.is_empty()
+    assert frame.frames["other_payers"].select("claim_id", "remark_codes").rows() == [
+        (0, None), (0, "MA01:N1:N895:M2:N7:N8:M15"), (0, "N9"),
+    ]  # fmt: skip

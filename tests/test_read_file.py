@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -431,30 +432,28 @@ def test_threads_read_what_one_reads(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.long
-def test_no_more_than_a_few_chunks_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ``keep`` does not keep is let go, while the next chunks are read."""
+def test_no_more_than_a_few_chunks_are_held_at_a_time() -> None:
+    """What ``read`` does not keep is let go before the next chunks are read."""
     import gc
     import weakref
+    from dataclasses import replace
 
     from edi import read_file as module
 
-    made: list[weakref.ref[module.Part]] = []
+    whole: list[weakref.ref[module.Part]] = []
     alive: list[int] = []
-    original = module.read_chunk
 
-    def counted(*arguments: object) -> module.Part:
-        part = original(*arguments)  # type: ignore[arg-type]
-        made.append(weakref.ref(part))
-        return part
-
-    def keep(frames: module.Frames, _: pl.DataFrame) -> module.Frames:
+    def slim(data: bytes | mmap.mmap, chunk: module.Chunk, limits: module.Limits) -> module.Part:
         gc.collect()
-        alive.append(sum(ref() is not None for ref in made))
-        return {"sources": frames["sources"].select("claim_id", "set_index")}
+        alive.append(sum(ref() is not None for ref in whole))
+        part = module.read_chunk(data, chunk, limits)
+        whole.append(weakref.ref(part))
+        return replace(
+            part, frames={"sources": part.frames["sources"].select("claim_id", "set_index")}
+        )
 
-    monkeypatch.setattr(module, "read_chunk", counted)
     sets = [transaction(body([claim(f"A{n}")]), n + 1) for n in range(30)]
     sets[7] = put(sets[7], "BHT", "BHT*0019*99*B2*20250602*0815*CH")
-    reading = read_file(file_of(sets), 1, keep=keep)
-    assert len(made) == len(alive) == 30 and max(alive) <= module.CHUNKS_AT_A_TIME + 2
+    reading = read_file(file_of(sets), 1, read=slim)
+    assert len(whole) == len(alive) == 30 and max(alive) < module.CHUNKS_AT_A_TIME
     assert set(reading.frames) == {"sources"} and reading.claim_count == 29

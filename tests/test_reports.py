@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import cli
 from adjudicator import store
+from adjudicator.disk import write_whole
 from adjudicator.edits import EDITS
 from adjudicator.load import load_reference, read_reference
 from adjudicator.night import Order, Summary, run_night
@@ -38,7 +39,7 @@ from adjudicator.reports.figures import (
     payment_register,
     period,
 )
-from adjudicator.reports.publish import publish_documents, publish_register, write_whole
+from adjudicator.reports.publish import publish_documents, publish_register
 from schemas import frames
 from schemas.config import Config
 from tests.case_tools import CLAIMS, REFERENCE

@@ -22,10 +22,11 @@ from adjudicator.programs import load_code_lists, load_forms
 from adjudicator.reference import Reference
 from adjudicator.sentences import ended_by, says
 from adjudicator.snip import RULES, snip
-from adjudicator.snip.codes import ICD_10_FIRST_DAY
+from adjudicator.snip.codes import ICD_10_FIRST_DAY, REMARK
 from adjudicator.stages.validate import CHECKS, objections_to_findings, validate
 from cli import app
 from edi.acks import STATUS
+from edi.guide import REMARKS
 from edi.read_file import read_file
 from schemas import frames
 from schemas.frames import empty
@@ -177,6 +178,9 @@ HITS = (
     (Hit("I", "HI*BBR:0PSH04Z", "HI*BBR:0PSH04O", "", "inpatient_procedure_code"), "A7:465"),
     (Hit("I", "HI*BBQ:30233N1", "HI*BBQ:30233N", "", "inpatient_procedure_code"), "A7:490"),
     (Hit("P", "CAS*CO*45*200", "CAS*CO*A4500*200", "", "adjustment_reason_code"), "A7:521"),
+    (Hit("P", "OI***Y***Y", "OI***Y***Y\nMOA***MA01*45", "", "remittance_remark_code"), "A7:286"),
+    (Hit("I", "OI***Y***Y", f"OI***Y***Y\nMIA*0{'*' * 22}MA1", "", "remittance_remark_code"),
+     "A7:286"),
 )  # fmt: skip
 
 
@@ -784,6 +788,46 @@ def test_a_reason_is_of_the_day_that_payer_decided(day: str, hit: bool) -> None:
         ("CARC", "45", "1995-01-01", "2025-06-30"), ("CARC", "1", "1995-01-01", None)
     )
     assert outcomes(batch, ended) == [("adjustment_reason_code", "reject")] * hit
+
+
+@pytest.mark.parametrize(("day", "hit"), [("20240228", True), ("20240301", False)])
+def test_a_remark_is_of_the_day_that_payer_decided(day: str, hit: bool) -> None:
+    """MIA and MOA, each of its places; in force from 2024-03-01, or to the day before."""
+    listed = with_codes(
+        ("RARC", "N890", "2024-03-01", None), ("RARC", "MA01", "1997-01-01", None),
+    )  # fmt: skip
+    for base, old in (("P", "MOA***MA01*N890"), ("P", "MOA*****MA01**N890"),
+                      ("I", "MOA***MA01*N890"), ("I", "MIA*0****N890"),
+                      ("I", f"MIA*0{'*' * 19}N890"), ("I", f"MIA*0{'*' * 22}N890")):  # fmt: skip
+        batch = remade(base, ("OI***Y***Y", f"OI***Y***Y\n{old}"), ("DTP*573", f"DTP*573*D8*{day}"))
+        assert outcomes(batch, listed) == [("remittance_remark_code", "reject")] * hit
+        assert outcomes(batch, FORMS) == []  # by form alone it may be one
+
+
+def test_a_remark_of_no_release_is_noted_where_none_is_of_the_day() -> None:
+    of_2025 = with_codes(("RARC", "N890", "2025-01-01", "2025-12-31"))
+    for remark, said in (("N890", []), ("N1", [("remittance_remark_code", "inform")])):
+        changes = (
+            ("OI***Y***Y", f"OI***Y***Y\nMOA***{remark}"),
+            ("DTP*573", "DTP*573*D8*20241231"),
+        )
+        assert outcomes(remade("P", *changes), of_2025) == said
+
+
+def test_numbers_of_remarks_are_those_the_guide_lets_pass() -> None:
+    """What level 2 leaves to this rule it judges: no form passes there alone."""
+    form = re.compile(REMARK.form)
+    assert all(form.match(code) for code in REMARKS)
+    for code, hit in (("M1", True), ("M01", False), ("MA01", True), ("MA1", False), ("N1", True),
+                      ("N0", False), ("N999", True), ("N1000", False), ("45", False)):  # fmt: skip
+        assert (bool(form.match(code)), code in REMARKS) == (hit, hit)
+
+
+@pytest.mark.skipif(not TABLES.is_dir(), reason=f"{TABLES} is absent")
+def test_every_published_remark_passes_the_guide() -> None:
+    codes = pl.read_parquet(TABLES / "adjustment_codes.parquet").filter(adj_type="RARC")
+    assert codes.height > 1000
+    assert set(codes["adj_code"]) <= REMARKS
 
 
 def test_a_taxonomy_code_that_is_not_listed() -> None:

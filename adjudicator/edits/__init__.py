@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from adjudicator.corrections import set_aside
 from adjudicator.edits.accident_primary import accident_primary
 from adjudicator.edits.ambulance_in_stay import ambulance_in_stay
 from adjudicator.edits.approved_facility import approved_facility
@@ -101,6 +102,8 @@ def _found(batch: Batch, reference: Reference, ranked: Iterable[tuple[int, Edit]
         if not lists:
             continue
         asked = batch.claims.lazy().filter(pl.col("program_code").is_in(lists))
+        if each is not correction and batch.corrections.height:
+            asked = asked.filter(~pl.col("claim_id").is_in(set_aside(batch).implode()))
         finds = each(batch, reference)
         given = finds.collect_schema().names()
         found.append(

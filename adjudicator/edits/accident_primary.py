@@ -31,7 +31,8 @@ def accident_primary(batch: Batch, reference: Reference) -> pl.LazyFrame:
 
     A motor accident, or an auto insurer before us on the claim: CO-21, until a dated notice of
     that insurer is there (001:2355, 001:2379), its decision is on the claim, or its coverage in
-    the member's file had ended before the line's day. A bill that asks for payment on condition:
+    the member's file held on the day of the accident, which the claim tells, and had ended before
+    the line's day [j]. A bill that asks for payment on condition:
     with N726 (001:2386) [j]. Of work: CO-19 where workers' compensation is known, on the claim or
     in the file; else as the program's terms say, it waits or is denied [j].
     """
@@ -59,6 +60,7 @@ def accident_primary(batch: Batch, reference: Reference) -> pl.LazyFrame:
         .join(claims, on="claim_id", maintain_order="left")
         .join(batch.claims.select("claim_id", "member_id", "program_code"), on="claim_id",
               maintain_order="left")
+        .join(_accident_days(batch, programs), on="claim_id", how="left", maintain_order="left")
     )  # fmt: skip
     lines = _with_file(lines, reference).with_columns(
         on_claim=pl.col("claim_id").is_in(silent["work"]["claim_id"].unique().implode()),
@@ -127,6 +129,27 @@ def _of_accident(
     )
 
 
+def _accident_days(batch: Batch, programs: Mapping[str, Program]) -> pl.DataFrame:
+    """``claim_id``, ``accident_date``: as the claim tells it (DTP 439), or its first occurrence of
+    a motor accident."""
+    codes = {
+        code
+        for program in programs.values()
+        if program.coordination
+        for code in program.coordination.auto_codes.get("BH", ())
+    }
+    dated = (
+        batch.occurrences.filter((pl.col("qualifier_code") == "BH") & pl.col("code").is_in(codes))
+        .group_by("claim_id")
+        .agg(occurrence_date=pl.col("from_date").min())
+    )
+    return (
+        batch.claims.select("claim_id", "accident_date")
+        .join(dated, on="claim_id", how="left")
+        .select("claim_id", accident_date=pl.coalesce("accident_date", "occurrence_date"))
+    )
+
+
 def _conditional(batch: Batch, programs: Mapping[str, Program]) -> pl.Series:
     """The claims that ask for payment on condition: such a value code, and an amount of nothing."""
     return (
@@ -141,7 +164,7 @@ def _conditional(batch: Batch, programs: Mapping[str, Program]) -> pl.Series:
 
 def _with_file(lines: pl.DataFrame, reference: Reference) -> pl.DataFrame:
     """Of the insurer that pays first, as the member's file knows it: ``covered`` on the day, and
-    by whom (``payer_name``); ``used_up``: it was, and ended before the day."""
+    by whom (``payer_name``); ``used_up``: it was on the day of the accident, and ended before."""
     programs = reference.programs
     coverage = reference.tables["other_coverage"].filter(position_code="before")
     mine = lines.join(coverage, on="member_id").filter(
@@ -151,9 +174,11 @@ def _with_file(lines: pl.DataFrame, reference: Reference) -> pl.DataFrame:
     covered = in_force(mine.select(lines.columns), coverage, ["member_id"]).join(
         mine.select(*LINE, "kind_code").unique(), on=[*LINE, "kind_code"], how="semi"
     )
-    ended = mine.filter(pl.col("end_date") < pl.col("decision_date")).join(
-        covered, on=LINE, how="anti"
-    )
+    # one that had ended before the accident tells nothing of the insurer that pays for it
+    ended = mine.filter(
+        (pl.col("end_date") < pl.col("decision_date"))
+        & pl.col("accident_date").is_between(pl.col("start_date"), pl.col("end_date"))
+    ).join(covered, on=LINE, how="anti")
     return (
         lines.join(
             covered.sort(*LINE, "payer_name").unique(LINE, keep="first", maintain_order=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from adjudicator.edits.correction import CORRECTIONS
+from adjudicator.corrections import CORRECTIONS, REOPENED, history_beside
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -107,7 +107,7 @@ def _numbers(codes: pl.Series, number: pl.Enum) -> pl.Series:
 def _with_history(batch: Batch, asked: pl.DataFrame) -> pl.DataFrame:
     """The lines asked, and those of history of their days; ``tonight`` tells them apart."""
     days = asked["decision_date"]
-    earlier = batch.history.filter(
+    earlier = history_beside(batch, (REOPENED,)).filter(
         pl.col("service_from_date").is_between(
             pl.lit(days.min(), pl.Date), pl.lit(days.max(), pl.Date)
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from adjudicator.corrections import standing_for
 from adjudicator.edits.edit import edit
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
@@ -33,15 +34,18 @@ def exact_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
     """
     if batch.duplicates.is_empty():
         return pl.LazyFrame(schema={**dict.fromkeys(LINE, pl.Int64), "inputs": pl.Struct({})})
+    if batch.corrected.height:
+        return _beside_corrections(batch)
     group = ["of_claim_id", "of_line_number"]
-    first = batch.duplicates.select(
+    duplicates = batch.duplicates
+    first = duplicates.select(
         *group,
         "of_claim_number",
         claim_id="of_claim_id",
         line_number="of_line_number",
     ).unique(group)
     equal = (
-        pl.concat([first, batch.duplicates.select(first.columns)])
+        pl.concat([first, duplicates.select(first.columns)])
         .join(batch.claims.select("claim_id", "receipt_number"), on="claim_id", how="left")
         # an original of an earlier night comes before all of tonight
         .sort(*group, "receipt_number", *LINE, nulls_last=False)
@@ -72,3 +76,62 @@ def exact_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
         .lazy()
         .select(*LINE, pl.struct("duplicate_of_claim", "duplicate_of_line").alias("inputs"))
     )
+
+
+def _beside_corrections(batch: Batch) -> pl.LazyFrame:
+    """The same, line by line, where claims' places are taken tonight: what is reversed is no
+    original for claims received after that which takes its place, nor for that one itself."""
+    state = fates(batch)
+    denied = set(state.lines.filter(line_disposition="denied").select(LINE).iter_rows())
+    pended = set(state.claims.filter(disposition="pended")["claim_id"])
+    stands = standing_for(batch)
+    claims = batch.claims.select("claim_id", "receipt_number", "claim_number")
+    tonight = {claim_id: (receipt, number) for claim_id, receipt, number in claims.iter_rows()}
+    undated = batch.lines.filter(pl.col("service_from_date").is_null()).select(LINE)
+    no_date = set(undated.iter_rows())
+    found = []
+    for equal in _equal_lines(batch.duplicates):
+        before = [line for line in equal if line[0] not in tonight]
+        standing = sorted(before)
+        for line in sorted(
+            (line for line in equal if line[0] in tonight),
+            key=lambda line: (tonight[line[0]][0], *line[:2]),
+        ):
+            claim_id, line_number, _ = line
+            number = tonight[claim_id][1]
+            originals = [
+                each
+                for each in standing
+                if stands(claim_id, each[0])
+                and (each[0] != claim_id or (claim_id, line_number) not in no_date)
+            ]
+            if originals:
+                found.append((claim_id, line_number, *originals[0][2:], originals[0][1]))
+            if claim_id in pended or not (originals or (claim_id, line_number) in denied):
+                standing.append((claim_id, line_number, number))
+    schema = {**dict.fromkeys(LINE, pl.Int64), "duplicate_of_claim": pl.String,
+              "duplicate_of_line": pl.Int64}  # fmt: skip
+    return (
+        pl.LazyFrame(found, schema, orient="row")
+        .select(*LINE, pl.struct("duplicate_of_claim", "duplicate_of_line").alias("inputs"))
+    )  # fmt: skip
+
+
+Line = tuple[int, int, str]  # claim, line, and of the one that is repeated its claim's number
+
+
+def _equal_lines(duplicates: pl.DataFrame) -> list[list[Line]]:
+    """The lines that are equal to each other, set by set."""
+    sets: dict[tuple[int, int], dict[tuple[int, int], Line]] = {}
+    for claim_id, line_number, of_claim_id, of_number, of_line in duplicates.select(
+        *LINE, "of_claim_id", "of_claim_number", "of_line_number"
+    ).iter_rows():
+        line, of = (claim_id, line_number), (of_claim_id, of_line)
+        equal = sets.setdefault(of, {})
+        if (other := sets.get(line)) is not None and other is not equal:
+            equal |= other
+            sets.update(dict.fromkeys(other, equal))
+        equal[of] = (*of, of_number)
+        equal.setdefault(line, (*line, ""))
+        sets[line] = equal
+    return list({id(equal): list(equal.values()) for equal in sets.values()}.values())

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from adjudicator.categories import benefit_category
+from adjudicator.corrections import history_beside
 from adjudicator.edits.urgency import URGENCY_COLUMNS, urgency
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference, as_of
@@ -182,9 +183,11 @@ def _with_emergency(lines: pl.DataFrame, batch: Batch, reference: Reference) -> 
         for program in reference.programs.values()
         for code in (*program.emergency.procedure_codes, *program.emergency.revenue_codes)
     }
-    earlier = batch.history.filter(
-        pl.col("member_id").is_in(members) & pl.col("procedure_code").is_in(sorted(codes))
-    ).select("member_id", emergency_date="service_from_date")
+    earlier = (
+        history_beside(batch)
+        .filter(pl.col("member_id").is_in(members) & pl.col("procedure_code").is_in(sorted(codes)))
+        .select("member_id", emergency_date="service_from_date")
+    )
     led = (
         stays.join(pl.concat([tonight, earlier]).unique(), on="member_id")
         .filter(pl.col("emergency_date").is_between(pl.col("day") - ONE_DAY, pl.col("day")))

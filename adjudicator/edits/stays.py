@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.edits.correction import CORRECTIONS
+from adjudicator.corrections import CORRECTIONS, REOPENED, history_beside
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
 
@@ -31,7 +31,7 @@ def inpatient_stays(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
     room = (code.str.len_bytes() == len(ROOM_AND_BOARD[0])) & code.is_between(
         pl.lit(ROOM_AND_BOARD[0]), pl.lit(ROOM_AND_BOARD[1])
     )
-    return pl.concat([tonight, _of_history(batch.history.filter(room))])
+    return pl.concat([tonight, _of_history(_earlier(batch).filter(room))])
 
 
 def outpatient_stays(
@@ -62,7 +62,7 @@ def outpatient_stays(
         )
     )  # fmt: skip
     codes = [*revenue_codes, *procedures]
-    earlier = batch.history.filter(pl.col("procedure_code").is_in(codes))
+    earlier = _earlier(batch).filter(pl.col("procedure_code").is_in(codes))
     return pl.concat([tonight.select(STAY), _of_history(earlier)])
 
 
@@ -73,6 +73,10 @@ def _claims(batch: Batch, bill_types: tuple[str, ...]) -> pl.DataFrame:
         & pl.col("member_id").is_not_null()
         & ~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True)
     )
+
+
+def _earlier(batch: Batch) -> pl.DataFrame:
+    return history_beside(batch, (REOPENED,))
 
 
 def _of_history(lines: pl.DataFrame) -> pl.DataFrame:

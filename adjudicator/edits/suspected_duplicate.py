@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from adjudicator.edits.correction import CORRECTIONS
+from adjudicator.corrections import CORRECTIONS, standing_for
 from adjudicator.edits.edit import edit
 from adjudicator.fate import fates
 from adjudicator.pipeline import Batch
@@ -69,7 +69,10 @@ def suspected_duplicate(batch: Batch, reference: Reference) -> pl.LazyFrame:
         pl.col("line_disposition").is_null()
         & ~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True)
     )
-    found = pl.concat([_differing(asked, standing, differs) for differs in COMPARED])
+    if batch.corrected.height:
+        found = _beside_corrections(batch, asked, standing)
+    else:
+        found = pl.concat([_differing(asked, standing, differs) for differs in COMPARED])
     return (
         found.sort(*LINE, "of_place")
         .unique(LINE, keep="first", maintain_order=True)
@@ -130,3 +133,25 @@ def _differing(asked: pl.DataFrame, standing: pl.DataFrame, differs: str) -> pl.
         )
         .select(*LINE, "of_place", "of_claim_number", "of_line_number", differs=pl.lit(differs))
     )
+
+
+def _beside_corrections(batch: Batch, asked: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+    """The same, line by line, where claims' places are taken tonight: which of the lines before it
+    stand depends on whose line it is."""
+    columns = ["place", *LINE, "claim_number", *COMPARED.values()]
+    services = standing.select("service_number", *columns).rows_by_key("service_number")
+    stands = standing_for(batch)
+    found = []
+    for service, place, claim_id, line_number, _, *mine in asked.select(
+        "service_number", *columns
+    ).iter_rows():
+        for of_place, of_claim, of_line, of_number, *theirs in services.get(service, ()):
+            if of_place >= place:
+                break
+            differ = [n for n, a, b in zip(COMPARED, mine, theirs, strict=True) if a != b]
+            if len(differ) == 1 and of_claim != claim_id and stands(claim_id, of_claim):
+                found.append((claim_id, line_number, of_place, of_number, of_line, differ[0]))
+                break
+    schema = {**dict.fromkeys(LINE, pl.Int64), "of_place": pl.Int64, "of_claim_number": pl.String,
+              "of_line_number": pl.Int64, "differs": pl.String}  # fmt: skip
+    return pl.DataFrame(found, schema, orient="row")

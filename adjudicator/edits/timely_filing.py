@@ -33,7 +33,8 @@ def timely_filing(batch: Batch, reference: Reference) -> pl.LazyFrame:
     tells as the statement's last day; else the line's date.
     The limit: the contract's own ("contracted filing deadline", 001:2019), else the program's
     for payees with or without a contract. A program without limits has none; one whose limits
-    do not reach back to the clock's day pends REFERENCE.
+    do not reach back to the clock's day pends REFERENCE. A replacement came when its first
+    version came, as the program's terms have it [j].
     """
     payer, discharge = pl.col("payer_clock").is_not_null(), pl.col("discharges")
     claims = (
@@ -47,6 +48,7 @@ def timely_filing(batch: Batch, reference: Reference) -> pl.LazyFrame:
             .alias("discharge_date"),
             discharges=of_bill_types(reference.programs, "discharge_bill_types"),
         )
+        .with_columns(_filed(batch))
         .join(_earlier_payer(batch, reference), on="claim_id", how="left", maintain_order="left")
         .select(
             "claim_id",
@@ -114,6 +116,16 @@ def timely_filing(batch: Batch, reference: Reference) -> pl.LazyFrame:
             pl.struct("clock", "clock_date", "received_date", "days", "limit_days").alias("inputs"),
         )
     )
+
+
+def _filed(batch: Batch) -> list[pl.Expr]:
+    """The day by which a correction is told to be in time, where that is not its own."""
+    kept = batch.corrections.drop_nulls("filing_date")
+    if kept.is_empty():
+        return []
+    days = dict(kept.select("claim_id", "filing_date").iter_rows())
+    told = pl.col("claim_id").replace_strict(days, default=None, return_dtype=pl.Date)
+    return [pl.coalesce(told, "received_date").alias("received_date")]
 
 
 def _earlier_payer(batch: Batch, reference: Reference) -> pl.DataFrame:

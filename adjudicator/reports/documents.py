@@ -16,7 +16,7 @@ from schemas.program import AdjustmentCode, MessageCode, Program
 FILING_CARC = "29"
 METHODS = {"ACH": "electronic transfer", "CHK": "check", "NON": "no payment"}
 GROUPS = ("CO", "PR", "OA", "PI")
-STATUSES = ("paid", "prepaid", "denied", "pended")
+STATUSES = ("paid", "prepaid", "denied", "pended", "reversed")
 NO_PAYEE = {"payee_id": None, "name": "No payee on file", "npi": None, "address_line": None,
             "city": None, "state_code": None, "zip_code": None}  # fmt: skip
 
@@ -30,7 +30,8 @@ LINE_FACTS = (
     "unit_quantity", "plan_code", "network_code", "status", "message_codes", *AMOUNTS,
 )  # fmt: skip
 PAYMENT_FACTS = (
-    "trace_number", "payment_method_code", "payment_date", "payment_amount", "file_name",
+    "trace_number", "payment_method_code", "payment_date", "payment_amount",
+    "file_name",
 )  # fmt: skip
 
 BESIDE_FACTS = ("reason_code", "reference_number", "adjustment_amount", "words")

@@ -65,7 +65,10 @@ class Figures:
     """What a report tells, a frame a grain; cents.
 
     ``payments``: one row a payment. ``claims``: one row a claim, with ``payment_id`` (null while
-    it is pended), status (paid, denied, prepaid or pended), message codes and sums.
+    it is pended), status (paid, denied, prepaid, pended or reversed), message codes and sums.
+    What is taken back of an earlier night has a row of its own, its
+    amounts negated, just before the claim that takes its place; its ``claim_id``, and that of its
+    lines and adjustments, is the claim's below zero.
     ``lines``: one row a line, with the member's share by kind and all other adjustments in one.
     ``adjustments``: one row an adjustment, with ``administrator``: whom to bill instead of us.
     ``beside``: one row what a payment carries beside its claims, with ``words``; a positive amount
@@ -180,8 +183,11 @@ PAYMENT = {
 }  # fmt: skip
 ENTRY = {
     "claim_id": pl.Int64, "payment_id": pl.Int64, "run_id": pl.Int64, "payee_id": pl.String,
-    "program_code": pl.String, "entry_amount": pl.Int64,
+    "program_code": pl.String, "entry_amount": pl.Int64, "kind": pl.String,
+    "by_claim_id": pl.Int64, "remark_code": pl.String,
 }  # fmt: skip
+REVERSAL, REVERSED = "reversal", "reversed"  # in the ledger, in a report
+OF_CLAIMS = ("claim", REVERSAL)
 CLAIM = {
     **OPEN_CLAIMS, "patient_control_number": pl.String, "payee_id": pl.String,
     "program_code": pl.String,
@@ -217,7 +223,7 @@ def _finalised(connection: Connection, nights: Period, payee_id: str | None) -> 
     """The ledger's entries of claims in the nights' payments, whatever night decided them."""
     return (
         store.entries_of(connection, nights.run_ids)
-        .filter(pl.col("kind") == "claim", _of_payee(payee_id))
+        .filter(pl.col("kind").is_in(OF_CLAIMS), _of_payee(payee_id))
         .select(list(ENTRY))
         .sort("payment_id", "claim_id")
     )
@@ -270,6 +276,52 @@ def _figures(
     connection: Connection, nights: Period, payments: pl.DataFrame, final: pl.DataFrame,
     pended: pl.DataFrame,
 ) -> Figures:  # fmt: skip
+    taken_back = pl.col("kind") == REVERSAL
+    back = final.filter(taken_back)
+    claims, lines, adjustments = _parts(
+        connection, nights, payments, final.filter(~taken_back), pended
+    )
+    if back.height:
+        parts = _parts(connection, nights, payments, back, pended.clear())
+        claims, lines, adjustments = (
+            pl.concat([own, _taken_back(of_back)], how="diagonal_relaxed")
+            for own, of_back in zip((claims, lines, adjustments), parts, strict=True)
+        )
+    beside = _beside(connection, nights, payments)
+    _refuse_unbalanced(payments, claims, lines, beside)
+    claims = claims.with_columns(clean(pl.col(pl.String))).sort(
+        "patient_last_name", "patient_first_name", pl.coalesce("by_claim_id", "claim_id"),
+        "claim_id", nulls_last=True,
+    )  # fmt: skip
+    return Figures(
+        payments.with_columns(clean(pl.col(pl.String))).sort("payment_id"),
+        claims,
+        lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
+        adjustments,
+        beside.with_columns(clean(pl.col(pl.String))),
+    )
+
+
+def _taken_back(part: pl.DataFrame) -> pl.DataFrame:
+    """Claims, lines or adjustments with their amounts negated, under their claims' other key."""
+    names = part.columns
+    amounts = [c for c in (*AMOUNTS, "adjustment_amount") if c in names]
+    told = [c for c in ("status", "line_disposition") if c in names]
+    codes = pl.concat_list(
+        pl.lit(REVERSED.upper()), pl.col("remark_code") if "remark_code" in names else pl.lit("")
+    )
+    return part.with_columns(
+        *(-pl.col(name) for name in (*amounts, "claim_id")),
+        *(pl.lit(REVERSED).alias(name) for name in told),
+        *([codes.alias("message_codes")] if "status" in names else []),
+    )
+
+
+def _parts(
+    connection: Connection, nights: Period, payments: pl.DataFrame, final: pl.DataFrame,
+    pended: pl.DataFrame,
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:  # fmt: skip
+    """Claims, lines and adjustments of claims finalised and pended."""
     ids = pl.concat([final["claim_id"], pended["claim_id"]])
     stored = _wanted(connection, ids, "claim", CLAIM)
     # a line without days of its own has its claim's in the table of lines
@@ -290,7 +342,6 @@ def _figures(
         connection, pended["claim_id"], "finding", dict(FINDING),
         f" AND t.disposition IN ('pend', 'deny') AND t.run_id = {nights.last_run}",
     )  # fmt: skip
-    beside = _beside(connection, nights, payments)
     waits, line_waits = _waits(pended, lines, findings)
     is_pended = pl.col("claim_id").is_in(pended["claim_id"].implode())
     lines = _lines(lines, adjustments, line_waits, is_pended)
@@ -326,17 +377,7 @@ def _figures(
         .when(prepaid_beside).then(pl.concat_list(pl.lit("PAID"), pl.lit("PREPAID")))
         .otherwise(pl.concat_list(pl.col("status").str.to_uppercase())),
     )  # fmt: skip
-    _refuse_unbalanced(payments, claims, lines, beside)
-    claims = claims.with_columns(clean(pl.col(pl.String))).sort(
-        "patient_last_name", "patient_first_name", "claim_id", nulls_last=True
-    )
-    return Figures(
-        payments.with_columns(clean(pl.col(pl.String))).sort("payment_id"),
-        claims,
-        lines.with_columns(clean(pl.col(pl.String))).sort(LINE),
-        adjustments,
-        beside.with_columns(clean(pl.col(pl.String))),
-    )
+    return claims, lines, adjustments
 
 
 def _beside(connection: Connection, nights: Period, payments: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.disk import sync, write_whole
 from adjudicator.load import read_reference
 from adjudicator.programs import load_adjustment_codes, load_message_codes, load_programs
 from adjudicator.reports.documents import METHODS, Document, Setting, Words, as_csv, documents
@@ -100,7 +101,7 @@ def publish_documents(
         _render_all(folder, batch, formats)
         done.document_count += len(batch)
         done.written += [f"{stem}.{kind}" for stem, _ in batch for kind in formats]
-    _sync(folder)
+    sync(folder)
     return done
 
 
@@ -141,7 +142,7 @@ def publish_register(
     for kind in formats:
         write_whole(folder / f"{stem}.{kind}", contents[kind]())
         done.written.append(f"{stem}.{kind}")
-    _sync(folder)
+    sync(folder)
     return done
 
 
@@ -155,10 +156,11 @@ def _render_all(folder: Path, batch: Sequence[tuple[str, str]], formats: Sequenc
     if until[-1] < APART_SIZE or "pdf" not in formats or (os.cpu_count() or 1) < 2:
         render(folder, batch, formats)
         return
-    with Apart(render, folder.resolve(), batch[half:], formats) as apart:
+    with Apart() as apart:
+        rest = apart.submit(render, folder.resolve(), batch[half:], formats)
         render(folder, batch[:half], formats)
         try:
-            apart.result()
+            rest.result()
         except ApartError:
             render(folder, batch[half:], formats)
 
@@ -201,18 +203,6 @@ def _stem(document: Document, nights: Period, seen: set[str]) -> str:
 # ---- files -----------------------------------------------------------------------------------
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under its name only once all of it is on disk; mode 0600."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
-
-
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
     """Writes files of these names and contents into a folder, which is made; their paths."""
     _made(folder)
@@ -220,7 +210,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
     for name, content in files:
         write_whole(folder / name, content)
         written.append(folder / name)
-    _sync(folder)
+    sync(folder)
     return written
 
 
@@ -228,11 +218,3 @@ def _made(folder: Path) -> Path:
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

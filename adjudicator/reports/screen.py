@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adjudicator.explain import money
 from adjudicator.reports.publish import Published
+from adjudicator.reports.text import counted
 
 TITLES = {
     "eop": "Explanation of Payment",
@@ -27,7 +28,7 @@ def as_text(done: Published) -> str:
     of = (
         f"night of {nights.date} (run {nights.last_run})"
         if nights.of_one_run
-        else f"{nights.first_date} to {nights.last_date} ({_counted(len(nights.run_ids), 'run')})"
+        else f"{nights.first_date} to {nights.last_date} ({counted(len(nights.run_ids), 'run')})"
     )
     out = [f"{TITLES[done.report]}, {of}", ""]
     if done.report == "register":
@@ -37,12 +38,12 @@ def as_text(done: Published) -> str:
         fates = [f"{totals[f'{s}_count']:,} {s}" for s in shown if totals[f"{s}_count"]]
         fates.append(f"{totals['pended_count']:,} in process")
         out.append(
-            f"  {_counted(done.document_count, 'document')}, "
-            f"{_counted(totals['claim_count'], 'claim')}: {', '.join(fates)}"
+            f"  {counted(done.document_count, 'document')}, "
+            f"{counted(totals['claim_count'], 'claim')}: {', '.join(fates)}"
         )
         if done.report == "eop":
             out.append(f"  paid to providers {money(totals['paid_amount'])}")
-    out.append(f"  {_counted(len(done.written), 'file')} in {done.folder}")
+    out.append(f"  {counted(len(done.written), 'file')} in {done.folder}")
     return "\n".join(out)
 
 
@@ -65,10 +66,10 @@ def _payments(done: Published) -> list[str]:
         f"{money(p['payment_amount']):>{amount}}"
         for p in done.payments
     ]
-    counted = _counted(done.totals["payment_count"], "payment")
+    payments = counted(done.totals["payment_count"], "payment")
     width = len(out[0]) - 2 - claims - amount
     out.append(
-        f"  {counted:<{width}}{totals['claim_count']:>{claims},}"
+        f"  {payments:<{width}}{totals['claim_count']:>{claims},}"
         f"{money(totals['payment_amount']):>{amount}}"
     )
     for p in done.payments:
@@ -78,7 +79,3 @@ def _payments(done: Published) -> list[str]:
             if p[name]
         ]
     return [*out, ""]
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -1,4 +1,4 @@
-"""Text from elsewhere made harmless, and cents as text: the one place for files that people open.
+"""Text from elsewhere made harmless, cents and counts as text: for what people open and read.
 
 A name, number or code on a claim is whatever its sender wrote. In a CSV it may be taken for a
 formula, in print it may turn the reading order round or break a line; nothing of it is ever markup.
@@ -38,6 +38,11 @@ def dollars(cents: str | pl.Expr) -> pl.Expr:
     part = (amount.abs() % 100).cast(pl.String).str.zfill(2)
     sign = pl.when(amount < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     return pl.concat_str(sign, whole, pl.lit("."), part)
+
+
+def counted(count: int, what: str) -> str:
+    """1 file, 1,234 files."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def csv_text(frame: pl.DataFrame) -> bytes:

@@ -26,6 +26,7 @@ from adjudicator.snip.codes import (
     npi,
     place_of_service,
     procedure_code,
+    remittance_remark_code,
     revenue_code,
     state_code,
     taxonomy_code,
@@ -60,6 +61,7 @@ RULES = (
     diagnosis_code,
     inpatient_procedure_code,
     adjustment_reason_code,
+    remittance_remark_code,
 )
 
 FIRST_RANK = 100  # after the boxes of the forms

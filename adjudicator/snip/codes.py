@@ -234,6 +234,10 @@ REASON = Coded(
     "the adjustment reason code", "other_payer_adjustments", "reason_code",
     "^([0-9]{1,3}|[A-Z][0-9]{1,2})$", {"CARC": ""}, own="decided_date",
 )  # fmt: skip
+REMARK = Coded(
+    "the remark code", "other_payers", "remark_code",
+    "^(MA0[1-9]|MA[1-9][0-9]{1,2}|[MN][1-9][0-9]{0,2})$", {"RARC": ""}, own="adjudication_date",
+)  # fmt: skip
 
 
 # ---- providers ---------------------------------------------------------------------------------
@@ -446,15 +450,7 @@ def diagnosis_version(batch: Batch, reference: Reference) -> pl.DataFrame | None
 )  # fmt: skip
 def diagnosis_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     """An ICD-10-CM code is none on the day of service."""
-    found = _wrong(batch, reference, DIAGNOSIS)
-    if found is None:
-        return None
-    principal = pl.col("qualifier_code") == "ABK"
-    return found.select(
-        *FOUND, line_number=NO_LINE, element=IN_HI,
-        status_code=pl.when(principal).then(pl.lit("A7:254")).otherwise(pl.lit("A7:255")),
-        rarc=pl.when(principal).then(pl.lit("MA63")).otherwise(pl.lit("M76")),
-    )  # fmt: skip
+    return _in_hi(_wrong(batch, reference, DIAGNOSIS), "ABK", ("A7:254", "A7:255"), ("MA63", "M76"))
 
 
 @rule(
@@ -465,14 +461,25 @@ def diagnosis_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
 )  # fmt: skip
 def inpatient_procedure_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
     """An ICD-10-PCS code is none on the day of service."""
-    found = _wrong(batch, reference, INPATIENT_PROCEDURE)
+    return _in_hi(
+        _wrong(batch, reference, INPATIENT_PROCEDURE), "BBR", ("A7:465", "A7:490"), ("MA66", "M67")
+    )
+
+
+def _in_hi(
+    found: pl.DataFrame | None, principal: str, status_codes: tuple[str, str],
+    rarcs: tuple[str, str],
+) -> pl.DataFrame | None:  # fmt: skip
+    """What is wrong in HI: the principal's status code and RARC first, then those of the others."""
     if found is None:
         return None
-    principal = pl.col("qualifier_code") == "BBR"
+    is_principal = pl.col("qualifier_code") == principal
     return found.select(
         *FOUND, line_number=NO_LINE, element=IN_HI,
-        status_code=pl.when(principal).then(pl.lit("A7:465")).otherwise(pl.lit("A7:490")),
-        rarc=pl.when(principal).then(pl.lit("MA66")).otherwise(pl.lit("M67")),
+        **{
+            name: pl.when(is_principal).then(pl.lit(first)).otherwise(pl.lit(other))
+            for name, (first, other) in (("status_code", status_codes), ("rarc", rarcs))
+        },
     )  # fmt: skip
 
 
@@ -505,3 +512,24 @@ def adjustment_reason_code(batch: Batch, reference: Reference) -> pl.DataFrame |
         *FOUND, "line_number",
         element=pl.when(of_line).then(pl.lit("2430 CAS")).otherwise(pl.lit("2320 CAS")),
     )  # fmt: skip
+
+
+@rule(
+    level=5, element="2320 MIA or MOA", status_code="A7:286", rarc="N480",
+    source="form; code_sets RARC by the day that payer decided",
+    mend="send the remark codes of the other payer's remittance", informs=True,
+)  # fmt: skip
+def remittance_remark_code(batch: Batch, reference: Reference) -> pl.DataFrame | None:
+    """A remark code of another payer is none on the day that it decided."""
+    payers = batch.other_payers
+    if payers["remark_codes"].null_count() == payers.height:
+        return None
+    told = (
+        payers.select(
+            "claim_id", "adjudication_date", remark_code=pl.col("remark_codes").str.split(":")
+        )
+        .explode("remark_code")
+        .drop_nulls("remark_code")
+    )
+    found = _wrong(batch.with_(other_payers=told), reference, REMARK)
+    return None if found is None else found.select(*FOUND, line_number=NO_LINE)

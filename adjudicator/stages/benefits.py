@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from adjudicator.corrections import acting, added_to, taken_by
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
 from adjudicator.money import percent_int
-from adjudicator.other_payers import GROUP, Group, of_line, owed_shares, prior_decisions
+from adjudicator.other_payers import (
+    GROUP,
+    Group,
+    ceiling,
+    of_line,
+    owed_shares,
+    prior_decisions,
+)
 from adjudicator.pends import resolved
 from adjudicator.reference import Reference, as_of
 from adjudicator.stages.price import CAPITATED, PACKAGED
@@ -32,7 +40,8 @@ UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within 
 MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
 FAMILY_COUNTER = ["family_id", "plan_code", "network_code", "benefit_year_start_date"]
 # One visit, one copay: the lines of a claim on one day under one cost share. No source says how
-# often a copay is taken; a copay a line would charge one visit several times [j].
+# often a copay is taken; a copay a line would charge one visit several times [j]. Late charges are
+# lines of the claim that they add to.
 VISIT = ["claim_id", "share_id", "decision_date"]
 # what the count tells of a line, and what was left before it
 OWED = {
@@ -103,6 +112,16 @@ class Counted(NamedTuple):
     owed: int
 
 
+class Released(NamedTuple):
+    """What a reversed claim's counters get back, before a line of the count; a counter that no
+    line touches is -1. Cents."""
+
+    member: int
+    family: int
+    deductible: int
+    out_of_pocket: int
+
+
 class Coordinated(NamedTuple):
     """Which of the counted lines payers before us decided: of each line its group's place in
     ``groups``, or -1 where we pay alone."""
@@ -170,7 +189,8 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
         stands & pl.col("costs") & ~pl.col("admitted") & (pl.col("allowed_amount") > 0)
     ).sort("receipt_number", "claim_id", "line_number")
     coordinated = _coordinated(batch, reference, lines, counted, stands)
-    owed, given_back = _count(counted, batch.accumulators, tables.shares, coordinated)
+    released = _released(batch, fate, counted)
+    owed, given_back = _count(counted, batch, tables.shares, coordinated, released)
     counted = counted.hstack(owed)
     shared = lines.select(
         stands.alias("stands"),
@@ -207,12 +227,17 @@ def count(
     visits: Sequence[int],
     shares: Sequence[Share],
     coordinated: Coordinated | None = None,
+    released: Mapping[int, Sequence[Released]] | None = None,
+    copays_taken: Mapping[int, int] | None = None,
 ) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
     """The counting pass: what every line owes, in the order of the lines; cents.
 
-    A copay is one visit's: what one line is too small for, the visit's next lines owe. After the
+    A copay is one visit's: what one line is too small for, the visit's next lines owe; a visit is
+    told by the place of its first line, and what an earlier night took of its copay by
+    ``copays_taken``. After the
     last line of a group that payers before us decided, the counters get back what its lines
-    don't owe beside them.
+    don't owe beside them. Before the line whose place it names they get back what is
+    ``released``: what a claim took whose place another takes, or that is voided.
 
     Returns a list a column: deductible, coinsurance and copay, and what was left before the line
     of the visit's copay (where some was taken), of the deductible and of the member's and the
@@ -223,7 +248,10 @@ def count(
     member_out_of_pocket = list(members.out_of_pocket)
     family_deductible = list(families.deductible)
     family_out_of_pocket = list(families.out_of_pocket)
-    copay_left: dict[int, int] = {}
+    copay_left = {
+        visit: max(shares[share_ids[visit]].copay - taken, 0)
+        for visit, taken in (copays_taken or {}).items()
+    }
     columns: dict[str, list[int]] = {name: [] for name in OWED}
     append = [column.append for column in columns.values()]
     (
@@ -239,9 +267,19 @@ def count(
     of_groups = coordinated.number if coordinated else repeat(-1, len(visits))
     grouped: dict[int, list[Counted]] = {}
     given_back: dict[int, tuple[int, int]] = {}
-    for member, family, allowed, share_id, visit, group in zip(
-        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, strict=True
-    ):
+    releases = map(released.get, range(len(visits))) if released else repeat(None, len(visits))
+    for member, family, allowed, share_id, visit, group, before in zip(
+        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, releases,
+        strict=True,
+    ):  # fmt: skip
+        if before:
+            for back in before:
+                if back.member >= 0:
+                    member_deductible[back.member] -= back.deductible
+                    member_out_of_pocket[back.member] -= back.out_of_pocket
+                if back.family >= 0:
+                    family_deductible[back.family] -= back.deductible
+                    family_out_of_pocket[back.family] -= back.out_of_pocket
         copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
             share_id
         ]
@@ -657,7 +695,7 @@ def _coordinated(
             left=pl.col("left_amount").sum(),
             charge=pl.col("line_charge_amount").sum(),
             paid=pl.col("prior_paid_amount").sum(),
-            prior_allowed=pl.col("prior_allowed_amount").sum(),
+            prior_allowed=ceiling().sum(),
             allowed=pl.col("allowed_amount").sum(),
         )
         .sort(GROUP)
@@ -692,24 +730,82 @@ def _less(counted: pl.DataFrame, given_back: Mapping[int, tuple[int, int]]) -> p
 
 def _count(
     counted: pl.DataFrame,
-    accumulators: pl.DataFrame,
+    batch: Batch,
     shares: Sequence[Share],
     coordinated: Coordinated | None,
+    released: Mapping[int, Sequence[Released]] | None,
 ) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
     """``count`` over a frame of lines in receipt order, from the counters before tonight."""
+    visits, copays_taken = _visits(counted, batch)
     owed, given_back = count(
-        _counters(counted, accumulators, MEMBER_COUNTER),
-        _counters(counted, accumulators, FAMILY_COUNTER),
+        _counters(counted, batch.accumulators, MEMBER_COUNTER),
+        _counters(counted, batch.accumulators, FAMILY_COUNTER),
         counted["allowed_amount"].to_list(),
         counted["share_id"].to_list(),
-        counted.select(pl.int_range(pl.len()).alias("row"), *VISIT)
-        .select(pl.col("row").first().over(VISIT))
-        .to_series()
-        .to_list(),
+        visits,
         shares,
         coordinated,
+        released,
+        copays_taken,
     )
     return pl.DataFrame(owed, schema=OWED), given_back
+
+
+def _visits(counted: pl.DataFrame, batch: Batch) -> tuple[list[int], dict[int, int] | None]:
+    """Of each line the place of its visit's first, and by that what an earlier night took of the
+    visit's copay."""
+    place = pl.int_range(pl.len()).alias("place")
+    late = added_to(batch) if batch.corrections.height else {}
+    if not late:
+        rows = counted.select(place, *VISIT)
+        return rows.select(pl.col("place").first().over(VISIT)).to_series().to_list(), None
+    of_whole = pl.col("claim_id").replace(late)
+    taken = [*frames.TakenCopays.primary_key()]
+    rows = counted.select(place, *VISIT, "benefit_category", "network_code").with_columns(of_whole)
+    visits = rows.select(pl.col("place").first().over(VISIT)).to_series()
+    before = (
+        rows.with_columns(visit=visits)
+        .unique(["visit", *taken])
+        .join(
+            batch.taken_copays.with_columns(of_whole)
+            .group_by(taken)
+            .agg(pl.col("copay_amount").sum()),
+            on=taken,
+        )
+        .group_by("visit")
+        .agg(pl.col("copay_amount").sum())
+    )
+    return visits.to_list(), dict(before.iter_rows())
+
+
+def _released(batch: Batch, fate: Fates, counted: pl.DataFrame) -> dict[int, list[Released]] | None:
+    """What corrections that are now sure to be finalised give back, by the place of the first
+    line that is counted after it; None where nothing is given back."""
+    if batch.taken_amounts.is_empty() or counted.is_empty():
+        return None
+    pended = fate.claims.filter(disposition="pended")["claim_id"]
+    acts = acting(batch.corrections, pended).join(
+        batch.claims.select("claim_id", "receipt_number"), on="claim_id"
+    )
+    receipts = dict(acts.select("claim_id", "receipt_number").iter_rows())
+    rows = counted.with_row_index("place")
+    members, families = (
+        {tuple(row[:-1]): row[-1] for row in rows.group_by(key).agg(pl.col("place").min()).rows()}
+        for key in (MEMBER_COUNTER, FAMILY_COUNTER)
+    )
+    found: dict[int, list[Released]] = {}
+    for claim_id, taken in taken_by(batch, batch.taken_amounts).items():
+        if claim_id not in receipts:
+            continue
+        place = int(counted["receipt_number"].search_sorted(receipts[claim_id], "left"))
+        for row in taken:
+            member, family = (
+                of.get(tuple(row[name] for name in key), -1)
+                for of, key in ((members, MEMBER_COUNTER), (families, FAMILY_COUNTER))
+            )
+            back = Released(member, family, row["deductible_amount"], row["out_of_pocket_amount"])
+            found.setdefault(place, []).append(back)
+    return found
 
 
 def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str]) -> Counters:

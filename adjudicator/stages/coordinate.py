@@ -12,6 +12,7 @@ from adjudicator.money import apportion
 from adjudicator.other_payers import (
     GROUP,
     PriorDecisions,
+    ceiling,
     least_of,
     of_line,
     other_payers,
@@ -43,11 +44,12 @@ def coordinate(batch: Batch, reference: Reference) -> Batch:
     decided; cents.
 
     Price and benefits stand as if we paid alone. We pay the least of what the provider may still
-    collect, our payment alone, and the higher allowed amount less what was paid (``least_of``):
-    by line where the other payers told by line; else by claim, over the lines that stand. Under
-    a status in which Original Medicare pays first (001:3366-3370): the cost share it left. What
-    then remains is the member's as far as our cost share goes, the rest written off. OA-23 is
-    all of the charge that the provider may no longer collect (42 CFR 411.33(a); all [j]).
+    collect, our payment alone, and the higher allowed amount less what was paid (``least_of``), or
+    ours less that where the program's terms say so: by line where the other payers told by line;
+    else by claim, over the lines that stand. Under a status in which Original Medicare pays first
+    (001:3366-3370): the cost share it left. What then remains is the member's as far as our cost
+    share goes, the rest written off. OA-23 is all of the charge that the provider may no longer
+    collect (42 CFR 411.33(a); all [j]).
 
     A claim's sums come to its lines by largest remainders (``apportion``): our payment by what
     each would be paid alone, the member's share by its cost shares, OA-23 by what is then left
@@ -146,10 +148,11 @@ def _paid(lines: pl.DataFrame) -> pl.DataFrame:
         "group_allowed_amount": "allowed_amount",
         "group_alone_amount": "alone_amount",
         "group_share_amount": "share_amount",
+        "group_ceiling_amount": "ceiling_amount",
     }
     left, payment = pl.col("group_left_amount"), pl.col("group_payment_amount")
     lines = (
-        lines.with_columns(alone_amount=alone)
+        lines.with_columns(alone_amount=alone, ceiling_amount=ceiling())
         .with_columns(pl.col(column).sum().over(GROUP).alias(name) for name, column in sums.items())
         .with_columns(
             group_payment_amount=pl.when(pl.col("cost_share_only") & ~pl.col("prepaid"))
@@ -161,7 +164,7 @@ def _paid(lines: pl.DataFrame) -> pl.DataFrame:
                     pl.col("group_paid_amount"),
                     pl.col("group_alone_amount"),
                     pl.col("group_allowed_amount"),
-                    pl.col("group_prior_allowed_amount"),
+                    pl.col("group_ceiling_amount"),
                 )
             )
         )
@@ -216,6 +219,6 @@ def _paid(lines: pl.DataFrame) -> pl.DataFrame:
         counts_owed="counts_owed",
         share_stands=pl.col("group_owed_amount") == pl.col("group_share_amount"),
         coordination_inputs=pl.struct(
-            "by_line", "cost_share_only", "prepaid", "counts_owed", *TOLD
+            "by_line", "cost_share_only", "own_ceiling", "prepaid", "counts_owed", *TOLD
         ).struct.json_encode(),
     )

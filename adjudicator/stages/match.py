@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from adjudicator.edits.correction import CORRECTIONS
+from adjudicator.corrections import VOID, match_corrections, set_aside
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas import frames
@@ -20,7 +20,6 @@ SERVICE = [
 ]
 REQUIRED = [*SERVICE, "charge_amount"]
 SAME = [*REQUIRED, "modifier_codes", "unit_quantity"]
-VOID = "8"
 
 
 def match(batch: Batch, reference: Reference) -> Batch:
@@ -29,19 +28,30 @@ def match(batch: Batch, reference: Reference) -> Batch:
     ``duplicates``: for each line the first line before it that is the same in all of SAME. Before
     it: a line of history that was paid, or that waits and was received earlier; else the first of
     tonight's equal lines in receipt order, within one claim in line order. Modifiers are compared
-    as a set. Claims of frequency 5, 7 and 8 repeat their original by nature and are no duplicate
-    of anything; a void is no original either.
+    as a set. A replacement is no duplicate of what it replaces; voids, what they void, and what
+    waits for its correction are not compared. Where a claim's place is taken tonight, a line that
+    repeats one of history and one of tonight has a row for each: which of them stands is not known
+    before the edits.
 
     ``similar``: the lines of two or more claims that agree in all of SERVICE, but not all of them
     in charge, units and modifiers.
 
     Whether an original still stands is not asked here: the edits on duplicates do.
+
+    Before that fills ``corrections`` and ``corrected`` (``match_corrections``).
     """
-    tonight = comparable_lines(batch.claims, batch.lines).join(
-        batch.claims.select("claim_id", "frequency_code"), on="claim_id", maintain_order="left"
-    )
-    tonight = tonight.filter(pl.col("frequency_code").ne_missing(VOID)).drop_nulls(SERVICE)
+    batch = match_corrections(batch, reference)
+    tonight = comparable_lines(batch.claims, batch.lines)
     history = batch.history.with_columns(pl.coalesce("service_through_date", "service_from_date"))
+    if batch.corrections.height:
+        aside = set_aside(batch).implode()
+        voiding = batch.claims.filter(frequency_code=VOID)["claim_id"].implode()
+        tonight = tonight.filter(
+            ~pl.col("claim_id").is_in(aside) & ~pl.col("claim_id").is_in(voiding)
+        )
+        voids = batch.corrected.filter(pl.col("claim_id").is_in(aside))["of_claim_id"].implode()
+        history = history.filter(~pl.col("claim_id").is_in(voids))
+    tonight = tonight.drop_nulls(SERVICE)
     history = history.join(tonight, on=SERVICE, how="semi", maintain_order="left")
     shared = pl.len().over(SERVICE) > 1
     if not history.is_empty():
@@ -56,13 +66,13 @@ def match(batch: Batch, reference: Reference) -> Batch:
         )
     tonight, history = _sorted_modifiers(tonight), _sorted_modifiers(history)
     repeats = pl.concat([_of_history(tonight, history), _of_tonight(tonight)])
+    if batch.corrected.height:
+        own = batch.corrected.select("claim_id", "of_claim_id")
+        repeats = repeats.join(own, on=own.columns, how="anti", maintain_order="left")
+    else:
+        repeats = repeats.unique(["claim_id", "line_number"], keep="first", maintain_order=True)
     schema = frames.empty(frames.DuplicateLines).schema
-    duplicates = (
-        repeats.filter(~pl.col("frequency_code").is_in(CORRECTIONS, nulls_equal=True))
-        .unique(["claim_id", "line_number"], keep="first", maintain_order=True)
-        .select(schema.names())
-        .sort("claim_id", "line_number")
-    )
+    duplicates = repeats.select(schema.names()).sort(frames.DuplicateLines.primary_key())
     return batch.with_(duplicates=duplicates, similar=_similar(tonight, history))
 
 
@@ -192,7 +202,6 @@ _REPEAT = [
     "of_claim_id",
     "of_claim_number",
     "of_line_number",
-    "frequency_code",
 ]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import polars as pl
 
 from adjudicator.categories import benefit_category
+from adjudicator.corrections import history_beside
 from adjudicator.edits.stays import ROOM_AND_BOARD
 from adjudicator.money import BASIS_POINTS, cents, divide_half_up, wide
 from adjudicator.pipeline import Batch
@@ -595,13 +596,17 @@ def _with_place_and_companions(
     tonight = tonight.join(
         tonight.filter(pl.col("row").is_in(possible["row"].implode())), on=day, how="semi"
     )
-    earlier = batch.history.select(
-        "member_id",
-        "provider_number",
-        "procedure_code",
-        modifier_code=FEE_MODIFIER,
-        decision_date="service_from_date",
-    ).join(tonight, on=day, how="semi")
+    earlier = (
+        history_beside(batch)
+        .select(
+            "member_id",
+            "provider_number",
+            "procedure_code",
+            modifier_code=FEE_MODIFIER,
+            decision_date="service_from_date",
+        )
+        .join(tonight, on=day, how="semi")
+    )
     tonight, earlier = (
         as_of(services, values, on="decision_date", by=FEE_KEY) for services in (tonight, earlier)
     )

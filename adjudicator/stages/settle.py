@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from adjudicator.corrections import carried_out, unjudged
 from adjudicator.fate import DENIAL, LINE, Fates, fates
 from adjudicator.stages.price import CAPITATED, PACKAGED
 from schemas import frames
@@ -53,10 +54,12 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     member owes beside them, CO-45 or PR-45 the rest; a denial takes what OA-23 leaves of it.
     The share of a member who owes none by status (QMB, 001:3409-3413) is OA-209, of the same
     amount. A pended claim has no adjustments and its lines, whatever denies them, wait with it at 0
-    paid. Lines of rejected claims leave here: they were never adjudicated.
+    paid. Lines of rejected claims leave here: they were never adjudicated. Then corrections are
+    carried out: voids, what they and replacements take the place of, and ``reversals``.
     A claim's allowed amount counts its paid lines, its member amount every PR adjustment.
     Raises OutOfBalanceError, naming the claims, where a sum, sign or counter is not as promised.
     """
+    batch = unjudged(batch)
     fate = fates(batch)
     adjudicated = fate.lines["line_disposition"] != "rejected"
     lines = batch.lines.select(
@@ -90,12 +93,16 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     decisions = _decisions(batch, fate, lines, adjustments)
     _assert_balance(batch, lines, adjustments, decisions)
     kept = batch.lines if adjudicated.all() else batch.lines.filter(adjudicated)
-    return batch.with_(
-        lines=kept.with_columns(
-            lines.select("allowed_amount", "paid_amount", "line_disposition", "coordination_inputs")
-        ),
-        adjustments=adjustments,
-        decisions=decisions,
+    return carried_out(
+        batch.with_(
+            lines=kept.with_columns(
+                lines.select(
+                    "allowed_amount", "paid_amount", "line_disposition", "coordination_inputs"
+                )
+            ),
+            adjustments=adjustments,
+            decisions=decisions,
+        )
     )
 
 

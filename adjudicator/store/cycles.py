@@ -35,6 +35,7 @@ FORWARDS = {
 ENTRIES = {
     "entry_id": pl.Int64, "claim_id": pl.Int64, "kind": pl.String, "payment_id": pl.Int64,
     "run_id": pl.Int64, "payee_id": pl.String, "program_code": pl.String, "entry_amount": pl.Int64,
+    "by_claim_id": pl.Int64, "remark_code": pl.String,
 }  # fmt: skip
 ACTS = {
     "adjustment_number": pl.Int64, **OWED, "made_date": pl.Date, "made_by": pl.String,

@@ -61,10 +61,14 @@ def insert_decided(connection: Connection, run_id: int, kind: str, parts: Sequen
 
 
 def decided(
-    connection: Connection, kind: Kind, claim_ids: pl.Series | Sequence[int]
+    connection: Connection,
+    kind: Kind,
+    claim_ids: pl.Series | Sequence[int],
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """The rows of these claims as the last night that looked at them decided them; grain, columns
-    and units of CONTRACTS[kind], by claim. A claim that no night has decided yet has none."""
+    (or some of them, a line's key among them) and units of CONTRACTS[kind], by claim. A claim that
+    no night has decided yet has none."""
     wanted = wanted_keys(connection, "int", claim_ids)
     runs = read_frame(
         connection,
@@ -73,6 +77,8 @@ def decided(
         {"claim_id": pl.Int64, "decided_run_id": pl.Int64},
     )
     found = [frames.empty(CONTRACTS[kind])]
+    if columns is not None:
+        found = [found[0].select(columns)]
     for (run_id,), of_run in runs.sort("claim_id").group_by("decided_run_id", maintain_order=True):
         ids = of_run["claim_id"]
         parts = connection.execute(
@@ -86,7 +92,7 @@ def decided(
             .order_by(decided_part.c.part_number)
         )
         for (content,) in parts:
-            rows = pl.read_parquet(io.BytesIO(content))
+            rows = pl.read_parquet(io.BytesIO(content), columns=_stored(content, columns))
             # an earlier release knew other columns
             known = (
                 (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
@@ -94,6 +100,29 @@ def decided(
             )
             found.append(rows.filter(pl.col("claim_id").is_in(ids.implode())).select(known))
     return pl.concat(found).sort("claim_id", "line_number", maintain_order=True)
+
+
+def _stored(content: bytes, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    known = pl.read_parquet_schema(io.BytesIO(content))
+    return [name for name in columns if name in known]
+
+
+def taken_copays(connection: Connection, claim_ids: pl.Series) -> pl.DataFrame:
+    """What these claims took of their visits' copays (TakenCopays)."""
+    names = ("claim_id", "line_number", "benefit_category", "network_code", "share_network_code",
+             "decision_date", "copay_amount")  # fmt: skip
+    contract = frames.TakenCopays
+    return (
+        decided(connection, "lines", claim_ids, names)
+        .filter(pl.col("copay_amount") > 0)
+        .with_columns(network_code=pl.coalesce("share_network_code", "network_code"))
+        .group_by(contract.primary_key())
+        .agg(pl.col("copay_amount").sum())
+        .select(contract.column_names())
+        .sort(contract.primary_key())
+    )
 
 
 def adjustments_of(connection: Connection, claim_ids: pl.Series | Sequence[int]) -> pl.DataFrame:

@@ -105,14 +105,26 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
 
+class Rehearsal:
+    """An engine all of whose transactions are parts of one that nobody commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with self.connection.begin_nested():
+            yield self.connection
+
+
 def is_postgresql(connection: Connection | Engine) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def checkpoint(engine: Engine) -> None:
+def checkpoint(engine: Engine | Rehearsal) -> None:
     """SQLite's write-ahead log into the file, as far as no reader is in the way: a disk that can't
     keep what was committed is told now, not in silence at the close. PostgreSQL needs none."""
-    if engine.dialect.name == "sqlite":
+    if isinstance(engine, Engine) and engine.dialect.name == "sqlite":
         driver = engine.raw_connection()
         try:
             driver.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -121,8 +133,21 @@ def checkpoint(engine: Engine) -> None:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def rehearsing(engine: Engine) -> Iterator[Rehearsal]:
+    """The store as it would be after what is done here, and then as it was before."""
+    with engine.connect() as connection, connection.begin() as transaction:
+        yield Rehearsal(connection)
+        transaction.rollback()
+
+
+@contextmanager
+def reading(engine: Engine | Rehearsal) -> Iterator[Connection]:
     """A connection on one snapshot of the store, that waits for no writer and blocks none."""
+    if isinstance(engine, Rehearsal):
+        with engine.connection.begin_nested() as part:
+            yield engine.connection
+            part.rollback()
+        return
     with engine.connect() as plain:
         options: dict[str, Any] = {"only_reads": True}
         if is_postgresql(plain):

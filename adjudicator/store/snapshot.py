@@ -30,6 +30,7 @@ OPEN_CLAIMS: dict[str, pl.DataType | type[pl.DataType]] = {
     "charge_amount": pl.Int64,
     "version_number": pl.Int64,
     "predecessor_claim_id": pl.Int64,
+    "reopened_code": pl.String,
     "disposition": pl.String,
     "pend_codes": pl.String,
     "decided_run_id": pl.Int64,

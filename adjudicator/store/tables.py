@@ -161,6 +161,7 @@ claim = Table(
     _number("charge_amount"),
     _number("version_number", required=True),
     _refers("predecessor_claim_id", "claim.claim_id"),
+    _text("reopened_code"),
     # what the last night said of it
     _text("disposition"),
     _text("pend_codes"),
@@ -178,10 +179,11 @@ claim = Table(
     _number("payment_id"),
 )
 Index("claim_claim_number", claim.c.claim_number, unique=True)
-# Partial: of claims whose member is known, and of those still open. The migration says so, and
-# that `line` is its key's own tree; said here in a database's own words it would load that
-# database's dialect, and others, at every start (0.1 s)
+# Partial: of claims whose member is known, of those that correct another, and of those still open.
+# The migration says so, and that `line` is its key's own tree; said here in a database's own words
+# it would load that database's dialect, and others, at every start (0.1 s)
 Index("claim_member_id", claim.c.member_id)
+Index("claim_predecessor_claim_id", claim.c.predecessor_claim_id)
 Index("claim_open", claim.c.claim_id)
 
 # One row a service line as history compares it, and its money. What was decided of it whole
@@ -306,6 +308,8 @@ ledger_entry = Table(
     _text("program_code", required=True),
     _text("kind", required=True),
     _number("entry_amount", required=True),
+    _refers("by_claim_id", "claim.claim_id"),
+    _text("remark_code"),
     Index("ledger_entry_claim_id", "claim_id", "kind", unique=True),
 )
 
@@ -335,6 +339,7 @@ referral_visit = Table(
     _text("visit_date", required=True),
     _number("visit_count", required=True),
     Index("referral_visit_referral_number", "referral_number"),
+    Index("referral_visit_claim_id", "claim_id"),
 )
 
 # One row the units a claim used up (reversed: gave back) of an authorization; only ever added
@@ -346,6 +351,7 @@ authorization_unit = Table(
     _text("authorization_number", required=True),
     _number("unit_quantity", required=True),
     Index("authorization_unit_authorization_number", "authorization_number"),
+    Index("authorization_unit_claim_id", "claim_id"),
 )
 
 # One row a visit or day of a claim that counted to a limit of the member's plan (reversed: given

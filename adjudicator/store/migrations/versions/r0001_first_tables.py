@@ -16,6 +16,7 @@ depends_on = None
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OPEN = sa.text("disposition IS NULL OR disposition = 'pended'")
 KNOWN = sa.text("member_id IS NOT NULL")
+CORRECTS = sa.text("predecessor_claim_id IS NOT NULL")
 SEQUENCES = (
     "run",
     "file",
@@ -166,6 +167,7 @@ def upgrade() -> None:
         number("charge_amount"),
         number("version_number", required=True),
         number("predecessor_claim_id"),
+        text("reopened_code"),
         text("disposition"),
         text("pend_codes"),
         text("member_id"),
@@ -188,6 +190,10 @@ def upgrade() -> None:
     op.create_index(
         "claim_member_id", "claim", ["member_id"], sqlite_where=KNOWN, postgresql_where=KNOWN
     )
+    op.create_index(
+        "claim_predecessor_claim_id", "claim", ["predecessor_claim_id"],
+        sqlite_where=CORRECTS, postgresql_where=CORRECTS,
+    )  # fmt: skip
     op.create_index("claim_open", "claim", ["claim_id"], sqlite_where=OPEN, postgresql_where=OPEN)
     op.create_table(
         "line",
@@ -299,9 +305,12 @@ def upgrade() -> None:
         text("program_code", required=True),
         text("kind", required=True),
         number("entry_amount", required=True),
+        number("by_claim_id"),
+        text("remark_code"),
         sa.PrimaryKeyConstraint("entry_id"),
         sa.ForeignKeyConstraint(["run_id"], ["run.run_id"]),
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
+        sa.ForeignKeyConstraint(["by_claim_id"], ["claim.claim_id"]),
         sa.ForeignKeyConstraint(["payment_id"], ["payment.payment_id"]),
     )
     op.create_index("ledger_entry_claim_id", "ledger_entry", ["claim_id", "kind"], unique=True)
@@ -331,6 +340,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["claim_id"], ["claim.claim_id"]),
     )
     op.create_index("referral_visit_referral_number", "referral_visit", ["referral_number"])
+    op.create_index("referral_visit_claim_id", "referral_visit", ["claim_id"])
     op.create_table(
         "authorization_unit",
         number("run_id", required=True),
@@ -343,6 +353,7 @@ def upgrade() -> None:
     op.create_index(
         "authorization_unit_authorization_number", "authorization_unit", ["authorization_number"]
     )
+    op.create_index("authorization_unit_claim_id", "authorization_unit", ["claim_id"])
     op.create_table(
         "benefit_use",
         number("run_id", required=True),

@@ -1,0 +1,35 @@
+"""A night's files read by two processes: how that is begun, for `run` and for `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edi.ahead import Ahead
+from edi.apart import Apart
+from edi.read_file import Limits, ReadChunk
+from edi.received import files_of
+from schemas.config import Config
+
+LEAST_CHUNK_BYTES = 2_000_000  # a chunk costs as much as 2,000 claims, however few it holds
+
+
+def limits_of(config: Config) -> Limits:
+    return Limits(config.segment_bytes_limit, config.claim_bytes_limit)
+
+
+@contextmanager
+def reading_ahead(
+    apart: Apart | None, inputs: Iterable[Path], config: Config, read: ReadChunk
+) -> Iterator[Ahead | None]:
+    """The other process set to read the files of ``inputs``, in their order; none without one."""
+    if apart is None:
+        yield None
+        return
+    paths = list(files_of(inputs))
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    # small enough that both have something to do to the end
+    chunk_bytes = min(config.chunk_bytes, max(LEAST_CHUNK_BYTES, size // 3))
+    with Ahead(apart, paths, chunk_bytes, limits_of(config), read) as ahead:
+        yield ahead
