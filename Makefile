@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := build/demo
 
-.PHONY: help demo test test-long test-postgresql databases check golden docs bench memory fuzz state-machine neighbours \
-	crash crash-sample verify-bytes races sbom format wheel-demo clean
+.PHONY: help demo test test-long test-postgresql databases check golden docs bench bench-full memory fuzz state-machine neighbours \
+	crash crash-sample verify-bytes races protections sbom format wheel-demo clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -63,6 +63,9 @@ bench: $(STAMP) ## Measure against pyx12 in the same run; writes build/bench.jso
 	@mkdir -p build
 	$(BIN)/python -m tests.bench --out build/bench.json
 
+bench-full: $(STAMP) ## One night of a million claims: time, memory, sizes; writes build/bench-full.json
+	$(BIN)/python -m tests.bench_full --out build/bench-full.json
+
 memory: $(STAMP) ## Measure check's and run's memory against the size of a night
 	@mkdir -p build
 	$(BIN)/python -m tests.memory --out build/memory.json
@@ -90,6 +93,9 @@ verify-bytes: $(STAMP) ## 2,000 changes of one byte in published files: verify f
 
 races: $(STAMP) ## Fifty times two runs at once
 	RACES=50 $(BIN)/python -m pytest tests/test_run_ledger.py -k two_runs -n 2
+
+protections: $(STAMP) ## Take out each protection in a copy: its tests must fail
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m tests.protections
 
 sbom: ## What the program is made of: build/sbom.json, CycloneDX
 	@mkdir -p build

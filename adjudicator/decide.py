@@ -11,6 +11,8 @@ from adjudicator.reference import Reference
 from adjudicator.stages import STAGES
 from schemas import frames
 
+SYSTEM = "system"  # the edit of our own failures
+
 
 class UndecidableError(Exception):
     """The night can't be decided: the message says why and what to do."""
@@ -42,6 +44,24 @@ def allowed_failures(claim_count: int, limit: int) -> int:
     return max(1, min(limit, claim_count // 100))
 
 
+def refuse_failures(decided: Batch, limit: int) -> None:
+    """Raises UndecidableError where more claims than allowed pend SYSTEM, of a night decided in
+    parts, each of which had no more than that."""
+    count, allowed = (
+        decided.findings.filter(edit=SYSTEM)["claim_id"].n_unique(),
+        allowed_failures(decided.claims.height, limit),
+    )
+    if count > allowed:
+        raise UndecidableError(_too_many(allowed, decided.claims.height))
+
+
+def _too_many(allowed: int, claim_count: int) -> str:
+    return (
+        f"more than {allowed} of {claim_count:,} claims make the program fail; the "
+        "night stops and nothing is committed. Report it; a new release decides them"
+    )
+
+
 def _walk(batch: Batch, reference: Reference) -> Batch:
     """The stages; and once more where a correction waits after all, and another claim was decided
     as if what it corrects were gone."""
@@ -67,10 +87,7 @@ def _culprits(batch: Batch, ids: pl.Series, reference: Reference, allowed: int) 
     found = _culprits(batch, ids[:half], reference, allowed)
     found += _culprits(batch, ids[half:], reference, allowed)
     if len(found) > allowed:
-        raise UndecidableError(
-            f"more than {allowed} of {batch.claims.height:,} claims make the program fail; the "
-            "night stops and nothing is committed. Report it; a new release decides them"
-        )
+        raise UndecidableError(_too_many(allowed, batch.claims.height))
     return found
 
 
@@ -79,7 +96,7 @@ def _with_system_pends(decided: Batch, batch: Batch, culprits: pl.Series) -> Bat
     failed = batch.only(culprits)
     schema = frames.empty(frames.Findings).schema
     findings = failed.claims.select(
-        "claim_id", edit=pl.lit("system"), edit_rank=pl.lit(0, dtype=pl.Int64),
+        "claim_id", edit=pl.lit(SYSTEM), edit_rank=pl.lit(0, dtype=pl.Int64),
         disposition=pl.lit("pend"), pend_code=pl.lit("SYSTEM"),
         inputs=pl.lit('{"cause":"the program failed on this claim alone"}'),
     )  # fmt: skip

@@ -13,7 +13,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -33,9 +33,10 @@ from adjudicator.claims_list import claims_list, review_list
 from adjudicator.coded import coding_ages
 from adjudicator.contracts import READ as READ_CONTRACT
 from adjudicator.contracts import held, hold
-from adjudicator.decide import UndecidableError, decide
+from adjudicator.decide import UndecidableError, decide, refuse_failures
 from adjudicator.disk import sync
 from adjudicator.edits import EDITS
+from adjudicator.in_parts import Decided, Deciding, Waiting, part_count, parts_together
 from adjudicator.interchanges import (
     READ,
     REPEATED,
@@ -53,7 +54,7 @@ from adjudicator.payment_cycle import (
     PaymentError,
     keep_cycle,
     open_cycle,
-    remittance,
+    remittances,
 )
 from adjudicator.pends import waiting as waits
 from adjudicator.pipeline import AS_READ, Batch
@@ -268,6 +269,7 @@ class _Night:
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
+        self.later: Waiting | None = None  # those of a large night instead
         self.stored: Future[None] | None = None  # the last file, while its claims are decided
 
     def run(self) -> Summary:
@@ -300,6 +302,9 @@ class _Night:
             due = observations_to_reverse(connection)
             store.reopen(connection, due, REVIEWED)
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
+        parts = part_count(sum(map(_byte_count, inputs)), self.order.config.part_bytes)
+        if parts > 1:
+            self.later = Waiting(parts, self.reference.tables["members"])
         for position, (name, path, digest) in enumerate(inputs):
             self._take_in(position, name, path, digest)
         if self.ahead is not None:
@@ -310,18 +315,13 @@ class _Night:
                 claims = self.order.reopening.select(connection)
                 store.reopen(connection, claims, self.order.reopening.remark_code)
         self.step("decide")
-        batch = self._snapshot()
-        if batch.claims.height:
-            self.reference = _with_codes(self.engine, self.reference, batch)
-            try:
-                batch = decide(batch, self.reference, self.order.config.system_pends_limit)
-            except UndecidableError as error:
-                raise NightError(str(error)) from error
-            batch = batch.with_(pends=waits(batch, self.reference))
-            batch = batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY})
+        try:
+            decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
+        except UndecidableError as error:
+            raise NightError(str(error)) from error
         self._wait_for_file()
         self.step("commit")
-        summary = self._commit(batch)
+        summary = self._commit(decided)
         self.step("publish")
         self._publish()
         return summary
@@ -333,7 +333,7 @@ class _Night:
             if not store.holds_fence(connection, self.fence):
                 raise LockedError(
                     "another run has begun although this one held the lock; this one stops and "
-                    "writes nothing more. Keep the store on a local disk and leave its .lock file"
+                    f"writes nothing more. {store.lost_lock_mend(self.order.config.db)}"
                 )
             yield connection
 
@@ -432,7 +432,8 @@ class _Night:
         numbered = None
         if taken_count:
             numbered = self._numbered(connection, arrival, _without(batch, tests), claim_numbers)
-            self.taken_in.append(_accepted(numbered))
+            accepted = _accepted(numbered)
+            self.later.add(accepted) if self.later else self.taken_in.append(accepted)
 
         def store_all() -> None:
             self._insert_file(connection, arrival)
@@ -518,53 +519,103 @@ class _Night:
     def _snapshot(self) -> Batch:
         """Everything that waits for a decision, in receipt order, with what the store knows."""
         with store.reading(self.engine) as connection:
-            self.ledger_head = store.ledger_head(connection)
             just_now = list(self.taken_in)
             # numbers only grow: what waited before is below what came in just now
             first = min(
                 (int(f["claims"]["claim_id"][0]) for f in just_now if f["claims"].height),
                 default=None,
             )
-            waiting = store.open_claims(connection, below=first)
-            self.open = waiting
+            earlier = self._earlier(connection, first)
             # so these are in receipt order as they stand, but for reopened ones
-            known = [*read_again(connection, waiting, self.own_names), *just_now]
-            if not known:
-                return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
-            names = [n for n in (*AS_READ, "findings") if n != "sources"]
-            whole = {
-                # in one piece only what the stages go over again and again
-                n: pl.concat(
-                    [f[n] for f in known],
-                    how="vertical_relaxed",
-                    rechunk=n in ("claims", "lines"),
-                )
-                for n in names
-            }
-            if not whole["claims"]["claim_id"].is_sorted():
-                # a version that we opened comes of an older file than what waits beside it
-                whole = {n: f.sort("claim_id", maintain_order=True) for n, f in whole.items()}
+            known = [*earlier, *just_now]
             self.taken_in.clear()
-            found = find_members(whole["claims"], self.reference.tables["members"])
-            members = found["member_id"].drop_nulls().unique().sort()
-            families = found["family_id"].drop_nulls().unique().sort()
-            batch = Batch(
-                **whole,
-                history=store.history_lines(connection, members, whole["claims"]["claim_id"]),
-                accumulators=store.accumulators(connection, families),
-                referral_visits=store.referral_visits(
-                    connection,
-                    self._limited("referrals", "referral_number", "visit_limit", members),
-                ),
-                authorization_units=store.authorization_units(
-                    connection,
-                    self._limited("authorizations", "authorization_number", "unit_limit", members),
-                ),
-                benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
-                open_pends=store.open_pends(connection, waiting["claim_id"]),
-                overrides=store.overrides(connection, waiting["claim_id"]),
+            return self._known(connection, known)
+
+    def _earlier(
+        self, connection: Connection, first: int | None
+    ) -> Iterator[dict[str, pl.DataFrame]]:
+        """The claims that waited before tonight's ``first``, read again."""
+        self.ledger_head = store.ledger_head(connection)
+        self.open = store.open_claims(connection, below=first)
+        return read_again(connection, self.open, self.own_names)
+
+    def _known(self, connection: Connection, known: list[dict[str, pl.DataFrame]]) -> Batch:
+        """Claims, in receipt order, with what the store knows of their members."""
+        if not known:
+            return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
+        names = [n for n in (*AS_READ, "findings") if n != "sources"]
+        whole = {
+            # in one piece only what the stages go over again and again
+            n: pl.concat(
+                [f[n] for f in known],
+                how="vertical_relaxed",
+                rechunk=n in ("claims", "lines"),
             )
-            return with_versions(connection, batch, waiting, found)
+            for n in names
+        }
+        known.clear()
+        if not whole["claims"]["claim_id"].is_sorted():
+            # a version that we opened comes of an older file than what waits beside it, and one
+            # part's claims come after another's
+            whole = {n: f.sort("claim_id", maintain_order=True) for n, f in whole.items()}
+        found = find_members(whole["claims"], self.reference.tables["members"])
+        members = found["member_id"].drop_nulls().unique().sort()
+        families = found["family_id"].drop_nulls().unique().sort()
+        waiting, tonight = self.open, whole["claims"]["claim_id"]
+        if self.later:
+            waiting = waiting.filter(pl.col("claim_id").is_in(tonight.implode()))
+            # of claims that wait none is history, whether or not it is in this part
+            tonight = pl.concat([self.open["claim_id"], tonight])
+        batch = Batch(
+            **whole,
+            history=store.history_lines(connection, members, tonight),
+            accumulators=store.accumulators(connection, families),
+            referral_visits=store.referral_visits(
+                connection,
+                self._limited("referrals", "referral_number", "visit_limit", members),
+            ),
+            authorization_units=store.authorization_units(
+                connection,
+                self._limited("authorizations", "authorization_number", "unit_limit", members),
+            ),
+            benefit_uses=store.benefit_uses(connection, self._limited_members(members)),
+            open_pends=store.open_pends(connection, waiting["claim_id"]),
+            overrides=store.overrides(connection, waiting["claim_id"]),
+        )
+        return with_versions(connection, batch, waiting, found)
+
+    def _decide(self, batch: Batch) -> Decided:
+        if not batch.claims.height:
+            return Decided(batch)
+        self.reference = _with_codes(self.engine, self.reference, batch)
+        batch = decide(batch, self.reference, self.order.config.system_pends_limit)
+        batch = batch.with_(pends=waits(batch, self.reference))
+        return Decided(batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY}))
+
+    def _decide_in_parts(self) -> Decided:
+        """A large night, a part of its families after the other; parts together where a claim of
+        one corrects what is of another."""
+        assert self.later is not None
+        with store.reading(self.engine) as connection:
+            tonight = self.later.claim_ids
+            for one in self._earlier(connection, tonight[0] if len(tonight) else None):
+                self.later.add(one, earlier=True)
+            together = parts_together(connection, self.later, self.open, self.reference)
+        ids, limit = self.later.claim_ids, self.order.config.system_pends_limit
+        if not len(ids):
+            return self._decide(self._snapshot())
+        deciding = Deciding(ids)
+        for parts in together:
+            with store.reading(self.engine) as connection:
+                batch = self._known(connection, self.later.take(parts))
+            if batch.claims.is_empty():
+                continue
+            reference = _with_codes(self.engine, self.reference, batch)
+            batch = decide(batch, reference, limit)
+            deciding.add(batch.with_(pends=waits(batch, reference)), reference)
+        decided = deciding.decided()
+        refuse_failures(decided.whole, limit)
+        return decided
 
     def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
         """The numbers of the members' rows of a table that have a limit."""
@@ -583,7 +634,8 @@ class _Night:
 
     # ---- commit ------------------------------------------------------------------------------
 
-    def _commit(self, batch: Batch) -> Summary:
+    def _commit(self, decided: Decided) -> Summary:
+        batch = decided.whole
         partial = self.out / f".{self.folder}.partial"
         with self._writing() as connection, ThreadPoolExecutor(1) as answering:
             if store.ledger_head(connection) != self.ledger_head:
@@ -595,7 +647,7 @@ class _Night:
             partial.mkdir()
             self._write_letters(partial)
             answered = answering.submit(_write_answers, partial, self._answers(connection))
-            cycle = self._pay(connection, batch, partial)
+            cycle = self._pay(connection, decided, partial)
             answered.result()
             summary = self._summary(connection, batch)
             summary.cycle = cycle.figures()
@@ -642,32 +694,38 @@ class _Night:
         store.checkpoint(self.engine)
         return summary
 
-    def _pay(self, connection: Connection, batch: Batch, partial: Path) -> Cycle:
+    def _pay(self, connection: Connection, decided: Decided, partial: Path) -> Cycle:
         """What was decided tonight into the store, and the payments of the programs whose day it
         is, with their 835s."""
         try:
-            cycle = open_cycle(connection, batch, self.reference, self.ledger_head)
+            cycle = open_cycle(connection, decided.whole, self.reference, self.ledger_head)
         except PaymentError as error:
             raise NightError(str(error)) from error
-        decided, payments = batch.decisions.height > 0, cycle.payments
+        any_decided, payments = decided.whole.decisions.height > 0, cycle.payments
         names = _file_names(payments)
         # before anything is written beside: it reads what was paid
-        originals = reversed_claims(connection, batch, self.own_names)
-        if decided or names:
-            with ThreadPoolExecutor(1) as beside, _balancing(batch.decisions.height) as apart:
+        originals = reversed_claims(connection, decided.whole, self.own_names)
+        if any_decided or names:
+            count = decided.whole.decisions.height
+            with ThreadPoolExecutor(1) as beside, _balancing(count) as apart:
                 wrong = beside.submit(
                     lambda: _render(
-                        partial, remittance(cycle, batch, self.reference, originals), names, apart
+                        partial,
+                        remittances(cycle, decided, self.reference, originals),
+                        names,
+                        apart,
                     )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
-                if decided:
-                    store.insert_decisions(
-                        connection, self.run_id, batch, payments, self.open["claim_id"]
-                    )
+                before = self.open["claim_id"]
+                for piece in decided.pieces() if any_decided else ():
+                    store.insert_decisions(connection, self.run_id, piece, payments, before)
+                    before = before.clear()
+                if any_decided:
+                    store.insert_corrections(connection, self.run_id, decided.whole, payments)
                 _refuse_unbalanced(wrong.result())
-        keep_cycle(connection, self.run_id, cycle, batch, self.reference, originals)
-        carry_out_disputes(connection, self.run_id, batch, self.reference)
+        keep_cycle(connection, self.run_id, cycle, decided, self.reference, originals)
+        carry_out_disputes(connection, self.run_id, decided.whole, self.reference)
         return cycle
 
     def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
@@ -818,6 +876,11 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     return out
 
 
+def _byte_count(given: tuple[str, Path, str]) -> int:
+    with bytes_of(given[1]) as data:
+        return len(data)
+
+
 def _limits_unset() -> tuple[int, ...]:
     unset = Config()
     return (unset.file_bytes_limit, *limits_of(unset))
@@ -913,14 +976,14 @@ def _balancing(claim_count: int) -> AbstractContextManager[Apart | None]:
 
 
 def _render(
-    folder: Path, remittance: Remittance, names: Mapping[str, int], apart: Apart | None
+    folder: Path, remittances: Iterable[Remittance], names: Mapping[str, int], apart: Apart | None
 ) -> Mapping[str, Sequence[str]]:
     """Writes the 835s, and recomputes every total from the written bytes by independent code.
     Returns what is wrong."""
-    documents = write_835(*vars(remittance).values())
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    for payment, file in files.items():
-        _write(file, documents[payment])
+    for remittance in remittances:
+        for payment, document in write_835(*vars(remittance).values()).items():
+            _write(files[payment], document)
     written = list(files.values())
     if apart is not None:
         with suppress(ApartError):  # then it is done here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from adjudicator import payments as rules
 from adjudicator import store
 from adjudicator.corrections import REOPENED
+from adjudicator.in_parts import Decided
 from adjudicator.payments import CLAIMS_PAID, PAYEE
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
@@ -21,9 +22,7 @@ from adjudicator.remittance import (
     nothing_remitted,
     payees_to_pay,
     payments_due,
-    remit,
 )
-from adjudicator.reversals import with_reversals
 from schemas import frames
 
 # what the ledger calls money beside claims
@@ -160,22 +159,29 @@ def open_cycle(
     )  # fmt: skip
 
 
-def remittance(
-    cycle: Cycle, batch: Batch, reference: Reference, originals: Batch | None = None
-) -> Remittance:
-    """The 835s of the night: tonight's claims and those that waited. ``originals``: the claims
-    that are reversed tonight (``reversed_claims``)."""
-    written = (
-        with_reversals(
-            remit(batch, reference, cycle.payments), batch, originals, reference, cycle.payments
-        )
-        if batch.decisions.height
-        else nothing_remitted(cycle.payments)
-    )
+def remittances(
+    cycle: Cycle, decided: Decided, reference: Reference, originals: Batch | None = None
+) -> Iterator[Remittance]:
+    """The 835s of the night, some payments at a time: tonight's claims and those that waited.
+    ``originals``: the claims that are reversed tonight (``reversed_claims``)."""
+    if decided.whole.decisions.is_empty():
+        yield _with_waited(cycle, nothing_remitted(cycle.payments))
+        return
+    for written in decided.remit(cycle.payments, reference, originals):
+        yield _with_waited(cycle, written)
+
+
+def _with_waited(cycle: Cycle, written: Remittance) -> Remittance:
+    """The remittances of some of the cycle's payments with all else that is paid by them."""
+    waited, beside = cycle.waited, cycle.provider_adjustments
+    if written.payments.height < cycle.payments.height:
+        is_here = pl.col("payment_id").is_in(written.payments["payment_id"].implode())
+        waited = {name: frame.filter(is_here) for name, frame in waited.items()}
+        beside = beside.filter(is_here)
     claims, lines, adjustments = written.claims, written.lines, written.adjustments
-    if cycle.waited:
+    if waited:
         claims, lines, adjustments = (
-            pl.concat([cycle.waited[name].select(frame.columns), frame])
+            pl.concat([waited[name].select(frame.columns), frame])
             for name, frame in (("claims", claims), ("lines", lines), ("adjustments", adjustments))
         )
         claims = claims.sort("payment_id", "claim_id", "reversal_code", maintain_order=True)
@@ -186,11 +192,11 @@ def remittance(
             .join(earned, on=("claim_id", "reversal_code"), how="left", maintain_order="left")
             .select(written.claims.columns)
         )
-    return Remittance(written.payments, claims, lines, adjustments, cycle.provider_adjustments)
+    return Remittance(written.payments, claims, lines, adjustments, beside)
 
 
 def keep_cycle(
-    connection: Connection, run_id: int, cycle: Cycle, batch: Batch, reference: Reference,
+    connection: Connection, run_id: int, cycle: Cycle, decided: Decided, reference: Reference,
     originals: Batch | None = None,
 ) -> None:  # fmt: skip
     """Writes what the night paid beside claims, and what waits for another night. The payments
@@ -198,15 +204,16 @@ def keep_cycle(
     if cycle.waits.height:
         # numbers of their own, only to tie claims to payees: the payments' come with their cycle
         tie = payments_due(cycle.waits, reference, 1, reference.business_date)
-        kept = with_reversals(remit(batch, reference, tie), batch, originals, reference, tie)
         of_payee = tie.select("payment_id", *PAYEE)
-        frames_kept = (kept.claims, kept.lines, kept.adjustments)
-        claims, lines, adjustments = (
-            frame.join(of_payee, on="payment_id", maintain_order="left") for frame in frames_kept
-        )
-        store.insert_waiting(
-            connection, run_id, claims=claims, lines=lines, adjustments=adjustments
-        )
+        for kept in decided.remit(tie, reference, originals):
+            frames_kept = (kept.claims, kept.lines, kept.adjustments)
+            claims, lines, adjustments = (
+                frame.join(of_payee, on="payment_id", maintain_order="left")
+                for frame in frames_kept
+            )
+            store.insert_waiting(
+                connection, run_id, claims=claims, lines=lines, adjustments=adjustments
+            )
     if cycle.waited:
         paid = cycle.waited["claims"].filter(reversal_code="N").select("claim_id", "payment_id")
         store.update_claims(connection, paid)

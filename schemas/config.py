@@ -23,6 +23,11 @@ class Config(Strict):
     segment_bytes_limit: PositiveInt = 10_000
     claim_bytes_limit: PositiveInt = 5_000_000
     chunk_bytes: PositiveInt = 9_000_000
+    part_bytes: PositiveInt = Field(
+        default=80_000_000,
+        description="a night of twice as many received bytes or more is decided in parts of so "
+        "many, to the same result: less memory, a little more time",
+    )
     system_pends_limit: PositiveInt = Field(
         default=100, description="more claims than this that fail inside stop the night"
     )

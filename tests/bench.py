@@ -45,6 +45,7 @@ class Measured:
     seconds: float
     peak_mb: float
     output: str
+    cpu_seconds: float = 0.0  # of all its threads
 
 
 def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
@@ -68,7 +69,8 @@ def measure(command: Sequence[str], allowed: Sequence[int] = (0,)) -> Measured:
     process.returncode = os.waitstatus_to_exitcode(status)  # reaped here, not by Popen
     if process.returncode not in allowed:
         raise RuntimeError(f"{' '.join(command[:6])} … ended with {process.returncode}")
-    return Measured(seconds, max(usage.ru_maxrss, held.result()) / 1024, output)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, max(usage.ru_maxrss, held.result()) / 1024, output, cpu)
 
 
 def _held(pid: int) -> int:
@@ -103,12 +105,12 @@ def adjudicate() -> list[str]:
     return [str(Path(sys.executable).with_name("adjudicate"))]
 
 
-def make_night(folder: Path, claims: int, seed: int) -> dict[str, Any]:
+def make_night(folder: Path, claims: int, seed: int, files: int = 1) -> dict[str, Any]:
     """A fresh night, made in a process of its own: a child's peak counts its parent's memory."""
     shutil.rmtree(folder, ignore_errors=True)
     made = measure(
         [sys.executable, "-m", "tests.synthetic", str(folder),
-         "--claims", str(claims), "--seed", str(seed)]
+         "--claims", str(claims), "--seed", str(seed), "--files", str(files)]
     )  # fmt: skip
     night: dict[str, Any] = json.loads(made.output)
     return night

@@ -4,15 +4,17 @@
     python -m tests.crash --claims 200 --points 200
     python -m tests.crash --points 60              a sample, seeded
 
-strace kills the interpreter at the n-th call on a file (SIGKILL), or makes that call fail (EIO,
-ENOSPC). Then the same command is done again, undisturbed, and must end in the same bytes as a night
-that nothing happened to: published files and every row of the store. What was done is kept in
-build/crash, so that a sweep that was stopped goes on. A change of the program begins it anew.
+strace kills the process at the n-th call of one of its threads on a file (SIGKILL), or makes that
+call fail (EIO, ENOSPC). Then the same command is done again, undisturbed, and must end in the same
+bytes as a night that nothing happened to: published files and every row of the store. What was done
+is kept in build/crash, so that a sweep that was stopped goes on. A change of the program begins it
+anew. Each night is a process of its own, forked from one that has loaded the program (Nights).
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import os
@@ -27,14 +29,22 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
 from adjudicator import store
 from adjudicator.load import load_reference
 from adjudicator.night import Order, run_night
+from adjudicator.programs import (
+    load_benefit_categories,
+    load_code_lists,
+    load_forms,
+    load_programs,
+)
 from adjudicator.store.tables import metadata
 from adjudicator.verify import verify
+from edi.guide import GUIDES, guide_for
 from edi.remitted import remitted
 from schemas.config import Config
 from tests.synthetic import BUSINESS_DATE, generate
@@ -49,20 +59,28 @@ FAULTS = {"kill": "signal=SIGKILL", "EIO": "error=EIO", "ENOSPC": "error=ENOSPC"
 CLOCK = ("recorded_at", "started_at", "finished_at")
 NIGHT_SEED = 7
 # the place of a call: what was opened as fd<path>, or the first path said
-PLACE = re.compile(r"^\d+ +(\w+)\((?:\d+<([^>]*)>|\"([^\"]*)\"|AT_FDCWD[^,]*, \"([^\"]*)\")")
+PLACE = re.compile(r"^(?:\d+ +)?(\w+)\((?:\d+<([^>]*)>|\"([^\"]*)\"|AT_FDCWD[^,]*, \"([^\"]*)\")")
+
+
+MAIN = "1"
+SET_PTRACER, ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
+SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Point:
-    """The ``when``-th call of that name on a file, and what happens there."""
+    """A thread's ``when``-th call of that name on a file, and what happens there.
+
+    Threads go by who began them: 1.2 is the second that the first thread began."""
 
     call: str
     path: str  # below the night's place
     when: int
     fault: str
+    thread: str = MAIN
 
     def key(self) -> str:
-        return f"{self.fault} {self.call} {self.when} {self.path}"
+        return f"{self.fault} {self.thread} {self.call} {self.when} {self.path}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,8 @@ class Site:
 
     def __init__(self, folder: Path, claims: int) -> None:
         self.folder = folder
+        self.local = threading.local()  # a server for each thread that strikes
+        self.servers: list[Nights] = []
         made = folder / "made"
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,6 +133,10 @@ class Site:
             engine.dispose()
             (folder / "ready").touch()
         self.made = made
+
+    def close(self) -> None:
+        for nights in self.servers:
+            nights.close()
 
     def fresh(self, name: str) -> Path:
         place = self.folder / name
@@ -129,16 +153,21 @@ class Site:
             "--business-date", BUSINESS_DATE.isoformat(),
         ]  # fmt: skip
 
-    def strace(self, place: Path, *options: str) -> tuple[int, str]:
+    def strace(
+        self, place: Path, *options: str, thread: str = ""
+    ) -> tuple[int, str, dict[str, str]]:
+        """The night under strace, in one thread or in all: its exit code, what strace tells, and
+        its threads by their numbers in that."""
         log = place / "strace"
-        done = subprocess.run(
-            ["strace", "-f", "-qq", "-o", str(log), *options, *self.command(place)],
-            cwd=place, check=False, capture_output=True, timeout=600,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
+        if not hasattr(self.local, "nights"):
+            self.local.nights = Nights()
+            self.servers.append(self.local.nights)
+        code, threads = self.local.nights.run(
+            self.command(place)[3:], place, ["-o", str(log), *options], thread
+        )
         told = log.read_text("utf-8", "replace")
         log.unlink()
-        return done.returncode, told
+        return code, told, threads
 
     def run_again(self, place: Path) -> None:
         config = Config(db=f"sqlite:///{place / 'a.db'}", out=place / "out")
@@ -147,26 +176,26 @@ class Site:
     def undisturbed(self) -> tuple[Ended, list[Point]]:
         """How the night ends, and every call of it that a fault can be put at."""
         place = self.fresh("undisturbed")
-        code, told = self.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
+        code, told, threads = self.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
         assert code == 0, told[-2000:]
-        # strace counts by thread: where two write one file, the first to come so far is struck
         counts: Counter[tuple[str, str, str]] = Counter()
         points: dict[Point, None] = {}
-        for thread, call, name in calls_of(told, place):
-            counts[thread, call, name] += 1
+        for number, call, name in calls_of(told, place):
+            counts[number, call, name] += 1
+            when = counts[number, call, name]
             for fault in FAULTS:
-                points[Point(call, name, counts[thread, call, name], fault)] = None
+                # threads of the libraries, which no name is known of, write to no file
+                points[Point(call, name, when, fault, threads[number])] = None
         return ended(place), list(points)
 
     def strike(self, point: Point, expected: Ended, name: str) -> Struck:
         """The night with that fault, what is seen of it then, and the same command again."""
         place = self.fresh(name)
-        code, told = self.strace(
+        code, told, _ = self.strace(
             place, "-P", str(place / point.path), "-e", f"trace={point.call}",
             "-e", f"inject={point.call}:{FAULTS[point.fault]}:when={point.when}",
+            thread=point.thread,
         )  # fmt: skip
-        # strace ends as its child did
-        code = -9 if code in (-9, 137) else code
         seen = visible(place)
         whole = not seen or seen == visible_of(expected)
         self.run_again(place)
@@ -185,6 +214,132 @@ class Site:
         if struck.good:
             shutil.rmtree(place)
         return struck
+
+
+class Nights:
+    """A process that has loaded the program and, asked for a night, forks another that does it.
+
+    That one stops before its first step, or as the named thread begins, until strace is attached
+    to all of it, or to that thread alone.
+    """
+
+    def __init__(self) -> None:
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash", "--nights"], cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1",
+                 "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+
+    def close(self) -> None:
+        for pipe in (self.server.stdin, self.server.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.server.wait(SECONDS)
+
+    def _hear(self) -> dict[str, Any]:
+        assert self.server.stdout is not None
+        told: dict[str, Any] = json.loads(self.server.stdout.readline())
+        return told
+
+    def _say(self, what: object) -> None:
+        assert self.server.stdin is not None
+        self.server.stdin.write(json.dumps(what) + "\n")
+        self.server.stdin.flush()
+
+    def run(
+        self, command: list[str], place: Path, options: list[str], thread: str
+    ) -> tuple[int, dict[str, str]]:
+        self._say({"command": command, "place": str(place), "thread": thread})
+        tracer: subprocess.Popen[str] | None = None
+        threads: dict[str, str] = {}
+        while True:
+            told = self._hear()
+            if "waits" in told:
+                everywhere = [] if thread else ["-f"]
+                tracer = subprocess.Popen(
+                    ["strace", *everywhere, *options, "-p", str(told["waits"])],
+                    stderr=subprocess.PIPE, text=True,
+                )  # fmt: skip
+                assert tracer.stderr is not None
+                line = tracer.stderr.readline()
+                assert "attached" in line, line
+                self._say("go")
+            elif "thread" in told:
+                threads[str(told["number"])] = told["thread"]
+            else:
+                break
+        if tracer is not None:
+            tracer.communicate(timeout=SECONDS)
+        else:  # the thread was never begun
+            (place / "strace").touch()
+        return int(told["ended"]), threads
+
+
+def serve_nights() -> None:
+    """The server of Nights: a line asks for a night, lines tell of it."""
+    from importlib import import_module
+
+    for name in ("cli", "adjudicator.night", "adjudicator.load", "sqlalchemy.dialects.sqlite",
+                 "adjudicator.explain", "adjudicator.story", "pyx12.map_if"):  # fmt: skip
+        import_module(name)
+    load_programs(None), load_forms(), load_code_lists(), load_benefit_categories()
+    for code in GUIDES:
+        guide_for(code)
+    assert threading.active_count() == 1  # a fork has only the thread that forks
+    for line in sys.stdin:
+        asked = json.loads(line)
+        child = os.fork()
+        if not child:
+            _be_a_night(**asked)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"ended": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+def _be_a_night(command: list[str], place: str, thread: str) -> None:
+    """The command, in this process, which ends by it."""
+    said, heard = os.dup(1), os.dup(0)
+    for number in (0, 1, 2):
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    ctypes.CDLL(None).prctl(SET_PTRACER, ANYBODY, 0, 0, 0)  # where only parents may trace
+
+    def say(**what: object) -> None:
+        os.write(said, (json.dumps(what) + "\n").encode())
+
+    def begin(name: str) -> None:
+        here = threading.current_thread()
+        here.begun_as, here.begun = name, 0  # type: ignore[attr-defined]
+        say(number=threading.get_native_id(), thread=name)
+        if name == (thread or MAIN):
+            say(waits=threading.get_native_id())
+            os.read(heard, 100)
+
+    start, run = threading.Thread.start, threading.Thread.run
+
+    def start_named(self: Any) -> None:
+        parent: Any = threading.current_thread()
+        parent.begun += 1
+        self.to_begin_as = f"{parent.begun_as}.{parent.begun}"
+        start(self)
+
+    def run_named(self: Any) -> None:
+        begin(self.to_begin_as)
+        run(self)
+
+    threading.Thread.start = start_named  # type: ignore[method-assign]
+    threading.Thread.run = run_named  # type: ignore[method-assign]
+    os.chdir(place)
+    sys.argv = ["adjudicate", *command]
+    import cli
+
+    code = 1
+    try:
+        begin(MAIN)
+        cli.main()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
+    finally:
+        os._exit(code)
 
 
 def calls_of(told: str, place: Path) -> Iterator[tuple[str, str, str]]:
@@ -276,13 +431,12 @@ def sweep(
             one = Struck(**{**told, "point": Point(**told["point"])})
             known[one.point.key()] = one
     todo = [p for p in chosen if p.key() not in known]
-    local = threading.local()
     names = iter(range(workers))
 
     def strike(point: Point) -> Struck:
-        if not hasattr(local, "name"):
-            local.name = f"worker{next(names)}"
-        return site.strike(point, expected, local.name)
+        if not hasattr(site.local, "name"):
+            site.local.name = f"worker{next(names)}"
+        return site.strike(point, expected, site.local.name)
 
     with ThreadPoolExecutor(workers) as pool, kept.open("a", encoding="utf-8") as done:
         for at, future in enumerate(as_completed([pool.submit(strike, p) for p in todo]), 1):
@@ -294,6 +448,7 @@ def sweep(
                 print(f"\n{one}", file=sys.stderr)
             if sys.stderr.isatty():
                 print(f"\r{at} of {len(todo)}", end="", file=sys.stderr)
+    site.close()
     return [known[p.key()] for p in chosen], len(points)
 
 
@@ -323,7 +478,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "crash")
+    parser.add_argument("--nights", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
+    if given.nights:
+        serve_nights()
+        return 0
     if shutil.which("strace") is None:
         print("strace is not here: install it (Debian: strace)", file=sys.stderr)
         return 1

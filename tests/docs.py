@@ -51,6 +51,7 @@ from schemas import frames, reference
 from schemas.form import Form, FormField
 from schemas.paper import RECORDS, CMS1500Record, UB04Record, places
 from schemas.program import Citation, Program
+from tests import protections
 from tests.edit_cases import shown
 from tests.test_reference_load import CSV, MORE
 
@@ -991,6 +992,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "forms.md": forms_page,
     "paper.md": paper_page,
     "snip.md": snip_page,
+    "faults.md": protections.page,
 }
 SCHEMAS: dict[str, Callable[[], str]] = {"paper.schema.json": paper_schema}
 

@@ -837,6 +837,7 @@ def all_of(data: bytes, chunk_bytes: int = 8_000_000) -> list[Acknowledgement]:
     return acknowledge(reading, ISSUE, rejections=rejected(*((c, None, "A7:21") for c in bad)))
 
 
+@pytest.mark.long
 def test_the_same_reading_gives_the_same_bytes() -> None:
     assert all_of(MIXED) == all_of(MIXED) == all_of(MIXED, 1)
     program = (

@@ -261,6 +261,7 @@ OTHER_TERMS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("terms", "fates", "ledger"),
     [
@@ -333,6 +334,7 @@ def by_the_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "loaded.db"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("terms", [WHOLE_STAY, {}], ids=["gains nothing", "shipped"])
 def test_corrections_of_a_stay_that_is_paid_whole(
     terms: dict[str, str], by_the_day: Path, tmp_path: Path
@@ -417,6 +419,7 @@ def test_lines_added_under_a_drg_gain_nothing(method: str, day: date, outcomes: 
 # ---- the copay of a visit to which something is added --------------------------------------------
 
 
+@pytest.mark.long
 def test_what_is_added_to_a_visit_owes_its_copay_once(loaded: Path, tmp_path: Path) -> None:
     """A stay's copay is 250.00. KI01's was taken with A: 0300 comes to 410.00 and 0250 to 640.00.
     KI02's A is denied: its first late charges owe it (410.00 - 250.00 = 160.00), the second don't.

@@ -96,6 +96,7 @@ def test_a_replacement_reverses_what_was_paid_and_is_paid_itself(nights: Nights)
     sound(nights)
 
 
+@pytest.mark.long
 def test_what_is_owed_is_taken_from_the_next_payments(nights: Nights) -> None:
     """81.50 voided; then 31.30: 81.50 - 31.30 = 50.20 still owed; then 81.50 - 50.20 = 31.30."""
     nights.night(Sent("A"))
@@ -465,6 +466,7 @@ def test_reprocess_does_what_its_rehearsal_said(nights: Nights, loaded: Path) ->
     sound(nights)
 
 
+@pytest.mark.long
 def test_late_charges_are_not_reprocessed_with_what_they_add_to(nights: Nights) -> None:
     """L adds to A, M replaces L, N adds to A and waits: asked for A, A alone is decided anew."""
     nights.night(Sent("A"))
@@ -487,6 +489,7 @@ def test_late_charges_are_not_reprocessed_with_what_they_add_to(nights: Nights) 
     assert [row["corrects"] for row in again.claims] == [nights.number("A")]  # for N, which waits
 
 
+@pytest.mark.long
 def test_what_is_reopened_stands_in_receipt_order_with_what_waits(nights: Nights) -> None:
     """A and P came in one file, Q in a later one; A's new version has the last number of all."""
     nights.night(Sent("A"), Sent("P", (("99999", 90, 4),)))
@@ -500,6 +503,7 @@ def test_what_is_reopened_stands_in_receipt_order_with_what_waits(nights: Nights
     assert nights.ledger() == {"A": 8150}
 
 
+@pytest.mark.long
 def test_a_correction_of_nothing_is_not_paid_when_it_is_reprocessed(nights: Nights) -> None:
     nights.night(Sent("A"), Sent("B", SMALLER, "7", "00000990"))
     nights.night(Sent("V", frequency="8", original=nights.number("A")))
@@ -560,6 +564,7 @@ def test_a_file_rehearsed_comes_to_what_it_then_does(nights: Nights) -> None:
     sound(nights)
 
 
+@pytest.mark.long
 def test_a_rehearsal_shows_what_would_want_approval(nights: Nights) -> None:
     """Usual is 81.50 a night; 163.00 is more."""
     nights.night(Sent("A"))
@@ -728,6 +733,7 @@ def test_a_replacement_repeats_nothing_that_is_itself_a_duplicate(nights: Nights
     assert nights.ledger() == {"B": 8150}
 
 
+@pytest.mark.long
 def test_what_stands_beside_a_correction_that_waits_is_not_paid_twice(nights: Nights) -> None:
     """B is to replace A and lacks a fee; after it come D, equal to A, and S, that but for its
     charge: A stands, so D repeats it and S may. Once B is voided with A, S is looked at again."""
@@ -767,6 +773,7 @@ ACTS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(acts=ACTS)
 def test_a_history_comes_to_its_last_versions(

@@ -26,8 +26,10 @@ needs_strace = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("crash") / "site", CLAIMS)
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("crash") / "site", CLAIMS)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_all_is_on_disk_before_the_commit_and_visible_only_after_it(site: Site) 
     """What a power cut asks for, which no kill can show: every file and folder synced, then the
     store's log, then the rename, then the folder it is in."""
     place = site.fresh("order")
-    code, trace = site.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
+    code, trace, _ = site.strace(place, "-y", "-e", f"trace={','.join(CALLS)}")
     assert code == 0
     calls = [(call, name) for _, call, name in calls_of(trace, place)]
     partial = "out/.run-000001-2025-11-15.partial"

@@ -504,6 +504,7 @@ def test_a_test_is_answered_but_not_adjudicated_and_its_neighbours_are(place: Pa
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_test_that_was_only_checked_is_taken_in_when_tests_are_accepted(place: Path) -> None:
     data = one_claim("T1", 1, "T")
     checked = acknowledgements(place, run(place, data))

@@ -338,6 +338,7 @@ def test_a_run_stopped_at_any_step_ends_in_the_same_bytes(
     assert published(place) == published(undisturbed)
 
 
+@pytest.mark.long
 @ON_SQLITE
 def test_a_claim_that_breaks_our_own_code_pends_system_and_the_others_do_not_notice(
     place: Path, monkeypatch: pytest.MonkeyPatch
@@ -484,6 +485,7 @@ def test_what_goes_wrong_is_one_line_and_never_a_traceback(
 # ---- explain ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_every_claim_can_be_explained_and_its_figures_add_up(place: Path) -> None:
     run_night(order(place))
     listed = pl.read_csv(published(place)[f"run-000001-{DAY}/claims.csv"], infer_schema=False)

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine
 
 from adjudicator import payments as rules
 from adjudicator import store
-from adjudicator.payment_cycle import PaymentError, keep_cycle, open_cycle, remittance
+from adjudicator.in_parts import Decided
+from adjudicator.payment_cycle import PaymentError, keep_cycle, open_cycle, remittances
 from adjudicator.pipeline import Batch
 from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
@@ -387,8 +388,8 @@ def pay(connection: Connection, run_id: int, reference: Reference) -> list[bytes
     cycle = open_cycle(connection, batch, reference, store.ledger_head(connection))
     names = {f"{n}.835": n for n in cycle.payments["payment_id"]}
     store.insert_payments(connection, run_id, cycle.payments, names)
-    r = remittance(cycle, batch, reference)
-    keep_cycle(connection, run_id, cycle, batch, reference)
+    [r] = remittances(cycle, Decided(batch), reference)
+    keep_cycle(connection, run_id, cycle, Decided(batch), reference)
     documents = write_835(r.payments, r.claims, r.lines, r.adjustments, r.provider_adjustments)
     return [documents[n] for n in sorted(documents)]
 

@@ -178,6 +178,7 @@ def test_the_next_night_reverses_an_observation_and_pays_the_admission(told: Tol
     told.sound()
 
 
+@pytest.mark.long
 def test_where_a_person_lets_both_be_paid_nothing_is_reversed(told: Told) -> None:
     """850.00 stands, and 3,450.00 is paid beside it."""
     for night in nights("gp-observation"):
@@ -190,6 +191,7 @@ def test_where_a_person_lets_both_be_paid_nothing_is_reversed(told: Told) -> Non
     told.sound()
 
 
+@pytest.mark.long
 def test_an_observation_that_replaced_another_is_reversed_too(told: Told) -> None:
     """A replacement of GP-OBS-BEFORE stands when the admission comes: -850.00, 850.00; then
     -850.00 and 3,450.00."""
@@ -213,6 +215,7 @@ def test_an_observation_that_replaced_another_is_reversed_too(told: Told) -> Non
     told.sound()
 
 
+@pytest.mark.long
 def test_an_observation_of_the_day_before_is_a_persons(told: Told) -> None:
     """Paid for November 2, admitted on the 3rd: no night reverses it. Reopened, its new version
     and the admission wait, and the 850.00 stands; let through, it is paid again and the admission

@@ -276,6 +276,7 @@ def test_one_in_a_hundred_may_fail_and_no_more_than_the_limit(
     assert allowed_failures(claims, limit) == allowed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("culprits", "stops"), [(1, False), (2, True)])
 def test_above_one_in_a_hundred_the_night_stops(
     place: Path, monkeypatch: pytest.MonkeyPatch, culprits: int, stops: bool

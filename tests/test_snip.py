@@ -975,6 +975,7 @@ def test_a_wrong_child_flag_rejects_its_claims_alone(tmp_path: Path) -> None:
 # ---- the corpus --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not CORPUS.is_dir(), reason=f"{CORPUS} is absent")
 def test_what_the_corpus_is_found_wrong_in() -> None:
     """Samples of made-up numbers: NPIs whose check digit is none, CLM05 that isn't composed as its

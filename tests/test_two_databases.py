@@ -25,6 +25,7 @@ from adjudicator import store
 from adjudicator.night import LockedError, Order, run_night
 from adjudicator.store.roles import roles_sql
 from adjudicator.store.tables import APPEND_ONLY, metadata
+from adjudicator.verify import verify
 from schemas.config import Config
 from tests.postgresql import certificate, programs
 from tests.stores import ABSENT, BOTH, SERVER, Stores, administer, database_url
@@ -294,7 +295,7 @@ def test_a_run_whose_lock_was_lost_writes_nothing_more(
             )
             run_night(order(made, url, tmp_path / "second"))
 
-    with pytest.raises(LockedError, match="another run has begun"):
+    with pytest.raises(LockedError, match=r"another run has begun .* see to the server"):
         run_night(order(made, url, tmp_path / "first"), lose)
     assert published(tmp_path / "first") == {}
     assert (published(tmp_path / "second"), books(url)) == undisturbed
@@ -439,6 +440,66 @@ def test_a_setting_that_does_not_hold_stops_the_program(
     monkeypatch.setitem(postgresql.SERVER, setting, "off")
     with pytest.raises(store.StoreError, match=f"keeps {setting} at on; the store needs off"):
         store.open_store(stores.shared())
+
+
+# ---- whether all is still right --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statements", "where", "what"),
+    [
+        ((), "", ""),
+        (("UPDATE ledger_entry SET entry_amount = entry_amount + 1 WHERE entry_id = 2",),
+         "the store", "its ledger entries are"),
+        (("DELETE FROM ledger_entry WHERE entry_id = 2",),
+         "the store", "final and not booked once"),
+        (("UPDATE payment SET payment_amount = payment_amount - 1 WHERE payment_id = 1",),
+         "the store", "its ledger entries are"),
+        (("UPDATE accumulator_entry SET out_of_pocket_amount = out_of_pocket_amount + 1 "
+          "WHERE claim_id = (SELECT min(claim_id) FROM accumulator_entry)",),
+         "the store", "limits"),
+        (("UPDATE outbox SET sha256 = 'x' WHERE file_name = 'claims.csv'",),
+         "the store", "its audit row"),
+        (("UPDATE file_part SET content = substr(content, 2) WHERE file_id = 1",),
+         "the store", "received file 1"),
+        (("UPDATE audit SET detail = replace(detail, '\"paid_amount\":', '\"paid_amount\":1') "
+          "WHERE what = 'decided'",), "the audit trail", "row 3 was changed"),
+        (("DELETE FROM audit WHERE sequence_number = 2",),
+         "the audit trail", "row 2 is missing"),
+        (("UPDATE audit SET sequence_number = 99 WHERE sequence_number = 3",
+          "UPDATE audit SET sequence_number = 3 WHERE sequence_number = 2",
+          "UPDATE audit SET sequence_number = 2 WHERE sequence_number = 99"),
+         "the audit trail", "row 2 does not follow the row before it"),
+    ],
+    ids=["nothing", "entry", "no-entry", "payment", "counter", "outbox", "received", "figure",
+         "no-row", "order"],
+)  # fmt: skip
+def test_verify_finds_on_either_database_what_was_changed(
+    stores: Stores, made: Path, tmp_path: Path, statements: tuple[str, ...], where: str, what: str
+) -> None:
+    """By somebody with the server, or the file, in whose way no trigger stands."""
+    url = loaded(stores, made)
+    run_night(order(made, url, tmp_path / "out"))
+    if stores.is_postgresql:
+        administer(
+            "SET session_replication_role = replica", *statements,
+            database=str(make_url(url).database),
+        )  # fmt: skip
+    else:
+        with sqlite3.connect(str(make_url(url).database)) as plain:
+            for (trigger,) in plain.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            ).fetchall():
+                plain.execute(f"DROP TRIGGER {trigger}")
+            for statement in statements:
+                assert plain.execute(statement).rowcount, statement
+        plain.close()
+    engine = store.open_store(url, create=False)
+    with store.reading(engine) as connection:
+        faults = verify(connection, tmp_path / "out").faults
+    engine.dispose()
+    assert bool(faults) == bool(statements)
+    assert not statements or any(f.file == where and what in f.what for f in faults), faults
 
 
 # ---- roles -----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from adjudicator.store.books import (
     files_digest,
     files_of,
     insert_claims,
+    insert_corrections,
     insert_decisions,
     insert_findings,
     insert_outbox,
@@ -107,7 +108,7 @@ from adjudicator.store.files import (
     read_file_ranges,
     store_parts,
 )
-from adjudicator.store.lock import lock_name, run_lock
+from adjudicator.store.lock import lock_name, lost_lock_mend, run_lock
 from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
@@ -177,6 +178,7 @@ __all__ = [
     "insert_act",
     "insert_answers",
     "insert_claims",
+    "insert_corrections",
     "insert_cycles",
     "insert_decisions",
     "insert_dispute",
@@ -195,6 +197,7 @@ __all__ = [
     "ledger_head",
     "lock_name",
     "lock_path",
+    "lost_lock_mend",
     "night_counts",
     "numbers_meant",
     "open_claims",

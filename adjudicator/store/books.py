@@ -97,8 +97,8 @@ def insert_decisions(
     connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame,
     decided_before: pl.Series,
 ) -> None:  # fmt: skip
-    """All that tonight decided, in the caller's transaction. ``payments`` are tonight's, there
-    already; a claim of a payee without one waits for its program's next cycle.
+    """What tonight decided, all of it or a piece, in the caller's transaction. ``payments`` are
+    tonight's, there already; a claim of a payee without one waits for its program's next cycle.
     ``decided_before``: the claims that were pended, whose lines are written anew."""
     # packing runs beside: it is not Python's work, inserting is
     with ThreadPoolExecutor(1) as beside:
@@ -177,6 +177,12 @@ def _insert_rows(
             kind=pl.lit("claim"), entry_id=pl.int_range(pl.len(), dtype=pl.Int64) + entry,
         ).with_columns(in_run),
     )  # fmt: skip
+
+
+def insert_corrections(
+    connection: Connection, run_id: int, batch: Batch, payments: pl.DataFrame
+) -> None:
+    """What tonight's corrections correct, and what they reverse, after ``insert_decisions``."""
     set_versions(connection, batch.corrections)
     if batch.reversals.height:
         back = {name: given_back(batch, getattr(batch, name)) for name in TAKEN}

@@ -13,7 +13,7 @@ from typing import Literal
 
 import dataframely as dy
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from adjudicator.store.dialect import wanted_keys
 from adjudicator.store.rows import read_frame
@@ -43,8 +43,11 @@ def decided_parts(frame: pl.DataFrame) -> list[Part]:
 
 
 def insert_decided(connection: Connection, run_id: int, kind: str, parts: Sequence[Part]) -> None:
-    """Keeps the parts of one of a night's frames, of CONTRACTS or of claims that wait."""
-    for number, (first, last, content) in enumerate(parts, 1):
+    """Keeps the parts of one of a night's frames, of CONTRACTS or of claims that wait, beside
+    those that are kept of it already."""
+    here = (decided_part.c.run_id == run_id) & (decided_part.c.kind == kind)
+    kept = connection.execute(select(func.count()).where(here)).scalar_one()
+    for number, (first, last, content) in enumerate(parts, int(kept) + 1):
         connection.execute(
             decided_part.insert().values(
                 run_id=run_id,

@@ -22,6 +22,16 @@ def lock_name(url: str) -> str:
     return lock_path(url).name
 
 
+def lost_lock_mend(url: str) -> str:
+    """What keeps a lock from being lost again."""
+    if place_of(url).get_backend_name() == "postgresql":
+        return (
+            "The server let go of the lock when the connection that held it broke: see to the "
+            "server and the network"
+        )
+    return "Keep the store on a local disk and leave its .lock file"
+
+
 @contextmanager
 def run_lock(url: str) -> Iterator[bool]:
     """Whether the store's lock was to be had; held until the block ends, or the process."""
