@@ -272,6 +272,7 @@ def weekly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pays", ["nightly", "weekly"])
 @pytest.mark.parametrize(
     ("story", "reversals", "together"),

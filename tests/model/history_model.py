@@ -469,9 +469,26 @@ class Books:
             result.denial = "PR-287"
         return "used up" if lacking else None
 
+    def _copays_left(self, claim: Claim) -> dict[tuple[str, date], int]:
+        """What is left of the visits' copays where late charges add to a claim: what that one, or
+        other late charges of it, took is not taken again."""
+        left: dict[tuple[str, date], int] = {}
+        if claim.act != ADDS or claim.match != "found":
+            return left
+        whole = claim.predecessor
+        for other in self.claims[: claim.place]:
+            adds = other.act == ADDS and other.predecessor is whole
+            if other.fate != "paid" or not (other is whole or adds):
+                continue
+            for result, service in zip(other.results, other.services, strict=True):
+                visit = (service.code, service.day)
+                due = left.get(visit, self.plan.shares[service.code].copay)
+                left[visit] = due - result.copay
+        return left
+
     def _count_money(self, claim: Claim, back: dict[tuple[str, ...], int]) -> None:
         family = self.families[claim.member]
-        copays: dict[tuple[str, date], int] = {}
+        copays = self._copays_left(claim)
         for result, service in zip(claim.results, claim.services, strict=True):
             if result.denial:
                 continue
