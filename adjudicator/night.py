@@ -298,9 +298,7 @@ class _Night:
         if run.state in ("decided", "published"):
             return self._finish(run.state)
         self.step("intake")
-        with self._writing() as connection:
-            due = observations_to_reverse(connection)
-            store.reopen(connection, due, REVIEWED)
+        self._reopen_observations()
         self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
         parts = part_count(sum(map(_byte_count, inputs)), self.order.config.part_bytes)
         if parts > 1:
@@ -325,6 +323,14 @@ class _Night:
         self.step("publish")
         self._publish()
         return summary
+
+    def _reopen_observations(self) -> None:
+        """Those that were paid before the admission of their day came."""
+        with store.reading(self.engine) as connection:
+            due = observations_to_reverse(connection)
+        if len(due):
+            with self._writing() as connection:
+                store.reopen(connection, observations_to_reverse(connection), REVIEWED)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

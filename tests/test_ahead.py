@@ -22,7 +22,7 @@ from schemas.config import Config
 from tests.samples import body, claim, institutional, interchange, professional, transaction, write
 from tests.samples import group as in_group
 
-CHUNK_BYTES = 3_000
+CHUNK_BYTES = 6_000
 
 
 def many(first: str, count: int) -> bytes:
