@@ -32,7 +32,7 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 			--out $(DEMO)/out || exit 1; done
 
 test: $(STAMP) ## Run the tests (under five minutes on two cores)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(STAMP) ## Run the longer tests: against plain models, of damaged bytes, crashes
 	$(BIN)/python -m pytest -m long -n 2 --dist worksteal
