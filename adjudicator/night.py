@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Engine
@@ -278,7 +278,7 @@ class _Night:
         self.reference = _reference(self.engine, self.order)
         self.own_names = own_names(self.reference.programs)
         manifest = hashlib.sha256(
-            json.dumps([(name, digest) for name, _, digest in inputs]).encode()
+            json.dumps([(i.name, i.digest) for i in inputs]).encode()
         ).hexdigest()
         asked: tuple[object, ...] = (self.order.received_date, self.order.accept_test)
         limits = (self.order.config.file_bytes_limit, *limits_of(self.order.config))
@@ -299,12 +299,12 @@ class _Night:
             return self._finish(run.state)
         self.step("intake")
         self._reopen_observations()
-        self.paper = any(map(_holds_paper, (path for _, path, _ in inputs)))
-        parts = part_count(sum(map(_byte_count, inputs)), self.order.config.part_bytes)
+        self.paper = any(i.paper for i in inputs)
+        parts = part_count(sum(i.byte_count for i in inputs), self.order.config.part_bytes)
         if parts > 1:
             self.later = Waiting(parts, self.reference.tables["members"])
-        for position, (name, path, digest) in enumerate(inputs):
-            self._take_in(position, name, path, digest)
+        for position, given in enumerate(inputs):
+            self._take_in(position, given)
         if self.ahead is not None:
             self.ahead.end()
         if self.order.reopening:
@@ -345,8 +345,9 @@ class _Night:
 
     # ---- intake ------------------------------------------------------------------------------
 
-    def _take_in(self, position: int, name: str, path: Path, digest: str) -> None:
-        verdict = FileVerdict(name, "read")
+    def _take_in(self, position: int, given: _Input) -> None:
+        path, digest = given.path, given.digest
+        verdict = FileVerdict(given.name, "read")
         self.verdicts.append(verdict)
         if above := too_large(path, self.order.config.file_bytes_limit):
             # not kept, so that it can be taken in once the limit is raised
@@ -593,10 +594,14 @@ class _Night:
     def _decide(self, batch: Batch) -> Decided:
         if not batch.claims.height:
             return Decided(batch)
-        self.reference = _with_codes(self.engine, self.reference, batch)
-        batch = decide(batch, self.reference, self.order.config.system_pends_limit)
-        batch = batch.with_(pends=waits(batch, self.reference))
+        batch, self.reference = self._staged(batch)
         return Decided(batch.with_(**{n: getattr(batch, n).clear() for n in ONLY_DECIDED_BY}))
+
+    def _staged(self, batch: Batch) -> tuple[Batch, Reference]:
+        """What the stages come to, and the reference with all that they looked up."""
+        reference = _with_codes(self.engine, self.reference, batch)
+        batch = decide(batch, reference, self.order.config.system_pends_limit)
+        return batch.with_(pends=waits(batch, reference)), reference
 
     def _decide_in_parts(self) -> Decided:
         """A large night, a part of its families after the other; parts together where a claim of
@@ -607,7 +612,7 @@ class _Night:
             for one in self._earlier(connection, tonight[0] if len(tonight) else None):
                 self.later.add(one, earlier=True)
             together = parts_together(connection, self.later, self.open, self.reference)
-        ids, limit = self.later.claim_ids, self.order.config.system_pends_limit
+        ids = self.later.claim_ids
         if not len(ids):
             return self._decide(self._snapshot())
         deciding = Deciding(ids)
@@ -616,11 +621,9 @@ class _Night:
                 batch = self._known(connection, self.later.take(parts))
             if batch.claims.is_empty():
                 continue
-            reference = _with_codes(self.engine, self.reference, batch)
-            batch = decide(batch, reference, limit)
-            deciding.add(batch.with_(pends=waits(batch, reference)), reference)
+            deciding.add(*self._staged(batch))
         decided = deciding.decided()
-        refuse_failures(decided.whole, limit)
+        refuse_failures(decided.whole, self.order.config.system_pends_limit)
         return decided
 
     def _limited(self, table: str, number: str, limit: str, members: pl.Series) -> pl.Series:
@@ -866,8 +869,18 @@ class _Night:
 # ---- helpers ---------------------------------------------------------------------------------
 
 
-def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
-    """Name, path and digest of every input file: folders opened, in order of name."""
+class _Input(NamedTuple):
+    """A file of the order as it was found."""
+
+    name: str
+    path: Path
+    digest: str
+    byte_count: int
+    paper: bool
+
+
+def _inputs(paths: Sequence[Path]) -> list[_Input]:
+    """Every input file: folders opened, in order of name."""
     files = list(files_of(paths))
     for path in files:
         if not path.is_file() and str(path) != "-":
@@ -876,15 +889,10 @@ def _inputs(paths: Sequence[Path]) -> list[tuple[str, Path, str]]:
     for path in files:
         try:
             with bytes_of(path) as data:
-                out.append((_shown(path), path, sha256(data)))
+                out.append(_Input(_shown(path), path, sha256(data), len(data), is_paper(data)))
         except OSError as error:
             raise NightError(f"{_shown(path)}: can't be read: {error.strerror}") from error
     return out
-
-
-def _byte_count(given: tuple[str, Path, str]) -> int:
-    with bytes_of(given[1]) as data:
-        return len(data)
 
 
 def _limits_unset() -> tuple[int, ...]:
@@ -896,11 +904,6 @@ def _shown(path: Path) -> str:
     """A file's name without anything that could break a line of a report."""
     name = "standard input" if str(path) == "-" else path.name
     return "".join(c if c.isprintable() else "?" for c in name)
-
-
-def _holds_paper(path: Path) -> bool:
-    with bytes_of(path) as data:
-        return is_paper(data)
 
 
 def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:

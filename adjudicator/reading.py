@@ -27,8 +27,10 @@ def reading_ahead(
     if apart is None:
         yield None
         return
-    paths = list(files_of(inputs))
-    size = sum(path.stat().st_size for path in paths if path.is_file())
+    # what is too large to be read at all isn't read ahead either
+    sizes = {p: p.stat().st_size for p in files_of(inputs) if p.is_file()}
+    paths = [path for path, size in sizes.items() if size <= config.file_bytes_limit]
+    size = sum(sizes[path] for path in paths)
     # small enough that both have something to do to the end
     chunk_bytes = min(config.chunk_bytes, max(LEAST_CHUNK_BYTES, size // 3))
     with Ahead(apart, paths, chunk_bytes, limits_of(config), read) as ahead:
