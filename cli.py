@@ -31,7 +31,6 @@ TRACE = "ADJUDICATE_TRACE"
 DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
 OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
-SMALL_NIGHT_BYTES = 32_000_000
 ALONE_BYTES = 1_500_000  # below it another process takes longer to start than it saves
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
@@ -345,19 +344,13 @@ def run(
 
 
 def _other_process(ctx: typer.Context, inputs: list[Path], module: str) -> Apart | None:
-    """A process that is ready to read ahead, until the command ends; none for few claims.
-
-    Of a small night polars has one thread: waking more costs more than they save. That is settled
-    before polars is imported; what the environment says comes first.
-    """
+    """A process that is ready to read ahead, until the command ends; none for few claims."""
     from edi.received import files_of
 
     try:
         size = sum(f.stat().st_size for f in files_of(inputs) if f.is_file())
     except OSError:
         return None  # the night will say what can't be read
-    if size < SMALL_NIGHT_BYTES:
-        os.environ.setdefault("POLARS_MAX_THREADS", "1")
     if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
         return None
     from edi.apart import Apart
@@ -450,12 +443,13 @@ def check(
     settings = _config(config, None)
     from adjudicator.check import check_files, checking
     from adjudicator.reading import reading_ahead
+    from edi.threads import on_this_thread
 
     read = checking(answered=out is not None)
     try:
         day = _day(business_date, "--business-date") or date.today()
         ahead = ctx.with_resource(reading_ahead(apart, files, settings, read))
-        findings = check_files(files, out, day, settings, ahead)
+        findings = on_this_thread(check_files, files, out, day, settings, ahead)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")
     if as_json:

@@ -14,7 +14,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -87,6 +87,7 @@ from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import FileReading, Parts
 from edi.received import bytes_of, files_of, sha256, too_large
+from edi.threads import Beside, on_this_thread
 from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
@@ -208,8 +209,9 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
     try:
         with _lock(order.config.db):
             _make_folder(order.config.out)
-            with ThreadPoolExecutor(1) as storing:
-                return _Night(engine, order, order.config.out, step, storing, ahead).run()
+            with Beside() as storing:
+                night = _Night(engine, order, order.config.out, step, storing, ahead)
+                return on_this_thread(night.run)
     finally:
         engine.dispose()
 
@@ -225,9 +227,9 @@ def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple
             _lock(order.config.db),
             TemporaryDirectory() as out,
             store.rehearsing(engine) as rehearsal,
-            ThreadPoolExecutor(1) as storing,
+            Beside() as storing,
         ):
-            summary = _Night(rehearsal, order, Path(out), step, storing).run()
+            summary = on_this_thread(_Night(rehearsal, order, Path(out), step, storing).run)
             yield summary, rehearsal.connection
     finally:
         engine.dispose()
@@ -261,7 +263,7 @@ class _Night:
         order: Order,
         out: Path,
         step: Step,
-        storing: ThreadPoolExecutor,
+        storing: Beside,
         ahead: Ahead | None = None,
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
@@ -413,7 +415,7 @@ class _Night:
         ``is_kept``: the store has these bytes already.
         """
         verdict, order = arrival.verdict, self.order
-        with ThreadPoolExecutor(1) as beside:
+        with Beside() as beside:
             compressed = beside.submit(store.compressed, data)
             reading = read_claims_file(
                 data, order.config.chunk_bytes, self.own_names, limits_of(order.config),
@@ -444,7 +446,7 @@ class _Night:
 
         def store_all() -> None:
             self._insert_file(connection, arrival)
-            with ThreadPoolExecutor(1) as beside:
+            with Beside() as beside:
                 # beside the inserts: most of it is not Python's work
                 answers = beside.submit(
                     answer, reading, Issue(first, order.business_date, order.received_date),
@@ -646,7 +648,7 @@ class _Night:
     def _commit(self, decided: Decided) -> Summary:
         batch = decided.whole
         partial = self.out / f".{self.folder}.partial"
-        with self._writing() as connection, ThreadPoolExecutor(1) as answering:
+        with self._writing() as connection, Beside() as answering:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             self._refuse_abnormal(connection, batch)
@@ -716,7 +718,7 @@ class _Night:
         originals = reversed_claims(connection, decided.whole, self.own_names)
         if any_decided or names:
             count = decided.whole.decisions.height
-            with ThreadPoolExecutor(1) as beside, _balancing(count) as apart:
+            with Beside() as beside, _balancing(count) as apart:
                 wrong = beside.submit(
                     lambda: _render(
                         partial,

@@ -28,6 +28,7 @@ from edi.read_file import (
     remember,
 )
 from edi.received import bytes_of
+from edi.threads import on_this_thread
 
 AHEAD = 3  # parts that one process has read, at most, before they are wanted
 Identity = tuple[int, int, int, int]
@@ -63,7 +64,7 @@ class Ahead:
         self._changed = Condition()
         # one goes ahead now, the other once this process has nothing else to do
         self._readers = [
-            Thread(target=self._read_on, args=(ask,), daemon=True) for ask in (self._there, _part)
+            Thread(target=self._read_on, args=(ask,), daemon=True) for ask in (self._there, _here)
         ]
         self._readers[0].start()
 
@@ -178,6 +179,10 @@ def _part(path: Path, identity: Identity, chunk: Chunk, limits: Limits, read: Re
     let_go(data, chunk)
     remember(chunk.guide_code)
     return part
+
+
+def _here(path: Path, identity: Identity, chunk: Chunk, limits: Limits, read: ReadChunk) -> Part:
+    return on_this_thread(_part, path, identity, chunk, limits, read)
 
 
 _OPEN = ExitStack()  # for as long as the process lives

@@ -44,8 +44,7 @@ class Apart:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # one thread: whoever asks has the other processor
-            env={**os.environ, "PYTHONPATH": path, "POLARS_MAX_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": path},
         )
         self._asking = ThreadPoolExecutor(1)
 
@@ -121,6 +120,14 @@ def _frame(schema: Mapping[str, pl.DataType], height: int, content: bytes) -> pl
     ])  # fmt: skip
 
 
+def _called(function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+    if "polars" not in sys.modules:
+        return function(*arguments)
+    from edi.threads import on_this_thread
+
+    return on_this_thread(function, *arguments)
+
+
 def serve() -> None:
     """What the other process does until it is ended."""
     gc.disable()  # as the caller has it
@@ -132,7 +139,7 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            told = (True, function(*arguments))
+            told = (True, _called(function, arguments))
         except Exception as error:
             # no message: it may repeat what a claim says
             told = (False, f"{type(error).__name__} in {function.__qualname__}")

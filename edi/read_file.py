@@ -31,6 +31,7 @@ from edi.guide import GUIDES, Guide, guide_for
 from edi.read_837 import HEADERS, NOT_A_DATE, ReadClaims, read_claims
 from edi.received import release
 from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
+from edi.threads import on_this_thread
 
 CHUNK_BYTES = 9_000_000
 CHUNKS_AT_A_TIME = 2
@@ -314,7 +315,7 @@ def parts_here(
     with ThreadPoolExecutor(at_a_time) as threads:
         for chunk in chain(first, chunks):
             codes.add(chunk.guide_code)
-            waiting.append((chunk, threads.submit(read, data, chunk, limits)))
+            waiting.append((chunk, threads.submit(on_this_thread, read, data, chunk, limits)))
             if len(waiting) > at_a_time:
                 yield taken()
         while waiting:

@@ -230,16 +230,17 @@ def screen(segments: Segments) -> pl.DataFrame:
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
         found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code], ""))
-    by_node = segments.raw.gather(segments.order).to_frame("raw")
-    for node in guide.nodes:
-        first, stop = segments.bounds[node.index : node.index + 2].tolist()
-        if first == stop:
+    by_node = segments.raw.gather(segments.order)
+    for pattern, of_pattern in _by_pattern(segments):
+        spans = [segments.bounds[node.index : node.index + 2].tolist() for node in of_pattern]
+        raw = pl.concat([by_node.slice(first, stop - first) for first, stop in spans])
+        wrong = _suspicious(raw, pattern, segments.delimiters)
+        if not wrong:
             continue
-        of_node = by_node.slice(first, stop - first)
-        pattern = guide.pattern(node, segments.delimiters)
-        for at in _suspicious(of_node, pattern, segments.delimiters):
-            row = int(segments.order[first + at])
-            value = of_node.item(at, 0)
+        rows = np.concatenate([segments.order[first:stop] for first, stop in spans])
+        for at in wrong:
+            row, value = int(rows[at]), raw[at]
+            node = guide.nodes[segments.node[row]]
             verdict = guide.verdict(node, value, segments.delimiters)
             for code, reference, bad in verdict:
                 place = (
@@ -267,6 +268,19 @@ def screen(segments: Segments) -> pl.DataFrame:
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
 
 
+def _by_pattern(segments: Segments) -> list[tuple[NodePattern, list[Node]]]:
+    """The nodes that stand in these segments by their pattern: many loops have the same names and
+    addresses. Those with the same ``broken`` beside each other, since polars keeps few patterns
+    and compiling one takes as long as a thousand segments."""
+    groups: dict[NodePattern, list[Node]] = {}
+    present = np.flatnonzero(np.diff(segments.bounds[: len(segments.guide.nodes) + 1]))
+    for index in present.tolist():
+        node = segments.guide.nodes[index]
+        pattern = segments.guide.pattern(node, segments.delimiters)
+        groups.setdefault(pattern, []).append(node)
+    return sorted(groups.items(), key=lambda group: group[0].broken)
+
+
 def _is_mere_code(node: Node, code: str, value: str) -> bool:
     """Whether a wrong value may be repeated to its sender: a short code where nobody is described,
     in a segment that is wrong in nothing else. A torn segment is wrong in several places."""
@@ -278,19 +292,19 @@ def _is_mere_code(node: Node, code: str, value: str) -> bool:
     )
 
 
-def _suspicious(segments: pl.DataFrame, pattern: NodePattern, delimiters: Delimiters) -> list[int]:
-    """Which of a node's segments (``raw``) its pattern does not clear. Each text is looked at
+def _suspicious(segments: pl.Series, pattern: NodePattern, delimiters: Delimiters) -> list[int]:
+    """Which of these segments their pattern does not clear, by place. Each text is looked at
     once: of three segments two have stood before."""
     raw = pl.col("raw")
     cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(delimiters.element)
     padded = raw + pattern.padding
     for broken in pattern.broken:
         cleared &= ~padded.str.contains(broken)
-    wrong = segments.unique().filter(~cleared.fill_null(False)).to_series()
+    texts = segments.unique().to_frame("raw")
+    wrong = texts.filter(~cleared.fill_null(False)).to_series()
     if not len(wrong):
         return []
-    again = raw.is_in(wrong.implode(), nulls_equal=True)
-    found: list[int] = segments.select(again.arg_true()).to_series().to_list()
+    found: list[int] = segments.is_in(wrong.implode(), nulls_equal=True).arg_true().to_list()
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,6 +23,7 @@ from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_dec
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
 from adjudicator.store.tables import claim, line, outbox, run
+from edi.threads import Beside
 from schemas import frames
 
 CARRIED = "pended"
@@ -101,7 +101,7 @@ def insert_decisions(
     tonight's, there already; a claim of a payee without one waits for its program's next cycle.
     ``decided_before``: the claims that were pended, whose lines are written anew."""
     # packing runs beside: it is not Python's work, inserting is
-    with ThreadPoolExecutor(1) as beside:
+    with Beside() as beside:
         whole: dict[Kind, pl.DataFrame] = {"lines": batch.lines, "adjustments": batch.adjustments}
         packed = {
             kind: beside.submit(decided_parts, frame.select(CONTRACTS[kind].column_names()))
