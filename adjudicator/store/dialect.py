@@ -245,10 +245,3 @@ def wanted_keys(connection: Connection, kind: str, keys: pl.Series | Sequence[An
     if len(distinct):
         insert_rows(connection, name, distinct.to_frame())
     return name
-    connection.exec_driver_sql(f"DELETE FROM {name}")
-    if len(distinct):
-        [mark] = marks(connection, 1)
-        connection.exec_driver_sql(
-            f"INSERT INTO {name} (key) VALUES ({mark})", distinct.to_frame().rows()
-        )
-    return name
