@@ -29,12 +29,12 @@ from edi.ahead import Ahead
 from edi.envelope import Envelope, Problem
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import (
+    Begun,
     Chunk,
     FileReading,
     Frames,
     Limits,
     Part,
-    Parts,
     ReadChunk,
     addenda,
     problems_to_objections,
@@ -120,8 +120,8 @@ def check_files(
     checked = Checked()
     config = config or Config()
     for position, path in enumerate(files_of(paths), start=1):
-        parts = ahead.parts_of(path) if ahead is not None else None
-        reading, findings, paper = read_checked(path, config, parts, answered=out is not None)
+        begun = ahead.begun(path) if ahead is not None else None
+        reading, findings, paper = read_checked(path, config, begun, answered=out is not None)
         found = (_paper_faults if paper else _faults)(reading, findings, path.name)
         written: dict[str, str] = {}
         if out is not None and day is not None and not paper:  # paper is answered by letters
@@ -146,7 +146,7 @@ def _own_names() -> frozenset[str]:
 
 
 def read_checked(
-    path: Path, config: Config, parts: Parts | None = None, *, answered: bool
+    path: Path, config: Config, begun: Begun | None = None, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame, bool]:
     """A file, its findings, and whether it is paper. Nothing is kept of it but what is told of it,
     and where it is to be ``answered`` what acknowledgements are made of."""
@@ -156,17 +156,17 @@ def read_checked(
         return reading, frames.empty(frames.Findings), False
     with bytes_of(path) as data:
         paper = is_paper(data)
-        return *bytes_checked(data, config, parts, answered=answered or paper), paper
+        return *bytes_checked(data, config, begun, answered=answered or paper), paper
 
 
 def bytes_checked(
-    data: bytes | mmap.mmap, config: Config, parts: Parts | None = None, *, answered: bool
+    data: bytes | mmap.mmap, config: Config, begun: Begun | None = None, *, answered: bool
 ) -> tuple[FileReading, pl.DataFrame]:
     """The same of a file's bytes, whatever their number. Paper is kept whole."""
     paper = is_paper(data)
     own = _own_names() if paper else ()
     read = checking(answered=answered)
-    reading = read_claims_file(data, config.chunk_bytes, own, limits_of(config), read, parts)
+    reading = read_claims_file(data, config.chunk_bytes, own, limits_of(config), read, begun)
     if not reading.claim_count:
         return reading, frames.empty(frames.Findings)
     if paper:

@@ -85,7 +85,7 @@ from edi.ahead import Ahead
 from edi.apart import Apart, ApartError
 from edi.balance import check_files
 from edi.read_claims import is_paper, read_claims_file
-from edi.read_file import FileReading, Parts
+from edi.read_file import Begun, FileReading
 from edi.received import bytes_of, files_of, sha256, too_large
 from edi.threads import Beside, on_this_thread
 from edi.write_835 import write_835
@@ -371,8 +371,8 @@ class _Night:
             if known is not None and known.is_settled:
                 self._repeat(connection, arrival, known)
                 return
-            parts = self.ahead.parts_of(path) if self.ahead is not None else None
-            store_all = self._read(connection, arrival, data, parts, is_kept=known is not None)
+            begun = self.ahead.begun(path) if self.ahead is not None else None
+            store_all = self._read(connection, arrival, data, begun, is_kept=known is not None)
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
         if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
             self._wait_for_file()
@@ -405,7 +405,7 @@ class _Night:
         connection: Connection,
         arrival: _Arrival,
         data: bytes | mmap.mmap,
-        parts: Parts | None,
+        begun: Begun | None,
         *,
         is_kept: bool,
     ) -> Callable[[], None]:
@@ -419,7 +419,7 @@ class _Night:
             compressed = beside.submit(store.compressed, data)
             reading = read_claims_file(
                 data, order.config.chunk_bytes, self.own_names, limits_of(order.config),
-                parts=parts,
+                begun=begun,
             )  # fmt: skip
             sums = beside.submit(digests, data, reading.envelope)
             ours = {n.upper() for p in self.reference.programs.values() for n in p.receiver_numbers}

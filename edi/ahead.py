@@ -16,15 +16,15 @@ from pathlib import Path
 from threading import Condition, Lock, Thread
 
 from edi.apart import Apart
+from edi.envelope import Envelope, read_envelope
 from edi.read_file import (
+    Begun,
     Chunk,
     Limits,
     Part,
-    Parts,
     ReadChunk,
     chunks_of,
     let_go,
-    parts_here,
     remember,
 )
 from edi.received import bytes_of
@@ -41,6 +41,7 @@ class _File:
 
     path: Path
     identity: Identity
+    envelope: Envelope = field(default_factory=Envelope)
     chunks: Sequence[Chunk] | None = None
     next: int = 0
     closed: bool = False
@@ -84,18 +85,18 @@ class Ahead:
             if reader.ident is not None:
                 reader.join()
 
-    def parts_of(self, path: Path) -> Parts:
-        """Who reads the chunks of a file that is wanted now: those before it no longer are."""
+    def begun(self, path: Path) -> Begun | None:
+        """A file that is wanted now: those before it no longer are. None where it isn't read."""
         if self._readers[1].ident is None:
             self._readers[1].start()
         for file in self._files.values():
             if file.path == path:
                 if file.closed or not self._chunks(file) or file.identity != _identity(path):
                     break
-                return partial(self._parts, file)
+                return Begun(file.envelope, partial(self._parts, file))
             with self._changed:
                 self._close(file)
-        return parts_here
+        return None
 
     def _parts(
         self, file: _File, data: bytes | mmap.mmap, _: Iterator[Chunk], limits: Limits,
@@ -136,7 +137,9 @@ class Ahead:
             if file.chunks is None:
                 with suppress(OSError):
                     data = _mapped(file.path, file.identity)
-                    file.chunks = list(chunks_of(data, self._chunk_bytes, self._limits))
+                    file.envelope = read_envelope(data)
+                    chunks = chunks_of(data, file.envelope, self._chunk_bytes, self._limits)
+                    file.chunks = list(chunks)
             file.chunks = file.chunks or ()
             return file.chunks
 

@@ -6,7 +6,7 @@ import mmap
 import re
 from collections.abc import Collection
 
-from edi.read_file import LIMITS, FileReading, Limits, Parts, ReadChunk, read_file
+from edi.read_file import LIMITS, Begun, FileReading, Limits, ReadChunk, read_file
 
 HEAD_BYTES = 65_536
 BOM = b"\xef\xbb\xbf"
@@ -26,12 +26,12 @@ def read_claims_file(
     own_names: Collection[str] = (),
     limits: Limits = LIMITS,
     read: ReadChunk | None = None,
-    parts: Parts | None = None,
+    begun: Begun | None = None,
 ) -> FileReading:
-    """What the file held; ``own_names``: see ``read_paper``; ``read`` and ``parts``: see
+    """What the file held; ``own_names``: see ``read_paper``; ``read`` and ``begun``: see
     ``read_file``; of paper all is kept. Raises nothing for what is in it."""
     if not is_paper(data):
-        return read_file(data, chunk_bytes, limits, read, parts)
+        return read_file(data, chunk_bytes, limits, read, begun)
     from edi.read_paper import read_paper  # only paper needs the forms' models
 
     return read_paper(data, own_names)

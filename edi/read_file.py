@@ -142,22 +142,28 @@ ReadChunk = Callable[[bytes | mmap.mmap, Chunk, Limits], Part]
 Parts = Callable[[bytes | mmap.mmap, Iterator[Chunk], Limits, ReadChunk], Iterator[Part]]
 
 
+class Begun(NamedTuple):
+    """A file that is read already: its envelope, and who reads its chunks (edi/ahead.py)."""
+
+    envelope: Envelope
+    parts: Parts
+
+
 def read_file(
     data: bytes | mmap.mmap,
     chunk_bytes: int = CHUNK_BYTES,
     limits: Limits = LIMITS,
     read: ReadChunk | None = None,
-    parts: Parts | None = None,
+    begun: Begun | None = None,
 ) -> FileReading:
     """Read an X12 file. Never raises for what is in it: every fault is an objection.
 
     ``read`` makes a part of a chunk: ``read_chunk``, or what keeps less of it, so that the memory
     a file takes does not grow with it. Each of its frames has ``claim_id``; ``sources`` with
-    ``set_index`` must be among them. ``parts`` says who reads the chunks (edi/ahead.py): by
-    default this process.
+    ``set_index`` must be among them.
     """
-    read, parts = read or read_chunk, parts or parts_here
-    envelope = read_envelope(data)
+    read = read or read_chunk
+    envelope, parts = begun or Begun(read_envelope(data), parts_here)
     reading = FileReading(envelope)
     sets, objections, readable = _looked_into(envelope)
     kept: list[Frames] = []
@@ -191,9 +197,11 @@ def read_file(
     return reading
 
 
-def chunks_of(data: bytes | mmap.mmap, chunk_bytes: int, limits: Limits) -> Iterator[Chunk]:
+def chunks_of(
+    data: bytes | mmap.mmap, envelope: Envelope, chunk_bytes: int, limits: Limits
+) -> Iterator[Chunk]:
     """The chunks in which ``read_file`` reads the file."""
-    _, _, readable = _looked_into(read_envelope(data))
+    _, _, readable = _looked_into(envelope)
     return _chunks(data, readable, chunk_bytes, limits)
 
 

@@ -59,7 +59,7 @@ def ahead(files: list[Path]) -> Iterator[Ahead]:
 
 def read(ahead: Ahead, path: Path) -> FileReading:
     with bytes_of(path) as data:
-        return read_file(data, CHUNK_BYTES, parts=ahead.parts_of(path))
+        return read_file(data, CHUNK_BYTES, begun=ahead.begun(path))
 
 
 def same(one: FileReading, two: FileReading) -> None:
@@ -131,7 +131,7 @@ def test_what_the_other_fails_at_is_read_here(
         Ahead(Apart(), files[:1], CHUNK_BYTES, LIMITS, read_here_only) as ahead,
         bytes_of(files[0]) as data,
     ):
-        same(read_file(data, CHUNK_BYTES, read=read_here_only, parts=ahead.parts_of(files[0])),
+        same(read_file(data, CHUNK_BYTES, read=read_here_only, begun=ahead.begun(files[0])),
              alone[0])  # fmt: skip
 
 
@@ -141,9 +141,9 @@ def read_nowhere(data: bytes | mmap.mmap, chunk: Chunk, limits: Limits) -> Part:
 
 def test_what_nobody_can_read_is_told(files: list[Path]) -> None:
     with Ahead(Apart(), files, CHUNK_BYTES, LIMITS, read_nowhere) as ahead:
-        parts = ahead.parts_of(files[0])
+        begun = ahead.begun(files[0])
         with bytes_of(files[0]) as data, pytest.raises(ValueError, match="nowhere"):
-            read_file(data, CHUNK_BYTES, read=read_nowhere, parts=parts)
+            read_file(data, CHUNK_BYTES, read=read_nowhere, begun=begun)
 
 
 def test_it_ends_with_nothing_wanted(files: list[Path]) -> None:
