@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -93,6 +93,7 @@ from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
+PIECES = 4  # in which a large night's 835s are written
 ALONE_CLAIMS = 3_000  # fewer are checked sooner than another process is begun
 # frames that only the stages read: let go before the commit
 ONLY_DECIDED_BY = (
@@ -992,14 +993,23 @@ def _render(
     """Writes the 835s, and recomputes every total from the written bytes by independent code.
     Returns what is wrong."""
     files = {payment: (folder / name).resolve() for name, payment in names.items()}
+    checking: list[tuple[list[Path], Future[dict[str, list[str]]] | None]] = []
     for remittance in remittances:
-        for payment, document in write_835(*vars(remittance).values()).items():
-            _write(files[payment], document)
-    written = list(files.values())
-    if apart is not None:
-        with suppress(ApartError):  # then it is done here
-            return apart.submit(check_files, written).result()
-    return check_files(written)
+        # some are checked while the next are written
+        for piece in remittance.in_pieces(1 if apart is None else PIECES):
+            written = []
+            for payment, document in write_835(*vars(piece).values()).items():
+                _write(files[payment], document)
+                written.append(files[payment])
+            checked = None if apart is None else apart.submit(check_files, written)
+            checking.append((written, checked))
+    wrong: dict[str, list[str]] = {}
+    for written, checked in checking:
+        try:
+            wrong |= check_files(written) if checked is None else checked.result()
+        except ApartError:  # then it is done here
+            wrong |= check_files(written)
+    return wrong
 
 
 def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:

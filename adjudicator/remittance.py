@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -30,6 +31,24 @@ class Remittance:
     lines: pl.DataFrame
     adjustments: pl.DataFrame
     provider_adjustments: pl.DataFrame
+
+    def in_pieces(self, count: int) -> Iterator[Remittance]:
+        """At most so many, one after the other, of some payments each and about as many claims."""
+        if count < 2 or self.claims.is_empty():
+            yield self
+            return
+        claims = self.claims["payment_id"]
+        ends = (
+            claims.gather([self.claims.height * at // count for at in range(1, count)])
+            .unique()
+            .sort()
+        )
+        place = ends.search_sorted(self.payments["payment_id"])
+        for at in place.unique():
+            here = pl.col("payment_id").is_in(
+                self.payments["payment_id"].filter(place == at).implode()
+            )
+            yield Remittance(*(frame.filter(here) for frame in vars(self).values()))
 
 
 def payees_to_pay(batch: Batch) -> pl.DataFrame:
