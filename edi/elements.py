@@ -30,6 +30,7 @@ _OWN = np.zeros((INLINE + 1, INLINE), dtype=np.uint8)
 for _length in range(INLINE + 1):
     _OWN[_length, :_length] = 0xFF
 _OWN_WORDS = _OWN.view(np.uint32)
+_OWN_KEY = np.ascontiguousarray(_OWN[:, :8]).view(np.uint64).reshape(-1)
 _DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0])
 
 
@@ -114,10 +115,8 @@ class Columns:
 
     def packed(self, value: Span) -> npt.NDArray[np.uint64]:
         """The first eight bytes of each as a number, later bytes and absent ones zero."""
-        own = _OWN[np.minimum(value.stop - value.start, 8), :8]
-        first: npt.NDArray[np.uint64] = (
-            (self._windows(value.start, 8) & own).view(np.uint64).reshape(-1)
-        )
+        first = self.every(8)[value.start].view(np.uint64)
+        first &= _OWN_KEY[np.minimum(value.stop - value.start, 8)]
         return first
 
     def number(self, value: Span, digits: int, limit: int) -> tuple[pl.Series, Truths]:
@@ -222,35 +221,47 @@ class Cells(Columns):
 
     def __init__(self, elements: Elements, rows: Integers, last: int) -> None:
         self.delimiters = elements.delimiters
+        self._separators = elements.separators
+        self._start, self._first = elements.start[rows], elements.first[rows]
         self._count = elements.count[rows]
-        # what a segment lacks stands at its own end, not in the next one, which may be very long
-        place = np.minimum(np.arange(last + 1), self._count[:, None])
-        place += elements.first[rows][:, None]
-        self._start, self._stops = elements.start[rows], elements.separators[place]
-        each = np.arange(len(rows))
-        ends = self._stops[each, np.clip(self._count, 0, last)]
+        self._least = int(self._count.min(initial=last))  # elements that each of them has
+        self._moved: Integers | None = None
+        self._stops: dict[int, Integers] = {}
+        ends = self._separators[self._first + np.minimum(self._count, last)]
         width = int((ends - self._start).max(initial=0)) + 1
         if width > WIDEST_COPY or not len(rows):
             self.bytes = elements.bytes
             return
-        copies = each * width
+        copies = np.arange(0, len(rows) * width, width)
         self.bytes = np.zeros(len(rows) * width + len(PADDING), dtype=np.uint8)
         self.bytes[: len(rows) * width] = elements._windows(self._start, width).reshape(-1)
-        self._stops += (copies - self._start)[:, None]
+        self._moved = copies - self._start
         self._start = copies
+
+    def _stop(self, place: int) -> Integers:
+        """Where the place-th element of each segment ends: what a segment lacks stands at its own
+        end, not in the next one, which may be very long."""
+        if place not in self._stops:
+            at = place if place <= self._least else np.minimum(place, self._count)
+            stop = self._separators[self._first + at]
+            self._stops[place] = stop if self._moved is None else stop + self._moved
+        return self._stops[place]
 
     def __getitem__(self, place: int) -> Span:
         """The place-th element of each segment, from 1; 0 is its id."""
         if place == 0:
-            return Span(self._start, self._stops[:, 0])
-        start = self._stops[:, place - 1] + 1
-        return Span(start, np.where(self._count >= place, self._stops[:, place], start))
+            return Span(self._start, self._stop(0))
+        start, stop = self._stop(place - 1) + 1, self._stop(place)
+        if place > self._least:
+            stop = np.where(self._count >= place, stop, start)
+        return Span(start, stop)
 
     def through(self, first: int, last: int) -> Span:
         """From the start of one element to the end of another, with what stands between."""
-        start = self._stops[:, first - 1] + 1
-        each = np.arange(len(start))
-        stop = self._stops[each, np.clip(self._count, first, last)]
+        start = self._stop(first - 1) + 1
+        stop = self._separators[self._first + np.minimum(self._count, last)]
+        if self._moved is not None:
+            stop = stop + self._moved
         return Span(start, np.where(self._count >= first, stop, start))
 
 

@@ -2,7 +2,7 @@
 
 pyx12's walker chooses the next node from the current node, the segment id and its qualifier
 alone. So a guide is a transition table: rows of rows, filled by asking pyx12's own walker the
-first time a pair occurs, and walking a file is ``itertools.accumulate(tokens, getitem)``.
+first time a pair occurs, and walking segments is ``itertools.accumulate(tokens, getitem)``.
 Each segment node carries one pattern that clears what is surely valid; the rest goes to pyx12.
 What pyx12 answered is kept in the user's cache folder, so that a later process needs pyx12 only
 for what it hasn't met before.
@@ -45,7 +45,6 @@ REMARKS = frozenset(
     for letters, width, last in (("M", 1, 199), ("MA", 2, 199), ("N", 1, 999))
     for number in range(1, last + 1)
 )
-HERE = -1  # key of a row's own state, beside its transitions
 NO_QUALIFIER = ""
 
 
@@ -175,17 +174,16 @@ class Rule:
     code: str
 
 
-class _Row(dict[int, "_Row"]):
+class Row(dict[int, "Row"]):
     """A state's transitions, learnt from pyx12 as they occur."""
 
-    __slots__ = ("guide", "node")
+    __slots__ = ("guide", "node", "state")
 
     def __init__(self, guide: Guide, node: Node, state: int) -> None:
         super().__init__()
-        self.guide, self.node = guide, node
-        self[HERE] = state  # type: ignore[assignment]
+        self.guide, self.node, self.state = guide, node, state
 
-    def __missing__(self, token: int) -> _Row:
+    def __missing__(self, token: int) -> Row:
         row = self[token] = self.guide._step(self.node, token)
         return row
 
@@ -220,8 +218,8 @@ class Guide:
         self.unknown_token = len(self.tokens)
         self._token_samples.append("ZZZ")
         count = len(self.nodes)
-        self._rows = [_Row(self, n, n.index) for n in self.nodes]
-        self._lost = [_Row(self, n, count + n.index) for n in self.nodes]
+        self._rows = [Row(self, n, n.index) for n in self.nodes]
+        self._lost = [Row(self, n, count + n.index) for n in self.nodes]
         self.start = self._rows[0]
         self._patterns: dict[str, dict[str, NodePattern]] = {}
         states = [*self._rows, *self._lost]
@@ -235,7 +233,7 @@ class Guide:
             }
         self._has_learnt = False
 
-    def _step(self, node: Node, token: int) -> _Row:
+    def _step(self, node: Node, token: int) -> Row:
         from pyx12.map_walker import walk_tree
         from pyx12.segment import Segment
 
@@ -367,12 +365,9 @@ def _compiled(name: str, map_file: str) -> Guide:
     return Guide(name, map_, _kept(_cache_file(name, map_)))
 
 
-def _fitting(row: _Row, count: int) -> dict[int, int]:
+def _fitting(row: Row, count: int) -> dict[int, int]:
     """The tokens that fit after a state, and the states they lead to."""
-    steps: dict[int, Any] = {
-        token: reached[HERE] for token, reached in row.items() if token != HERE
-    }
-    return {token: state for token, state in steps.items() if state < count}
+    return {token: reached.state for token, reached in row.items() if reached.state < count}
 
 
 def _facts(name: str, map_: _Map) -> dict[str, Any]:

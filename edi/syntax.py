@@ -13,14 +13,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import polars as pl
 
 from edi.elements import Elements, Integers, Span, Truths, packed
 from edi.envelope import Delimiters
-from edi.guide import HERE, Guide, Node, NodePattern
+from edi.guide import Guide, Node, NodePattern, Row
 
 # what an element or segment error code of the 999 means, in our own words
 ELEMENT_ERRORS = {
@@ -138,15 +138,12 @@ def read_segments(
     shift = after = moved[piece]
     if any(data[b - 1] != text[-1] for _, b in spans[:-1]):  # a segment goes on in the next span
         after = moved[np.searchsorted(piece_starts, placed.stop, side="right") - 1]
-    tokens = _tokens(elements, guide).tolist()
-    rows = accumulate(tokens, operator.getitem, initial=guide.start)
-    next(rows)
-    state = np.fromiter(map(operator.itemgetter(HERE), rows), dtype=np.int64, count=len(tokens))
+    state = _states(_tokens(elements, guide), guide)
     count = len(guide.nodes)
     fits = state < count
     node = np.where(fits, state, state - count)
     known = np.where(fits, node, count)
-    order = np.argsort(known, kind="stable").astype(np.int64)
+    order = np.argsort(known.astype(np.int16), kind="stable")  # few nodes: sorted by counting
     bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
     return Segments(
         elements, placed.start + shift, placed.stop + 1 + after, node, fits, order, bounds, guide,
@@ -175,6 +172,31 @@ def _raw(elements: Elements) -> pl.Series:
     if len(raw) != len(elements.start):
         raise ValueError(f"{len(elements.start)} segments counted but {len(raw)} read")
     return raw.str.strip_chars_start("\r\n") if elements.padded else raw
+
+
+# where runs of segments begin that stand again and again in a file
+RUNS = ("HL", "CLM", "LX")
+
+
+def _states(tokens: Integers, guide: Guide) -> Integers:
+    """The state that each token leads to. A run is walked once from each state it begins in."""
+    opening = [number for name, number in guide.tokens.items() if name.split("*")[0] in RUNS]
+    begins = np.flatnonzero(np.isin(tokens, opening)).tolist()
+    numbers = tokens.astype(np.int16)
+    width = numbers.itemsize
+    text = numbers.tobytes()
+    walked: dict[tuple[int, bytes], tuple[Row, bytes]] = {}
+    states: list[bytes] = []
+    row = guide.start
+    for first, stop in pairwise([0, *begins, len(tokens)]):
+        run = row.state, text[first * width : stop * width]
+        if run not in walked:
+            rows = list(accumulate(numbers[first:stop].tolist(), operator.getitem, initial=row))
+            here = np.array([each.state for each in rows[1:]], dtype=np.int16)
+            walked[run] = rows[-1], here.tobytes()
+        row, reached = walked[run]
+        states.append(reached)
+    return np.frombuffer(b"".join(states), dtype=np.int16).astype(np.int64)
 
 
 QUALIFIER_BYTES = 5  # of the qualifiers that tell nodes apart; a longer one tells none

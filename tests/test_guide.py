@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from edi.envelope import Delimiters
-from edi.guide import GUIDES, HERE, Guide, _Map, guide_for
+from edi.guide import GUIDES, Guide, _Map, guide_for
 from edi.syntax import read_segments
 from tests.mutate import CORPUS, Step, corpus_sets, mutated_set, segment_at, walk, walked
 from tests.samples import (
@@ -132,7 +132,7 @@ def test_a_guide_is_compiled_once() -> None:
 def test_every_state_is_a_node_or_lost_after_one(kind: str) -> None:
     guide = the_guide(KINDS[kind])
     for state, row in enumerate([*guide._rows, *guide._lost]):
-        assert int(row[HERE]) == state  # type: ignore[call-overload]
+        assert row.state == state
         node, fits = guide.node_of(state)
         assert (node.index, fits) == (state % len(guide.nodes), state < len(guide.nodes))
 
