@@ -94,11 +94,13 @@ class Columns:
         length = value.stop - value.start
         there = length > 0
         valid = None if there.all() else np.packbits(there, bitorder="little")
-        if length.max(initial=0) <= INLINE:
+        longest = int(length.max(initial=0))
+        if longest <= INLINE:
             views = np.empty((len(length), 4), dtype=np.uint32)
             views[:, 0] = length
             words = self._windows(value.start, INLINE).view(np.uint32)
-            np.bitwise_and(words, _OWN_WORDS[length], out=views[:, 1:])
+            alike = length.min(initial=longest) == longest
+            np.bitwise_and(words, _OWN_WORDS[longest if alike else length], out=views[:, 1:])
             parts = [valid, views, np.empty(0, dtype=np.int64)]
             return pl.Series(na.c_array_from_buffers(na.string_view(), len(length), parts))
         offset = np.concatenate(([0], np.cumsum(length)))

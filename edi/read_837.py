@@ -214,13 +214,18 @@ class _Reader:
         self.starts = {s: self.rows(*place) for s, place in SCOPES.items()}
         self.problems: list[tuple[int, str, str, str]] = []
         self._first_codes: dict[tuple[str, str], npt.NDArray[np.uint64]] = {}
+        self._instances: dict[str, Integers] = {}
 
     def rows(self, loops: str, segment: str) -> Integers:
         return self.segments.rows_of(_nodes(self.guide, loops, segment))
 
     def instance(self, scope: str, rows: Integers) -> Integers:
         """Which instance of the scope each row stands in; −1 before the first."""
-        return np.searchsorted(self.starts[scope], rows, side="right") - 1
+        if scope not in self._instances:
+            begins = np.zeros(len(self.segments), dtype=np.int64)
+            begins[self.starts[scope]] = 1
+            self._instances[scope] = np.cumsum(begins) - 1
+        return self._instances[scope][rows]
 
     def first_codes(self, loops: str, segment: str) -> npt.NDArray[np.uint64]:
         """The first element of each of those segments, packed; of a long one only its beginning,
@@ -625,7 +630,8 @@ def _parties(reader: _Reader, claim_rows: Integers, of_provider: Integers) -> pl
         how="inner",
         maintain_order="left_right",
     )
-    return pl.concat([of_all.select(own.columns), own]).sort("claim_id", "_row")
+    in_order = pl.col("claim_id") * len(reader.segments) + pl.col("_row")
+    return pl.concat([of_all.select(own.columns), own]).sort(in_order)
 
 
 _ROLES = {
@@ -820,48 +826,49 @@ def _row_frames(
     }
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in schemas_}
     loops = pl.Series([n.loop for n in reader.guide.nodes], dtype=pl.String)
+    of_line = np.array([n.loop.startswith("24") for n in reader.guide.nodes])
+    above = np.array([_ABOVE.get(n.loop, "") for n in reader.guide.nodes])
     line_numbers = _within(reader.instance("claim", reader.starts["line"]))
-    below = pl.concat(
-        pl.DataFrame({"claim_id": np.arange(len(of), dtype=np.int64), "_above": of}).with_columns(
-            _scope=pl.lit(scope)
-        )
+    below = {
+        scope: pl.DataFrame({"claim_id": np.arange(len(of), dtype=np.int64), "_above": of})
         for scope, of in (
             ("provider", of_provider),
             ("subscriber", of_subscriber),
             ("patient", of_patient),
         )
-    )
+    }
     for row in ROWS:
         rows = reader.rows(row.loops, row.segment)
         if not len(rows):
             continue
         fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
-        loop = loops.gather(reader.segments.node[rows]).alias("loop")
-        on_line = loop.str.starts_with("24").to_numpy()
-        line = np.where(on_line, reader.instance("line", rows), -1)
+        node = reader.segments.node[rows]
+        line = np.where(of_line[node], reader.instance("line", rows), -1)
+        claim = reader.instance("claim", rows)
         numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
         frame = pl.DataFrame(reader.columns(rows, fields)).with_columns(
-            loop,
-            claim_id=pl.Series(reader.instance("claim", rows), dtype=pl.Int64),
+            loops.gather(node).alias("loop"),
+            claim_id=pl.Series(claim, dtype=pl.Int64),
             line_number=numbers.set(numbers < 0, None),
             _row=pl.Series(rows),
-            _scope=loop.replace_strict(_ABOVE, default=None, return_dtype=pl.String),
         )
         if row.segment == "K3":
             frame = frame.with_columns(qualifier_code=pl.lit("K3"))
-        own = frame.filter(pl.col("_scope").is_null() & (pl.col("claim_id") >= 0))
-        parts[row.frame].append(own)
-        for scope in ("provider", "subscriber", "patient"):
+        scopes = above[node]
+        own = (scopes == "") & (claim >= 0)
+        parts[row.frame].append(frame if own.all() else frame.filter(pl.Series(own)))
+        for scope, of_claim in below.items():
             # what stands above claims is every claim's below it
-            shared = frame.filter(pl.col("_scope") == scope)
-            if not shared.height:
+            here = np.flatnonzero(scopes == scope)
+            if not len(here):
                 continue
-            above = reader.instance(scope, shared["_row"].to_numpy())
-            of_all = shared.drop("claim_id").with_columns(_above=pl.Series(above, dtype=pl.Int64))
-            of_all = of_all.join(below, on=("_scope", "_above"), how="inner")
-            parts[row.frame].append(of_all.select(own.columns))
+            shared = frame.drop("claim_id")[here].with_columns(
+                _above=pl.Series(reader.instance(scope, rows[here]), dtype=pl.Int64)
+            )
+            parts[row.frame].append(shared.join(of_claim, on="_above").select(frame.columns))
+    in_order = pl.col("claim_id") * len(reader.segments) + pl.col("_row")
     return {
-        name: _conform(pl.concat(found, how="diagonal").sort("claim_id", "_row"), schemas_[name])
+        name: _conform(pl.concat(found, how="diagonal").sort(in_order), schemas_[name])
         if found
         else frames.empty(schemas_[name])
         for name, found in parts.items()
