@@ -94,6 +94,8 @@ Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; 
 def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error."""
     gc.disable()  # a night makes millions of values and no cycles to look for among them
+    # numpy's threads for matrices, of which there are none, spin for a tenth of a second
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = _code()
     if sys.argv[1:2] and sys.argv[1] in ENDS_AT_ONCE:
         sys.stderr.flush()
