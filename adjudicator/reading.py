@@ -32,6 +32,6 @@ def reading_ahead(
     paths = [path for path, size in sizes.items() if size <= config.file_bytes_limit]
     size = sum(sizes[path] for path in paths)
     # small enough that both have something to do to the end
-    chunk_bytes = min(config.chunk_bytes, max(LEAST_CHUNK_BYTES, size // 3))
+    chunk_bytes = min(config.chunk_bytes, max(LEAST_CHUNK_BYTES, size // 2))
     with Ahead(apart, paths, chunk_bytes, limits_of(config), read) as ahead:
         yield ahead

@@ -31,6 +31,7 @@ for _length in range(INLINE + 1):
     _OWN[_length, :_length] = 0xFF
 _OWN_WORDS = _OWN.view(np.uint32)
 _OWN_KEY = np.ascontiguousarray(_OWN[:, :8]).view(np.uint64).reshape(-1)
+NOTHING = pl.Series([None], dtype=pl.String)
 _DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0])
 
 
@@ -95,6 +96,8 @@ class Columns:
         there = length > 0
         valid = None if there.all() else np.packbits(there, bitorder="little")
         longest = int(length.max(initial=0))
+        if not longest:
+            return NOTHING.new_from_index(0, len(length))
         if longest <= INLINE:
             views = np.empty((len(length), 4), dtype=np.uint32)
             views[:, 0] = length
