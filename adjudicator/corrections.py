@@ -312,13 +312,18 @@ def unjudged(batch: Batch) -> Batch:
 
 def added_to(batch: Batch) -> dict[int, int]:
     """By each late charge, tonight's and those of what may be corrected tonight, the claim that it
-    adds to."""
+    adds to; of late charges of late charges, the one that all of them add to."""
     stored = batch.versions.filter(
         (pl.col("version_number") == 1) & pl.col("predecessor_claim_id").is_not_null()
     )
     tonight = batch.corrections.filter(frequency_code=LATE_CHARGES, outcome="found")
     pair = ("claim_id", "predecessor_claim_id")
-    return dict(pl.concat([stored.select(pair), tonight.select(pair)]).iter_rows())
+    late = dict(pl.concat([stored.select(pair), tonight.select(pair)]).iter_rows())
+    for claim_id, whole in late.items():
+        while whole in late:  # a claim adds to an earlier one, so this ends
+            whole = late[whole]  # noqa: PLW2901
+        late[claim_id] = whole
+    return late
 
 
 def acting(corrections: pl.DataFrame, pended: Iterable[int]) -> pl.DataFrame:

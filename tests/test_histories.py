@@ -159,6 +159,27 @@ def test_late_charges_use_their_visit_beside_a_replacement(world: World) -> None
     assert world.books.taken(("visits", "RMHB")) == 2
 
 
+@pytest.mark.parametrize("nights", [[[0], [1], [2]], [[0], [1, 2]], [[0, 1], [2]], [[0, 1, 2]]])
+def test_late_charges_of_late_charges_take_no_second_copay(
+    world: World, nights: list[list[int]]
+) -> None:
+    """One visit's copay of 15.00: 10.00 by the original, which allows no more, 5.00 by its late
+    charges, nothing by theirs."""
+    lines = [("", 1_000, None), ("25", 9_000, "00000001"), ("59", 8_000, "00000002")]
+
+    def sent(place: int, after: int) -> Claim:
+        modifier, charge, original = lines[place]
+        service = Service(VISIT, charge, FIRST_DAY, modifier=modifier)
+        received = world.day + timedelta(1)
+        return claim(world.books, after, "MHB", CENTER, "P", [service], received,
+                     "5" if original else "1", original)  # fmt: skip
+
+    for night in nights:
+        world.pass_night([sent(place, after) for after, place in enumerate(night)])
+    copays = [[result.copay for result in each.results] for each in world.books.claims]
+    assert copays == [[1_000], [500], [0]]
+
+
 @pytest.mark.parametrize(
     ("days", "last"),
     [(3, None), (59, "CO-29")],  # 60 days before the claim comes, and 61 before its late charges

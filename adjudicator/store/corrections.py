@@ -50,7 +50,7 @@ def versions(
     member_ids: Iterable[str],
 ) -> pl.DataFrame:  # fmt: skip
     """Versions of the claims with these numbers, ids, or members, and of every version before and
-    after them; by claim."""
+    after them, with what late charges add to; by claim."""
     found = _claims(connection, "text", list(numbers), "claim_number")
     found = _joined(found, _claims(connection, "int", list(claim_ids), "claim_id"))
     of_members = _claims(connection, "text", list(member_ids), "member_id")
@@ -58,7 +58,7 @@ def versions(
     asked: set[int] = set()
     while new := sorted(set(found["claim_id"]) - asked):
         asked.update(new)
-        before = found.filter(pl.col("version_number") > 1)["predecessor_claim_id"].drop_nulls()
+        before = found["predecessor_claim_id"].drop_nulls()
         missing = sorted(set(before) - set(found["claim_id"]))
         found = _joined(found, _claims(connection, "int", missing, "claim_id"))
         found = _joined(found, _claims(connection, "int", new, "predecessor_claim_id"))

@@ -469,16 +469,21 @@ class Books:
             result.denial = "PR-287"
         return "used up" if lacking else None
 
+    def _whole(self, claim: Claim) -> Claim:
+        """The claim that late charges add to, and late charges of late charges."""
+        while claim.act == ADDS and claim.predecessor:
+            claim = claim.predecessor
+        return claim
+
     def _copays_left(self, claim: Claim) -> dict[tuple[str, date], int]:
         """What is left of the visits' copays where late charges add to a claim: what that one, or
         other late charges of it, took is not taken again."""
         left: dict[tuple[str, date], int] = {}
         if claim.act != ADDS or claim.match != "found":
             return left
-        whole = claim.predecessor
+        whole = self._whole(claim)
         for other in self.claims[: claim.place]:
-            adds = other.act == ADDS and other.predecessor is whole
-            if other.fate != "paid" or not (other is whole or adds):
+            if other.fate != "paid" or self._whole(other) is not whole:
                 continue
             for result, service in zip(other.results, other.services, strict=True):
                 visit = (service.code, service.day)
