@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 
 LINE = ["claim_id", "line_number"]
+# one number a line: polars joins by one column in half the time that it takes for two
+LINE_KEY = (pl.col("claim_id") * 2**32 + pl.col("line_number")).alias("line_key")
 DENIAL = ["edit", "edit_rank", "group_code", "carc", "rarc"]
 # Pends for want of something without which the first denier, hence the liability, is unknown, or
 # a denial could reach nobody; or without which nothing may be decided, since the claim corrects
@@ -41,18 +43,18 @@ def fates(batch: Batch) -> Fates:
     a standing pend of an earlier edit. A finding without a line is one of each line.
     A claim pends if any line keeps a pend; denied on every line it is denied, else paid.
     """
-    keys = batch.lines.select(LINE)
+    keys = batch.lines.select(*LINE, LINE_KEY)
     findings = batch.findings
     denials = (
         _by_line(findings.filter(disposition="deny"), keys)
         # ties within one edit: the line's own finding speaks before the claim's
         .sort(*LINE, "edit_rank", "whole_claim", "edit", "carc", "group_code", "rarc")
-        .unique(LINE, keep="first", maintain_order=True)
-        .select(*LINE, *DENIAL)
+        .unique("line_key", keep="first", maintain_order=True)
+        .select("line_key", *DENIAL)
     )
     pends = (
         _by_line(findings.filter(disposition="pend"), keys)
-        .join(denials.select(*LINE, denied_at="edit_rank"), on=LINE, how="left")
+        .join(denials.select("line_key", denied_at="edit_rank"), on="line_key", how="left")
         .filter(
             pl.col("denied_at").is_null()
             | (
@@ -74,7 +76,7 @@ def fates(batch: Batch) -> Fates:
     )
     rejected = findings.filter(disposition="reject")["claim_id"].unique()
     pended = pends["claim_id"].unique()
-    lines = keys.join(denials, on=LINE, how="left", maintain_order="left").select(
+    lines = keys.join(denials, on="line_key", how="left", maintain_order="left").select(
         *LINE,
         pl.when(pl.col("claim_id").is_in(rejected.implode()))
         .then(pl.lit("rejected"))
@@ -120,8 +122,13 @@ def fates(batch: Batch) -> Fates:
 
 
 def _by_line(findings: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Findings at the grain of lines: one of a whole claim repeated for each of its lines."""
-    own = findings.filter(pl.col("line_number").is_not_null()).join(keys, on=LINE, how="semi")
+    """Findings at the grain of lines: one of a whole claim repeated for each of its lines.
+    ``keys``: LINE and ``line_key``."""
+    own = (
+        findings.filter(pl.col("line_number").is_not_null())
+        .with_columns(LINE_KEY)
+        .join(keys, on="line_key", how="semi")
+    )
     whole = (
         findings.filter(pl.col("line_number").is_null())
         .drop("line_number")

@@ -54,7 +54,8 @@ def match(batch: Batch, reference: Reference) -> Batch:
         )
     tonight = tonight.drop_nulls(SERVICE)
     history = history.join(tonight, on=SERVICE, how="semi", maintain_order="left")
-    shared = pl.len().over(SERVICE) > 1
+    # some too many: which of them agree is looked at below
+    shared = pl.struct(SERVICE).hash().is_duplicated()
     if not history.is_empty():
         known = history.select(*SERVICE, known=pl.lit(value=True)).unique()
         tonight = tonight.join(known, on=SERVICE, how="left", maintain_order="left")

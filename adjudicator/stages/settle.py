@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from adjudicator.corrections import carried_out, unjudged
-from adjudicator.fate import DENIAL, LINE, Fates, fates
+from adjudicator.fate import DENIAL, LINE, LINE_KEY, Fates, fates
 from adjudicator.stages.price import CAPITATED, PACKAGED
 from schemas import frames
 
@@ -83,12 +83,16 @@ def settle(batch: Batch, reference: Reference) -> Batch:
     )
     lines = _beside_others(lines.filter(adjudicated), batch.coordinated)
     adjustments = _adjustments(lines)
-    adjusted = adjustments.group_by(LINE).agg(pl.col("adjustment_amount").sum())
-    lines = lines.join(adjusted, on=LINE, how="left", maintain_order="left").with_columns(
-        pl.when(pl.col("line_disposition") == "pended")
-        .then(0)
-        .otherwise(pl.col("charge_amount") - pl.col("adjustment_amount").fill_null(0))
-        .alias("paid_amount")
+    adjusted = adjustments.group_by(LINE_KEY).agg(pl.col("adjustment_amount").sum())
+    lines = (
+        lines.with_columns(LINE_KEY)
+        .join(adjusted, on="line_key", how="left", maintain_order="left")
+        .with_columns(
+            pl.when(pl.col("line_disposition") == "pended")
+            .then(0)
+            .otherwise(pl.col("charge_amount") - pl.col("adjustment_amount").fill_null(0))
+            .alias("paid_amount")
+        )
     )
     decisions = _decisions(batch, fate, lines, adjustments)
     _assert_balance(batch, lines, adjustments, decisions)
@@ -202,24 +206,22 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
     over = charge - share - pl.col("due_amount")
     member = paid & ~pl.col("uncollectable")
     balance = pl.col("member_owes_balance")
-    amounts = (
-        lines.filter(pl.col("line_disposition") != "pended")
-        .sort(LINE)
-        .select(
-            *LINE,
-            "^denial_.*$",
-            "other_payer_amount",
-            pl.when(~paid).then(charge).alias("denied_amount"),
-            pl.when(priced & (over > 0) & ~balance).then(over).alias("contractual_amount"),
-            pl.when(priced & (over > 0) & balance).then(over).alias("balance_amount"),
-            pl.when(priced & (over < 0)).then(over).alias("above_charge_amount"),
-            *(pl.when(member).then(name).alias(name) for name in SHARES),
-            pl.when(paid & pl.col("uncollectable")).then(share).alias("uncollectable_amount"),
-            pl.when(packaged).then(charge).alias("packaged_amount"),
-            pl.when(prepaid).then(charge - share).alias("prepaid_amount"),
-            (paid & pl.col("maximum_met").fill_null(value=False)).alias("maximum_met"),
-        )
+    amounts = lines.filter(pl.col("line_disposition") != "pended").select(
+        *LINE,
+        "^denial_.*$",
+        "other_payer_amount",
+        pl.when(~paid).then(charge).alias("denied_amount"),
+        pl.when(priced & (over > 0) & ~balance).then(over).alias("contractual_amount"),
+        pl.when(priced & (over > 0) & balance).then(over).alias("balance_amount"),
+        pl.when(priced & (over < 0)).then(over).alias("above_charge_amount"),
+        *(pl.when(member).then(name).alias(name) for name in SHARES),
+        pl.when(paid & pl.col("uncollectable")).then(share).alias("uncollectable_amount"),
+        pl.when(packaged).then(charge).alias("packaged_amount"),
+        pl.when(prepaid).then(charge - share).alias("prepaid_amount"),
+        (paid & pl.col("maximum_met").fill_null(value=False)).alias("maximum_met"),
     )
+    if not amounts.select(LINE_KEY).to_series().is_sorted():  # mostly they stand in order
+        amounts = amounts.sort(LINE)
     rows = [
         amounts.lazy()
         .with_row_index("row")
