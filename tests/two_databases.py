@@ -21,8 +21,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from adjudicator import store
 from adjudicator.load import load_reference
 from adjudicator.night import Order, run_night
@@ -196,7 +194,8 @@ def same_night(folder: Path, claims: int) -> str:
         assert one[name] == other[name], name
     for stores in kept:
         stores.remove()
-    entries = pl.Series([row[-1] for row in one["ledger_entry"]]).sum()
+    place = [*metadata.tables["ledger_entry"].columns.keys()].index("entry_amount")
+    entries = sum(row[place] for row in one["ledger_entry"])
     return "\n".join(
         [
             f"{'store':<10}  {'claims':>9}  {'load s':>8}  {'night s':>8}  {'claims/s':>9}  "
@@ -204,7 +203,7 @@ def same_night(folder: Path, claims: int) -> str:
             *rows,
             f"{len(files):,} files of {sum(map(len, files.values())):,} bytes are the same; so are "
             f"{sum(map(len, one.values())):,} rows of {len(one)} tables, "
-            f"{len(one['ledger_entry']):,} ledger entries of {int(entries):,} cents among them",
+            f"{len(one['ledger_entry']):,} ledger entries of {entries:,} cents among them",
         ]
     )
 
