@@ -100,11 +100,11 @@ def run(site: Site, place: Path, limit: int | None = None) -> subprocess.Complet
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kibibytes", [280])
+@pytest.mark.parametrize("kibibytes", [280, 340])
 def test_files_that_may_not_grow_stop_the_night_and_cost_nothing(
     site: Site, expected: Ended, kibibytes: int
 ) -> None:
-    """No file above the limit: the log of the store can't be written, or at last the store."""
+    """No file above the limit: the log of the store can't be written, or (340) the store itself."""
     place = site.fresh(f"limit-{kibibytes}")
     done = run(site, place, kibibytes * 1024)
     assert done.returncode == 1
