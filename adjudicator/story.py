@@ -342,12 +342,14 @@ def _paid(told: Explanation, quoted: Told) -> list[str]:
     if len(p["sum"]["terms"]) > 1:
         out += _wrapped(2, f"the lines: {p['sum']['says']}")
     method = METHODS.get(p["payment_method_code"], p["payment_method_code"])
-    out += _wrapped(
-        2,
-        f"{money(told.claim['paid_amount'])} of {money(p['payment_amount'])} in payment "
-        f"{p['trace_number']} of {p['payment_date']} ({method}) to payee {p['payee_id']}, in "
-        f"{p['file_name']}",
+    mine, whole = told.claim["paid_amount"], p["payment_amount"]
+    number = f"payment {p['trace_number']} of {p['payment_date']}"
+    amount = (
+        f"{money(mine)} of {money(whole)} in {number}"
+        if mine <= whole
+        else f"{money(mine)} in {number}, which comes to {money(whole)} with what it takes back"
     )
+    out += _wrapped(2, f"{amount} ({method}) to payee {p['payee_id']}, in {p['file_name']}")
     out += _cited(p["cites"], quoted)
     groups = {a["group_code"]: a["group_words"] for a in told.adjustments if a["group_words"]}
     for code, words in groups.items():

@@ -2,8 +2,8 @@
 
     python -m tests.bench_full [--claims 1000000] [--files 10] [--out build/bench-full.json]
 
-Ends with 1 where the night took LIMIT_MB or more. The night is a process of its own; its peak is
-its largest resident set. Needs about 5 GB of disk for a million claims.
+Ends with 1 where the night took LIMIT_MB or more: what its processes held of memory together, at
+the most. Needs about 5 GB of disk for a million claims.
 """
 
 from __future__ import annotations

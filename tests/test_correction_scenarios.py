@@ -14,6 +14,7 @@ import pytest
 
 from adjudicator import store
 from adjudicator.edits.correction import correction
+from adjudicator.explain import as_text, explain
 from adjudicator.pipeline import Batch
 from adjudicator.programs import load_programs
 from adjudicator.reference import Reference
@@ -233,6 +234,13 @@ def test_replaced_three_times_then_voided(loaded: Path, tmp_path: Path) -> None:
             [(c.name[4:], c.status, c.paid) for c in told(nights.documents()[-1].read_bytes())]
         )
         assert nights.ledger() == ({f"KP01{name}": shown[-1][-1][2]} if name != "V" else {})
+        if name == "B":
+            with nights.reading() as connection:
+                story = as_text(explain(connection, nights.number("KP01B")))
+            assert " ".join(story.split("PAYMENT\n")[1].split()).startswith(
+                "31.30 in payment 000000002 of 2025-11-16, which comes to 0.00 with what it takes "
+                "back (no money moves) to payee "
+            )
         owed = {"A": 1000, "B": 1000, "C": 1500, "D": 1000, "V": 0}[name]
         assert sum(nights.counters().values()) == owed
     assert shown == [
