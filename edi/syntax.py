@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -20,7 +20,7 @@ import polars as pl
 
 from edi.elements import Elements, Integers, Span, Truths, packed
 from edi.envelope import Delimiters
-from edi.guide import Guide, Node, NodePattern, Row
+from edi.guide import Guide, Node, Row
 
 # what an element or segment error code of the 999 means, in our own words
 ELEMENT_ERRORS = {
@@ -252,55 +252,32 @@ def screen(segments: Segments) -> pl.DataFrame:
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
         found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code], ""))
-    by_node = segments.raw.gather(segments.order)
-    for pattern, of_pattern in _by_pattern(segments):
-        spans = [segments.bounds[node.index : node.index + 2].tolist() for node in of_pattern]
-        raw = pl.concat([by_node.slice(first, stop - first) for first, stop in spans])
-        wrong = _suspicious(raw, pattern, segments.delimiters)
-        if not wrong:
-            continue
-        rows = np.concatenate([segments.order[first:stop] for first, stop in spans])
-        for at in wrong:
-            row, value = int(rows[at]), raw[at]
-            node = guide.nodes[segments.node[row]]
-            verdict = guide.verdict(node, value, segments.delimiters)
-            for code, reference, bad in verdict:
-                place = (
-                    reference if reference.startswith(node.segment) else node.segment + reference
+    for row in sorted(_suspicious(segments)):
+        value = segments.raw[row]
+        node = guide.nodes[segments.node[row]]
+        verdict = guide.verdict(node, value, segments.delimiters)
+        for code, reference, bad in verdict:
+            place = reference if reference.startswith(node.segment) else node.segment + reference
+            text = ELEMENT_ERRORS.get(code, "")
+            shown = bad if len(verdict) == 1 and _is_mere_code(node, code, bad) else ""
+            found.append((row, node.segment, node.loop, place, "8", code, text, shown))
+        if value.endswith(segments.delimiters.element):
+            found.append(
+                (
+                    row,
+                    node.segment,
+                    node.loop,
+                    node.segment,
+                    "8",
+                    "3",
+                    "an element delimiter at the end of the segment",
+                    "",
                 )
-                text = ELEMENT_ERRORS.get(code, "")
-                shown = bad if len(verdict) == 1 and _is_mere_code(node, code, bad) else ""
-                found.append((row, node.segment, node.loop, place, "8", code, text, shown))
-            if value.endswith(segments.delimiters.element):
-                found.append(
-                    (
-                        row,
-                        node.segment,
-                        node.loop,
-                        node.segment,
-                        "8",
-                        "3",
-                        "an element delimiter at the end of the segment",
-                        "",
-                    )
-                )
+            )
     found.extend(_counts(segments))
     found.extend(_numbering(segments))
     found.extend(_families(segments))
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
-
-
-def _by_pattern(segments: Segments) -> list[tuple[NodePattern, list[Node]]]:
-    """The nodes that stand in these segments by their pattern: many loops have the same names and
-    addresses. Those with the same ``broken`` beside each other, since polars keeps few patterns
-    and compiling one takes as long as a thousand segments."""
-    groups: dict[NodePattern, list[Node]] = {}
-    present = np.flatnonzero(np.diff(segments.bounds[: len(segments.guide.nodes) + 1]))
-    for index in present.tolist():
-        node = segments.guide.nodes[index]
-        pattern = segments.guide.pattern(node, segments.delimiters)
-        groups.setdefault(pattern, []).append(node)
-    return sorted(groups.items(), key=lambda group: group[0].broken)
 
 
 def _is_mere_code(node: Node, code: str, value: str) -> bool:
@@ -314,20 +291,78 @@ def _is_mere_code(node: Node, code: str, value: str) -> bool:
     )
 
 
-def _suspicious(segments: pl.Series, pattern: NodePattern, delimiters: Delimiters) -> list[int]:
-    """Which of these segments their pattern does not clear, by place. Each text is looked at
-    once: of three segments two have stood before."""
+def _suspicious(segments: Segments) -> set[int]:
+    """The rows that their nodes' patterns do not clear."""
+    guide, delimiters = segments.guide, segments.delimiters
+    by_node = segments.raw.gather(segments.order)
+    present = np.flatnonzero(np.diff(segments.bounds[: len(guide.nodes) + 1]))
+    nodes = [guide.nodes[index] for index in present.tolist()]
+    merged = _merged(guide, delimiters)
+    of_clear: dict[int, list[Node]] = {}
+    of_broken: dict[tuple[str, str], list[Node]] = {}
+    for node in nodes:
+        pattern = guide.pattern(node, delimiters)
+        of_clear.setdefault(merged.place(node, pattern.clear), []).append(node)
+        for broken in pattern.broken:
+            of_broken.setdefault((broken, pattern.padding), []).append(node)
     raw = pl.col("raw")
-    cleared = raw.str.contains(pattern.clear) & ~raw.str.ends_with(delimiters.element)
-    padded = raw + pattern.padding
-    for broken in pattern.broken:
-        cleared &= ~padded.str.contains(broken)
-    texts = segments.unique().to_frame("raw")
-    wrong = texts.filter(~cleared.fill_null(False)).to_series()
-    if not len(wrong):
-        return []
-    found: list[int] = segments.is_in(wrong.implode(), nulls_equal=True).arg_true().to_list()
+    found: set[int] = set()
+
+    def look(of_nodes: list[Node], wrong: pl.Expr) -> None:
+        spans = [segments.bounds[node.index : node.index + 2].tolist() for node in of_nodes]
+        texts = pl.concat([by_node.slice(first, stop - first) for first, stop in spans])
+        # each text once: of three segments two have stood before
+        few = texts.unique().to_frame("raw").filter(wrong.fill_null(value=True)).to_series()
+        if len(few):
+            rows = np.concatenate([segments.order[first:stop] for first, stop in spans])
+            at = texts.is_in(few.implode(), nulls_equal=True).arg_true()
+            found.update(rows[at.to_numpy()].tolist())
+
+    for number, of_nodes in of_clear.items():
+        clear = raw.str.contains(merged.pattern(number))
+        look(of_nodes, ~clear | raw.str.ends_with(delimiters.element))
+    for (broken, padding), of_nodes in of_broken.items():
+        look(of_nodes, (raw + padding).str.contains(broken))
     return found
+
+
+class _Merged:
+    """The nodes' patterns in a few, each of segments of different ids: polars keeps some thirty
+    that it has compiled, and compiling one takes as long as a thousand segments."""
+
+    def __init__(self) -> None:
+        self._members: list[dict[str, str]] = []  # segment id → pattern
+        self._places: dict[tuple[int, str], int] = {}
+
+    def place(self, node: Node, clear: str) -> int:
+        """Which of them holds the node's."""
+        known = self._places.get((node.index, clear))
+        return self._put(node, clear) if known is None else known
+
+    def _put(self, node: Node, clear: str) -> int:
+        # beside others only what no segment of another id can match
+        is_its_own = clear.startswith(f"^{node.segment}")
+        name = node.segment if is_its_own else ""
+        fitting = (
+            place
+            for place, members in enumerate(self._members)
+            if members.get(name) == clear
+            or (is_its_own and "" not in members and name not in members)
+        )
+        place = next(fitting, len(self._members))
+        if place == len(self._members):
+            self._members.append({})
+        self._members[place][name] = clear
+        self._places[node.index, clear] = place
+        return place
+
+    def pattern(self, place: int) -> str:
+        return "|".join(self._members[place].values())
+
+
+@cache
+def _merged(guide: Guide, delimiters: Delimiters) -> _Merged:
+    return _Merged()
 
 
 def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
