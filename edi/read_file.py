@@ -33,7 +33,7 @@ from edi.received import release
 from edi.syntax import CHILD_FLAG, Segments, read_segments, screen
 from edi.threads import on_this_thread
 
-CHUNK_BYTES = 9_000_000
+CHUNK_BYTES = 12_000_000
 CHUNKS_AT_A_TIME = 2
 KEPT_OF_LONG = 1000  # bytes of a segment above its limit: enough to see whose it is
 FEW_CHUNKS = 3  # so many or fewer are read in turn: threads would wait for each other's Python

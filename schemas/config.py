@@ -22,7 +22,7 @@ class Config(Strict):
     file_bytes_limit: PositiveInt = 4_000_000_000
     segment_bytes_limit: PositiveInt = 10_000
     claim_bytes_limit: PositiveInt = 5_000_000
-    chunk_bytes: PositiveInt = 9_000_000
+    chunk_bytes: PositiveInt = 12_000_000
     part_bytes: PositiveInt = Field(
         default=80_000_000,
         description="a night of twice as many received bytes or more is decided in parts of so "

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from adjudicator.edits.edit import edit
+from adjudicator.edits.exempt import in_force
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from schemas.program import Citation, NotificationTerms
@@ -109,9 +110,9 @@ def _stays(
 ) -> pl.DataFrame:
     """The claims that need a notice by those terms, with the last day for it: ``due_date``, null
     where any notice on file will do, and ``home_health``."""
-    in_force = pl.col("admission_date") >= terms.start_date
+    of_terms = pl.col("admission_date") >= terms.start_date
     if terms.end_date is not None:
-        in_force &= pl.col("admission_date") <= terms.end_date
+        of_terms &= pl.col("admission_date") <= terms.end_date
     partial = {
         "revenue": terms.partial_hospital_revenue_codes,
         "BG": terms.partial_hospital_condition_codes,
@@ -121,13 +122,16 @@ def _stays(
     turned = _carries(coded, changed) | pl.col("admission_source_code").is_in(
         terms.changed_source_codes
     )
-    on_file = reference.tables["providers"].filter(
+    specialists = reference.tables["providers"].filter(
         pl.col("taxonomy_code").is_in(terms.not_elective_taxonomy_codes)
-    )["provider_id"]
+    )
+    admitted = claims.select("claim_id", "provider_id", decision_date="admission_date")
+    dates = specialists.select("provider_id", "start_date", "end_date")
+    on_file = in_force(admitted, dates, ["provider_id"])["claim_id"]
     exempt = (
         pl.col("facility_code").is_in(terms.not_elective_bill_types)
         | pl.col("billing_taxonomy_code").is_in(terms.not_elective_taxonomy_codes)
-        | pl.col("provider_id").is_in(on_file.implode())
+        | pl.col("claim_id").is_in(on_file.implode())
     ).fill_null(value=False)
     days = (
         pl.when(turned.fill_null(value=False))
@@ -138,7 +142,7 @@ def _stays(
         .then(terms.elective_days)
     )
     return claims.filter(
-        in_force
+        of_terms
         & (
             pl.col("facility_code").is_in([*terms.bill_types, *terms.home_health_bill_types])
             | _carries(coded, partial)
