@@ -269,6 +269,7 @@ class _Night:
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
         self.storing, self.ahead = storing, ahead
+        self.balancing: Apart | None = None  # the process that checks 835s
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -315,14 +316,16 @@ class _Night:
             with self.engine.begin() as connection:
                 claims = self.order.reopening.select(connection)
                 store.reopen(connection, claims, self.order.reopening.remark_code)
-        self.step("decide")
-        try:
-            decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
-        except UndecidableError as error:
-            raise NightError(str(error)) from error
-        self._wait_for_file()
-        self.step("commit")
-        summary = self._commit(decided)
+        # begun now, it is there when the first 835 is
+        with _balancing(sum(v.claim_count for v in self.verdicts)) as self.balancing:
+            self.step("decide")
+            try:
+                decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
+            except UndecidableError as error:
+                raise NightError(str(error)) from error
+            self._wait_for_file()
+            self.step("commit")
+            summary = self._commit(decided)
         self.step("publish")
         self._publish()
         return summary
@@ -718,14 +721,13 @@ class _Night:
         # before anything is written beside: it reads what was paid
         originals = reversed_claims(connection, decided.whole, self.own_names)
         if any_decided or names:
-            count = decided.whole.decisions.height
-            with Beside() as beside, _balancing(count) as apart:
+            with Beside() as beside:
                 wrong = beside.submit(
                     lambda: _render(
                         partial,
                         remittances(cycle, decided, self.reference, originals),
                         names,
-                        apart,
+                        self.balancing,
                     )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)
