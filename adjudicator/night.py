@@ -93,7 +93,7 @@ from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
-PIECES = 4  # in which a large night's 835s are written
+PIECES = 8  # in which a large night's 835s are written
 ALONE_CLAIMS = 3_000  # fewer are checked sooner than another process is begun
 # frames that only the stages read: let go before the commit
 ONLY_DECIDED_BY = (
