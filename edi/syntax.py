@@ -12,7 +12,7 @@ import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -297,14 +297,11 @@ def _suspicious(segments: Segments) -> set[int]:
     by_node = segments.raw.gather(segments.order)
     present = np.flatnonzero(np.diff(segments.bounds[: len(guide.nodes) + 1]))
     nodes = [guide.nodes[index] for index in present.tolist()]
-    merged = _merged(guide, delimiters)
-    of_clear: dict[int, list[Node]] = {}
-    of_broken: dict[tuple[str, str], list[Node]] = {}
-    for node in nodes:
-        pattern = guide.pattern(node, delimiters)
-        of_clear.setdefault(merged.place(node, pattern.clear), []).append(node)
-        for broken in pattern.broken:
-            of_broken.setdefault((broken, pattern.padding), []).append(node)
+    patterns = [guide.pattern(node, delimiters) for node in nodes]
+    broken: dict[tuple[str, str], list[Node]] = {}
+    for node, pattern in zip(nodes, patterns, strict=True):
+        for note in pattern.broken:
+            broken.setdefault((note, pattern.padding), []).append(node)
     raw = pl.col("raw")
     found: set[int] = set()
 
@@ -318,51 +315,35 @@ def _suspicious(segments: Segments) -> set[int]:
             at = texts.is_in(few.implode(), nulls_equal=True).arg_true()
             found.update(rows[at.to_numpy()].tolist())
 
-    for number, of_nodes in of_clear.items():
-        clear = raw.str.contains(merged.pattern(number))
-        look(of_nodes, ~clear | raw.str.ends_with(delimiters.element))
-    for (broken, padding), of_nodes in of_broken.items():
-        look(of_nodes, (raw + padding).str.contains(broken))
+    for clear, of_nodes in _together(nodes, [pattern.clear for pattern in patterns]):
+        look(of_nodes, ~raw.str.contains(clear) | raw.str.ends_with(delimiters.element))
+    for (note, padding), of_nodes in broken.items():
+        look(of_nodes, (raw + padding).str.contains(note))
     return found
 
 
-class _Merged:
-    """The nodes' patterns in a few, each of segments of different ids: polars keeps some thirty
-    that it has compiled, and compiling one takes as long as a thousand segments."""
-
-    def __init__(self) -> None:
-        self._members: list[dict[str, str]] = []  # segment id → pattern
-        self._places: dict[tuple[int, str], int] = {}
-
-    def place(self, node: Node, clear: str) -> int:
-        """Which of them holds the node's."""
-        known = self._places.get((node.index, clear))
-        return self._put(node, clear) if known is None else known
-
-    def _put(self, node: Node, clear: str) -> int:
+def _together(nodes: Sequence[Node], patterns: Sequence[str]) -> list[tuple[str, list[Node]]]:
+    """The nodes' patterns in a few, each of segments of different ids, with the nodes it is of:
+    polars keeps some thirty that it has compiled, and compiling one takes as long as a thousand
+    segments."""
+    groups: list[tuple[dict[str, str], list[Node]]] = []
+    for node, pattern in zip(nodes, patterns, strict=True):
         # beside others only what no segment of another id can match
-        is_its_own = clear.startswith(f"^{node.segment}")
-        name = node.segment if is_its_own else ""
-        fitting = (
-            place
-            for place, members in enumerate(self._members)
-            if members.get(name) == clear
-            or (is_its_own and "" not in members and name not in members)
+        name = node.segment if pattern.startswith(f"^{node.segment}") else ""
+        members, of_nodes = next(
+            (
+                group
+                for group in groups
+                if group[0].get(name) == pattern
+                or (name and "" not in group[0] and name not in group[0])
+            ),
+            ({}, []),
         )
-        place = next(fitting, len(self._members))
-        if place == len(self._members):
-            self._members.append({})
-        self._members[place][name] = clear
-        self._places[node.index, clear] = place
-        return place
-
-    def pattern(self, place: int) -> str:
-        return "|".join(self._members[place].values())
-
-
-@cache
-def _merged(guide: Guide, delimiters: Delimiters) -> _Merged:
-    return _Merged()
+        if not of_nodes:
+            groups.append((members, of_nodes))
+        members[name] = pattern
+        of_nodes.append(node)
+    return [("|".join(members.values()), of_nodes) for members, of_nodes in groups]
 
 
 def _segment_id(raw: str | None, delimiters: Delimiters) -> str:

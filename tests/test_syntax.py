@@ -17,7 +17,7 @@ import pytest
 from edi.elements import Elements, Span
 from edi.envelope import Delimiters
 from edi.guide import Guide, NodePattern, guide_for
-from edi.syntax import FINDINGS, SITUATIONS, Segments, _Merged, read_segments, screen
+from edi.syntax import FINDINGS, SITUATIONS, Segments, _together, read_segments, screen
 from tests.mutate import (
     CORPUS,
     Step,
@@ -139,25 +139,27 @@ def test_a_planted_hole_would_be_seen(segment: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("kind", "PI")
 def test_patterns_that_stand_together_clear_what_each_clears_alone(kind: str) -> None:
-    guide, merged = the_guide(kind), _Merged()
-    patterns = {n.index: guide.pattern(n, STANDARD).clear for n in guide.nodes}
-    places = {n.index: merged.place(n, patterns[n.index]) for n in guide.nodes}
-    assert len(set(places.values())) < len(set(patterns.values())) / 3
+    guide = the_guide(kind)
+    patterns = [guide.pattern(n, STANDARD).clear for n in guide.nodes]
+    groups = _together(guide.nodes, patterns)
+    together = {n.index: pattern for pattern, nodes in groups for n in nodes}
+    assert len(groups) == len(set(together.values())) < len(set(patterns)) / 3
     rng = random.Random(5)
     for node in guide.nodes:
         texts = [segment_at(rng, node) for _ in range(3)]
         texts += [mutated_segment(rng, text, node) for text in texts]
-        found = pl.Series(texts).str.contains(merged.pattern(places[node.index]))
+        found = pl.Series(texts).str.contains(together[node.index])
         assert found.to_list() == pl.Series(texts).str.contains(patterns[node.index]).to_list()
 
 
 def test_a_pattern_of_any_segment_stands_alone() -> None:
     """Else it would clear what stands beside it."""
-    guide, merged = the_guide("P"), _Merged()
-    first, other, third = guide.nodes[3:6]
-    assert merged.place(first, ".*") == merged.place(other, ".*") == 0
-    assert merged.place(third, f"^{third.segment}[*]x$") == 1
-    assert merged.pattern(0) == ".*"
+    first, other, third = the_guide("P").nodes[3:6]
+    of_third = f"^{third.segment}[*]x$"
+    assert _together([first, third, other], [".*", of_third, ".*"]) == [
+        (".*", [first, other]),
+        (of_third, [third]),
+    ]
 
 
 def test_a_planted_hole_in_a_syntax_note_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
