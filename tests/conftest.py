@@ -32,3 +32,13 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     made = Stores(request.param, tmp_path)
     yield made
     made.remove()
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the cases' reference data, to be copied."""
+    from tests.case_tools import load_store  # only who asks for it needs the programs
+
+    database = tmp_path_factory.mktemp("cases") / "loaded.db"
+    load_store(database)
+    return database

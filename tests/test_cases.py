@@ -30,7 +30,6 @@ from tests.case_tools import (
     dollars,
     fill_inbox,
     golden,
-    load_store,
     nights,
     run,
     run_case,
@@ -51,14 +50,6 @@ SUMMARY = {
     "voided": "none",
     "carried_forward": "pended",
 }
-
-
-@pytest.fixture(scope="session")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the cases' reference data, to be copied."""
-    database = tmp_path_factory.mktemp("cases") / "loaded.db"
-    load_store(database)
-    return database
 
 
 @pytest.fixture(scope="module")

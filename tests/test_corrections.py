@@ -29,13 +29,6 @@ Lines = Sequence[tuple[str, int, int]]
 EXAMPLES = int(os.environ.get("CORRECTION_HISTORIES", "3"))
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("corrections") / "loaded.db"
-    load_store(database)
-    return database
-
-
 @pytest.fixture
 def nights(loaded: Path, tmp_path: Path) -> Nights:
     shutil.copy(loaded, tmp_path / "a.db")

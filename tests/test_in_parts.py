@@ -19,7 +19,6 @@ from adjudicator.pipeline import Batch
 from adjudicator.verify import verify
 from schemas import frames
 from schemas.config import Config
-from tests.case_tools import load_store
 from tests.correcting import Nights, Sent
 from tests.crash import Ended, ended
 from tests.synthetic import generate
@@ -253,13 +252,6 @@ def told_of(nights: Nights) -> tuple[Ended, dict[str, pl.DataFrame]]:
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("cases") / "a.db"
-    load_store(database)
-    return database
-
-
-@pytest.fixture(scope="module")
 def weekly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every program pays on Tuesdays, the stories' last night: what was decided before waits,
     reversals too."""
@@ -279,7 +271,7 @@ def weekly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [(within_families, 23, False), (across_families, 4, True), (with_reopened, 4, True)],
 )
 def test_corrections_come_to_the_same_in_parts(
-    cases: Path,
+    loaded: Path,
     weekly: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -302,7 +294,7 @@ def test_corrections_come_to_the_same_in_parts(
     for part_bytes in (80_000_000, 1500):
         folder = tmp_path / str(part_bytes)
         folder.mkdir()
-        shutil.copy(cases, folder / "a.db")
+        shutil.copy(loaded, folder / "a.db")
         nights = Received(
             folder, part_bytes=part_bytes, programs=weekly if pays == "weekly" else None
         )

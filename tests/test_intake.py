@@ -20,7 +20,7 @@ from cli import app
 from edi import acks
 from edi.read_file import read_file
 from schemas.config import Config
-from tests.case_tools import CLAIMS, load_store
+from tests.case_tools import CLAIMS
 from tests.pyx12_check import pyx12_errors
 from tests.samples import (
     INSTITUTIONAL,
@@ -40,13 +40,6 @@ DAY, NEXT, THIRD = date(2025, 11, 15), date(2025, 11, 16), date(2025, 11, 17)
 TA1_ALONE = 'Mandatory loop "Functional Group Header" (GS_LOOP) missing'
 # a professional claim of tests/samples.py charges 180.50, an institutional one 1,250.00
 P, I = 18050, 125000  # noqa: E741
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("intake") / "loaded.db"
-    load_store(path)
-    return path
 
 
 @pytest.fixture

@@ -42,13 +42,6 @@ VISIT, [BAD_BILL, GOOD_BILL] = PROFESSIONAL[0], RETURNED
 NAMES = ("MARSHWOOD", "ODELL", "ISLINGBURY", "FLORIAN", "JESSOMINE")
 
 
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("paper") / "loaded.db"
-    load_store(database)
-    return database
-
-
 @pytest.fixture
 def place(loaded: Path, tmp_path: Path) -> Path:
     shutil.copy(loaded, tmp_path / "a.db")

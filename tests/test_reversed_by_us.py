@@ -22,18 +22,11 @@ from adjudicator.reprocess import Effect, Selection, reprocess
 from adjudicator.verify import verify
 from edi.balance import check_835
 from schemas.config import Config
-from tests.case_tools import CLAIMS, do_night, load_store, nights, run_case
+from tests.case_tools import CLAIMS, do_night, nights, run_case
 
 OBSERVATION = CLAIMS / "gp-observation"
 THIRD = date(2025, 11, 23)
 FOURTH = date(2025, 11, 24)
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    database = tmp_path_factory.mktemp("reversed") / "loaded.db"
-    load_store(database)
-    return database
 
 
 @dataclass
