@@ -31,7 +31,7 @@ demo: $(STAMP) ## Adjudicate the sample night into build/demo
 		$(BIN)/adjudicate report $$report --db sqlite:///$(DEMO)/adjudicator.db \
 			--out $(DEMO)/out || exit 1; done
 
-test: $(STAMP) ## Run the tests (five to six minutes on two cores)
+test: $(STAMP) ## Run the tests (four to five minutes on two cores)
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(STAMP) ## Run the longer tests: against plain models, of damaged bytes, crashes

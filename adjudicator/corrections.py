@@ -319,11 +319,13 @@ def added_to(batch: Batch) -> dict[int, int]:
     tonight = batch.corrections.filter(frequency_code=LATE_CHARGES, outcome="found")
     pair = ("claim_id", "predecessor_claim_id")
     late = dict(pl.concat([stored.select(pair), tonight.select(pair)]).iter_rows())
-    for claim_id, whole in late.items():
-        while whole in late:  # a claim adds to an earlier one, so this ends
-            whole = late[whole]  # noqa: PLW2901
-        late[claim_id] = whole
-    return late
+
+    def whole(claim_id: int) -> int:
+        while claim_id in late:  # a claim adds to an earlier one, so this ends
+            claim_id = late[claim_id]
+        return claim_id
+
+    return {claim_id: whole(claim_id) for claim_id in late}
 
 
 def acting(corrections: pl.DataFrame, pended: Iterable[int]) -> pl.DataFrame:

@@ -269,7 +269,6 @@ class _Night:
     ) -> None:
         self.engine, self.order, self.out, self.step = engine, order, out, step
         self.storing, self.ahead = storing, ahead
-        self.balancing: Apart | None = None  # the process that checks 835s
         self.verdicts: list[FileVerdict] = []
         # the accepted claims of each file, ready to be decided without reading them again
         self.taken_in: list[dict[str, pl.DataFrame]] = []
@@ -317,7 +316,7 @@ class _Night:
                 claims = self.order.reopening.select(connection)
                 store.reopen(connection, claims, self.order.reopening.remark_code)
         # begun now, it is there when the first 835 is
-        with _balancing(sum(v.claim_count for v in self.verdicts)) as self.balancing:
+        with _balancing(sum(v.claim_count for v in self.verdicts)) as balancing:
             self.step("decide")
             try:
                 decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
@@ -325,7 +324,7 @@ class _Night:
                 raise NightError(str(error)) from error
             self._wait_for_file()
             self.step("commit")
-            summary = self._commit(decided)
+            summary = self._commit(decided, balancing)
         self.step("publish")
         self._publish()
         return summary
@@ -336,7 +335,7 @@ class _Night:
             due = observations_to_reverse(connection)
         if len(due):
             with self._writing() as connection:
-                store.reopen(connection, observations_to_reverse(connection), REVIEWED)
+                store.reopen(connection, due, REVIEWED)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
@@ -649,7 +648,7 @@ class _Night:
 
     # ---- commit ------------------------------------------------------------------------------
 
-    def _commit(self, decided: Decided) -> Summary:
+    def _commit(self, decided: Decided, balancing: Apart | None) -> Summary:
         batch = decided.whole
         partial = self.out / f".{self.folder}.partial"
         with self._writing() as connection, Beside() as answering:
@@ -662,7 +661,7 @@ class _Night:
             partial.mkdir()
             self._write_letters(partial)
             answered = answering.submit(_write_answers, partial, self._answers(connection))
-            cycle = self._pay(connection, decided, partial)
+            cycle = self._pay(connection, decided, partial, balancing)
             answered.result()
             summary = self._summary(connection, batch)
             summary.cycle = cycle.figures()
@@ -709,9 +708,11 @@ class _Night:
         store.checkpoint(self.engine)
         return summary
 
-    def _pay(self, connection: Connection, decided: Decided, partial: Path) -> Cycle:
+    def _pay(
+        self, connection: Connection, decided: Decided, partial: Path, balancing: Apart | None
+    ) -> Cycle:
         """What was decided tonight into the store, and the payments of the programs whose day it
-        is, with their 835s."""
+        is, with their 835s, which ``balancing`` checks."""
         try:
             cycle = open_cycle(connection, decided.whole, self.reference, self.ledger_head)
         except PaymentError as error:
@@ -727,7 +728,7 @@ class _Night:
                         partial,
                         remittances(cycle, decided, self.reference, originals),
                         names,
-                        self.balancing,
+                        balancing,
                     )
                 )
                 store.insert_payments(connection, self.run_id, payments, names)

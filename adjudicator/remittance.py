@@ -44,7 +44,7 @@ class Remittance:
             .sort()
         )
         place = ends.search_sorted(self.payments["payment_id"])
-        for at in place.unique():
+        for at in place.unique(maintain_order=True):
             here = pl.col("payment_id").is_in(
                 self.payments["payment_id"].filter(place == at).implode()
             )

@@ -65,7 +65,7 @@ class Ahead:
         self._changed = Condition()
         # one goes ahead now, the other once this process has nothing else to do
         self._readers = [
-            Thread(target=self._read_on, args=(ask,), daemon=True) for ask in (self._there, _here)
+            Thread(target=self._read_on, args=(ask,), daemon=True) for ask in (self._there, _part)
         ]
         self._readers[0].start()
 
@@ -92,7 +92,7 @@ class Ahead:
         for file in self._files.values():
             if file.path == path:
                 if file.closed or not self._chunks(file) or file.identity != _identity(path):
-                    break
+                    return None
                 return Begun(file.envelope, partial(self._parts, file))
             with self._changed:
                 self._close(file)
@@ -178,14 +178,10 @@ class Ahead:
 def _part(path: Path, identity: Identity, chunk: Chunk, limits: Limits, read: ReadChunk) -> Part:
     """In either process."""
     data = _mapped(path, identity)
-    part = read(data, chunk, limits)
+    part = on_this_thread(read, data, chunk, limits)
     let_go(data, chunk)
     remember(chunk.guide_code)
     return part
-
-
-def _here(path: Path, identity: Identity, chunk: Chunk, limits: Limits, read: ReadChunk) -> Part:
-    return on_this_thread(_part, path, identity, chunk, limits, read)
 
 
 _OPEN = ExitStack()  # for as long as the process lives

@@ -120,14 +120,6 @@ def _frame(schema: Mapping[str, pl.DataType], height: int, content: bytes) -> pl
     ])  # fmt: skip
 
 
-def _called(function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-    if "polars" not in sys.modules:
-        return function(*arguments)
-    from edi.threads import on_this_thread
-
-    return on_this_thread(function, *arguments)
-
-
 def serve() -> None:
     """What the other process does until it is ended."""
     gc.disable()  # as the caller has it
@@ -139,7 +131,7 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            told = (True, _called(function, arguments))
+            told = (True, function(*arguments))
         except Exception as error:
             # no message: it may repeat what a claim says
             told = (False, f"{type(error).__name__} in {function.__qualname__}")

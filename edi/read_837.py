@@ -227,6 +227,11 @@ class _Reader:
             self._instances[scope] = np.cumsum(begins) - 1
         return self._instances[scope][rows]
 
+    @property
+    def in_order(self) -> pl.Expr:
+        """Claim by claim, within one by row: one number, which sorts quicker than two."""
+        return pl.col("claim_id") * len(self.segments) + pl.col("_row")
+
     def first_codes(self, loops: str, segment: str) -> npt.NDArray[np.uint64]:
         """The first element of each of those segments, packed; of a long one only its beginning,
         which is no code."""
@@ -630,8 +635,7 @@ def _parties(reader: _Reader, claim_rows: Integers, of_provider: Integers) -> pl
         how="inner",
         maintain_order="left_right",
     )
-    in_order = pl.col("claim_id") * len(reader.segments) + pl.col("_row")
-    return pl.concat([of_all.select(own.columns), own]).sort(in_order)
+    return pl.concat([of_all.select(own.columns), own]).sort(reader.in_order)
 
 
 _ROLES = {
@@ -866,9 +870,8 @@ def _row_frames(
                 _above=pl.Series(reader.instance(scope, rows[here]), dtype=pl.Int64)
             )
             parts[row.frame].append(shared.join(of_claim, on="_above").select(frame.columns))
-    in_order = pl.col("claim_id") * len(reader.segments) + pl.col("_row")
     return {
-        name: _conform(pl.concat(found, how="diagonal").sort(in_order), schemas_[name])
+        name: _conform(pl.concat(found, how="diagonal").sort(reader.in_order), schemas_[name])
         if found
         else frames.empty(schemas_[name])
         for name, found in parts.items()

@@ -122,12 +122,13 @@ def _stays(
     turned = _carries(coded, changed) | pl.col("admission_source_code").is_in(
         terms.changed_source_codes
     )
-    specialists = reference.tables["providers"].filter(
-        pl.col("taxonomy_code").is_in(terms.not_elective_taxonomy_codes)
+    not_elective = (
+        reference.tables["providers"]
+        .filter(pl.col("taxonomy_code").is_in(terms.not_elective_taxonomy_codes))
+        .select("provider_id", "start_date", "end_date")
     )
     admitted = claims.select("claim_id", "provider_id", decision_date="admission_date")
-    dates = specialists.select("provider_id", "start_date", "end_date")
-    on_file = in_force(admitted, dates, ["provider_id"])["claim_id"]
+    on_file = in_force(admitted, not_elective, ["provider_id"])["claim_id"]
     exempt = (
         pl.col("facility_code").is_in(terms.not_elective_bill_types)
         | pl.col("billing_taxonomy_code").is_in(terms.not_elective_taxonomy_codes)
