@@ -31,8 +31,13 @@ for _length in range(INLINE + 1):
     _OWN[_length, :_length] = 0xFF
 _OWN_WORDS = _OWN.view(np.uint32)
 _OWN_KEY = np.ascontiguousarray(_OWN[:, :8]).view(np.uint64).reshape(-1)
-NOTHING = pl.Series([None], dtype=pl.String)
-_DAYS_OF_MONTH = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0])
+_BYTE, _LOW, _HIGH, _SIXES, _DIGITS = np.array(
+    [0xFF, *(int.from_bytes(bytes([b] * 8), "big") for b in (0x0F, 0xF0, 0x06, 0x33))],
+    dtype=np.uint64,
+)
+_DAYS_OF_MONTH = np.array(
+    [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0, 0, 0], dtype=np.int32
+)
 
 
 class Span(NamedTuple):
@@ -50,6 +55,30 @@ class Span(NamedTuple):
         return Span(self.start, np.where(where, self.stop, self.start))
 
 
+class Components:
+    """The components of some composites, by position from 1, told by all the ``separators``."""
+
+    def __init__(self, separators: Integers, composites: Span) -> None:
+        self._separators, self._composites = separators, composites
+        self._before = np.searchsorted(separators, composites.start)
+        self._count = np.searchsorted(separators, composites.stop) - self._before
+
+    def __getitem__(self, place: int) -> Span:
+        return self.through(place, place)
+
+    def through(self, first: int, last: int) -> Span:
+        """From the start of one component to the end of another, with what stands between."""
+        at, (start, stop) = self._separators, self._composites
+        if not len(at):
+            return self._composites.only(np.full(len(start), first == 1))
+        there = self._count >= first - 1
+        if first > 1:
+            start = np.where(there, at[np.where(there, self._before + first - 2, 0)] + 1, start)
+        whole = self._count >= last
+        stop = np.where(whole, at[np.where(whole, self._before + last - 1, 0)], stop)
+        return Span(start, np.where(there, stop, start))
+
+
 class Columns:
     """Bytes, followed by PADDING, and whole columns of values in them."""
 
@@ -60,24 +89,8 @@ class Columns:
     def _components(self) -> Integers:
         return np.flatnonzero(self.bytes == ord(self.delimiters.component))
 
-    def component(self, value: Span, place: int) -> Span:
-        """The place-th component of each composite, from 1."""
-        return self.components(value, place, place)
-
-    def components(self, value: Span, first: int, last: int) -> Span:
-        """From the start of one component to the end of another, with what stands between."""
-        at = self._components
-        if not len(at):
-            return value.only(np.full(len(value.start), first == 1))
-        before = np.searchsorted(at, value.start)
-        count = np.searchsorted(at, value.stop) - before  # separators in it
-        there = count >= first - 1
-        start = value.start
-        if first > 1:
-            start = np.where(there, at[np.where(there, before + first - 2, 0)] + 1, start)
-        whole = count >= last
-        stop = np.where(whole, at[np.where(whole, before + last - 1, 0)], value.stop)
-        return Span(start, np.where(there, stop, start))
+    def components(self, composites: Span) -> Components:
+        return Components(self._components, composites)
 
     # ---- values --------------------------------------------------------------------------------
 
@@ -86,7 +99,7 @@ class Columns:
         count = len(self.bytes) - width + 1
         return np.ndarray((count,), dtype=f"V{width}", buffer=self.bytes.data, strides=(1,))
 
-    def _windows(self, start: Integers, width: int) -> npt.NDArray[np.uint8]:
+    def windows(self, start: Integers, width: int) -> npt.NDArray[np.uint8]:
         """``width`` bytes from each start on."""
         return self.every(width)[start].view(np.uint8).reshape(len(start), width)
 
@@ -97,11 +110,11 @@ class Columns:
         valid = None if there.all() else np.packbits(there, bitorder="little")
         longest = int(length.max(initial=0))
         if not longest:
-            return NOTHING.new_from_index(0, len(length))
+            return nothing(pl.String, len(length))
         if longest <= INLINE:
             views = np.empty((len(length), 4), dtype=np.uint32)
             views[:, 0] = length
-            words = self._windows(value.start, INLINE).view(np.uint32)
+            words = self.windows(value.start, INLINE).view(np.uint32)
             alike = length.min(initial=longest) == longest
             np.bitwise_and(words, _OWN_WORDS[longest if alike else length], out=views[:, 1:])
             parts = [valid, views, np.empty(0, dtype=np.int64)]
@@ -136,7 +149,7 @@ class Columns:
         total = np.zeros(len(length), dtype=np.int64)
         if not width:
             return _nullable(total, length > 0), length > 0
-        cells = self._windows(value.start, width)
+        cells = self.windows(value.start, width)
         inside = np.arange(width) < length[:, None]
         figure = cells - np.uint8(48)
         is_digit = (figure < 10) & inside
@@ -162,17 +175,20 @@ class Columns:
 
     def day(self, value: Span) -> tuple[pl.Series, Truths]:
         """Date of the first eight bytes, CCYYMMDD, and where there is one; else null."""
-        figure = self._windows(value.start, 8) - np.uint8(48)
-        figure = figure.astype(np.int64)
-        year = figure[:, 0] * 1000 + figure[:, 1] * 100 + figure[:, 2] * 10 + figure[:, 3]
-        month = figure[:, 4] * 10 + figure[:, 5]
-        day = figure[:, 6] * 10 + figure[:, 7]
+        text = self.every(8)[value.start].view(np.uint64)
+        # all eight at once (Lemire): digits are 0x30 to 0x39
+        digits = (text & _HIGH) | (((text + _SIXES) & _HIGH) >> np.uint64(4))
+        ok = (value.stop - value.start >= 8) & (digits == _DIGITS)
+        pairs = (text & _LOW) * np.uint64(2561) >> np.uint64(8) & np.uint64(0x00FF00FF00FF00FF)
+        year = (pairs & np.uint64(0xFF)) * np.uint64(100) + (pairs >> np.uint64(16) & _BYTE)
+        year = np.where(ok, year, 0).astype(np.int32)
+        month = (pairs >> np.uint64(32) & _BYTE).astype(np.int32)
+        day = (pairs >> np.uint64(48)).astype(np.int32)
         leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
         last = _DAYS_OF_MONTH[np.minimum(month, 15)] + (leap & (month == 2))
-        ok = (value.stop - value.start >= 8) & (figure < 10).all(axis=1)
         ok &= (year > 0) & (day > 0) & (day <= last)
         # days since 1970-01-01, the year counted from March (Hinnant's days_from_civil)
-        year = year - (month <= 2)
+        year -= month <= 2
         era_day = 365 * (year % 400) + year % 400 // 4 - year % 400 // 100
         era_day += (153 * ((month + 9) % 12) + 2) // 5 + day - 1
         days = np.where(ok, year // 400 * 146097 + era_day - 719468, 0).astype(np.int32)
@@ -184,7 +200,6 @@ class Elements(Columns):
 
     def __init__(self, text: bytes, delimiters: Delimiters) -> None:
         self.bytes = np.frombuffer(text + PADDING, dtype=np.uint8)
-        self.content = text
         self._body = self.bytes[: len(text)]
         self.delimiters = delimiters
         terminator = ord(delimiters.terminator)
@@ -193,8 +208,8 @@ class Elements(Columns):
         closing = np.flatnonzero(self._body[self.separators] == terminator)
         self.stop: Integers = self.separators[closing]
         self.start: Integers = np.concatenate(([0], self.stop[:-1] + 1))
-        self.first = np.concatenate(([0], closing[:-1] + 1))
-        self.count = closing - self.first
+        self.ids = np.concatenate(([0], closing[:-1] + 1))  # the separators after the ids
+        self.count = closing - self.ids
         self.padded = False  # by line ends between segments, which belong to none
         while (blank := self._opens_with_line_end()).any():
             self.padded = True
@@ -207,14 +222,32 @@ class Elements(Columns):
 
     def opening(self) -> tuple[Span, Span]:
         """Of every segment its id and its first element."""
-        ends = self.separators[self.first]
-        after = self.separators[np.minimum(self.first + 1, len(self.separators) - 1)]
-        start = ends + 1
-        return Span(self.start, ends), Span(start, np.where(self.count > 0, after, start))
+        every = np.arange(len(self.start))
+        return Span(self.start, self.separators[self.ids]), self.first(every)
 
     def of(self, rows: Integers, last: int) -> Cells:
         """The elements of these segments to the last-th."""
         return Cells(self, rows, last)
+
+    def first(self, rows: Integers) -> Span:
+        """The first element of these segments."""
+        at = self.ids[rows]
+        start = self.separators[at] + 1
+        after = self.separators[np.minimum(at + 1, len(self.separators) - 1)]
+        return Span(start, np.where(self.count[rows] > 0, after, start))
+
+    def segment(self, row: int) -> str:
+        """A segment's text, without its terminator and the line ends before it."""
+        return self.bytes[self.start[row] : self.stop[row]].tobytes().decode()
+
+    def segments(self, rows: Integers) -> pl.Series:
+        """The text of each of these segments, which stands where it stood: no byte is copied."""
+        # text and what lies between two, in turns
+        turns = np.empty(2 * len(self.start) + 1, dtype=np.int64)
+        turns[:-1:2], turns[1::2], turns[-1] = self.start, self.stop, len(self.bytes)
+        parts = [None, turns, self.bytes]
+        every = na.c_array_from_buffers(na.large_string(), len(turns) - 1, parts)
+        return pl.Series(every).gather(2 * rows)
 
 
 class Cells(Columns):
@@ -227,10 +260,11 @@ class Cells(Columns):
     def __init__(self, elements: Elements, rows: Integers, last: int) -> None:
         self.delimiters = elements.delimiters
         self._separators = elements.separators
-        self._start, self._first = elements.start[rows], elements.first[rows]
+        self._start, self._first = elements.start[rows], elements.ids[rows]
         self._count = elements.count[rows]
         self._least = int(self._count.min(initial=last))  # elements that each of them has
         self._moved: Integers | None = None
+        self._composites: dict[int, Components] = {}
         self._stops: dict[int, Integers] = {}
         ends = self._separators[self._first + np.minimum(self._count, last)]
         width = int((ends - self._start).max(initial=0)) + 1
@@ -239,7 +273,7 @@ class Cells(Columns):
             return
         copies = np.arange(0, len(rows) * width, width)
         self.bytes = np.zeros(len(rows) * width + len(PADDING), dtype=np.uint8)
-        self.bytes[: len(rows) * width] = elements._windows(self._start, width).reshape(-1)
+        self.bytes[: len(rows) * width] = elements.windows(self._start, width).reshape(-1)
         self._moved = copies - self._start
         self._start = copies
 
@@ -261,6 +295,12 @@ class Cells(Columns):
             stop = np.where(self._count >= place, stop, start)
         return Span(start, stop)
 
+    def composite(self, place: int) -> Components:
+        """The components of the place-th element of each segment."""
+        if place not in self._composites:
+            self._composites[place] = self.components(self[place])
+        return self._composites[place]
+
     def through(self, first: int, last: int) -> Span:
         """From the start of one element to the end of another, with what stands between."""
         start = self._stop(first - 1) + 1
@@ -268,6 +308,11 @@ class Cells(Columns):
         if self._moved is not None:
             stop = stop + self._moved
         return Span(start, np.where(self._count >= first, stop, start))
+
+
+def nothing(dtype: type[pl.DataType], count: int) -> pl.Series:
+    """A column in which nothing stands."""
+    return pl.Series([None], dtype=dtype).new_from_index(0, count)
 
 
 def packed(code: str) -> int:

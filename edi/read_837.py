@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from edi.elements import Cells, Integers, Span, Truths, packed
+from edi.elements import Cells, Components, Integers, Span, Truths, nothing, packed
 from edi.guide import Guide
 from edi.syntax import Segments
 from schemas import frames
@@ -237,8 +237,8 @@ class _Reader:
         which is no code."""
         key = (loops, segment)
         if key not in self._first_codes:
-            cells = self.elements.of(self.rows(loops, segment), 1)
-            self._first_codes[key] = cells.packed(cells[1])
+            first = self.elements.first(self.rows(loops, segment))
+            self._first_codes[key] = self.elements.packed(first)
         return self._first_codes[key]
 
     def columns(self, rows: Integers, fields: Sequence[Field]) -> dict[str, pl.Series]:
@@ -265,13 +265,13 @@ class _Reader:
             if codes and len(rows):
                 rows = rows[np.isin(self.first_codes(loops, segment), _packed(codes))]
             # of several in one instance the first counts
-            instance, first = np.unique(self.instance(scope, rows), return_index=True)
-            inside = instance >= 0
-            instance, rows = instance[inside], rows[first[inside]]
+            instance = self.instance(scope, rows)
+            first = (instance >= 0) & (np.diff(instance, prepend=-1) > 0)
+            instance, rows = instance[first], rows[first]
             if not len(rows):
                 for f in fields:
                     if f.column not in columns:
-                        columns[f.column] = pl.Series([None] * count, dtype=_DTYPE[f.kind])
+                        columns[f.column] = nothing(_DTYPE[f.kind], count)
                 continue
             place = None
             if len(rows) < count:
@@ -333,8 +333,7 @@ def _last_element(f: Field) -> int:
 
 def _place(cells: Cells, f: Field) -> Span:
     """The element or component a field is read from."""
-    whole = cells[f.element]
-    return cells.component(whole, f.component) if f.component else whole
+    return cells.composite(f.element)[f.component] if f.component else cells[f.element]
 
 
 def _last_day(cells: Cells, form: Span, value: Span) -> Span:
@@ -347,7 +346,7 @@ def _last_day(cells: Cells, form: Span, value: Span) -> Span:
 def _joined(cells: Cells, f: Field) -> pl.Series:
     """Four components or five elements that are there, joined by a colon."""
     if f.kind == "join4":
-        value = cells.components(cells[f.element], f.component, f.component + 3)
+        value = cells.composite(f.element).through(f.component, f.component + 3)
         separator = cells.delimiters.component
     else:
         value = cells.through(f.element, f.element + 4)
@@ -695,17 +694,18 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         np.stack([c.stop for c in composites], axis=1)[there],
     )
     row, claim = rows[at], reader.instance("claim", rows)[at]
-    qualifier = cells.component(whole, 1)
-    coded = cells.component(whole, 2).there
+    parts = cells.components(whole)
+    qualifier = parts[1]
+    coded = parts[2].there
 
-    def of(codes: tuple[str, ...]) -> tuple[Span, dict[str, pl.Series], Integers]:
+    def of(codes: tuple[str, ...]) -> tuple[Components, dict[str, pl.Series], Integers]:
         """The composites with these qualifiers, what all their frames hold, and which."""
         which = np.flatnonzero(cells.is_one_of(qualifier, codes) & coded)
-        found = Span(whole.start[which], whole.stop[which])
+        found = cells.components(Span(whole.start[which], whole.stop[which]))
         columns = {
             "claim_id": pl.Series(claim[which]),
             "sequence_number": pl.Series(_within(claim[which])),
-            "qualifier_code": cells.text(cells.component(found, 1)),
+            "qualifier_code": cells.text(found[1]),
         }
         return found, columns, which
 
@@ -716,12 +716,12 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
         )
 
     found, columns, _ = of(_DIAGNOSES)
-    code = cells.text(cells.component(found, 2))
+    code = cells.text(found[2])
     diagnoses = pl.DataFrame(
         {
             **columns,
             "diagnosis_code": code.str.replace_all(".", "", literal=True),
-            "present_on_admission_code": cells.text(cells.component(found, 9)),
+            "present_on_admission_code": cells.text(found[9]),
         }
     )
     # pyx12 takes any text as the date of a composite
@@ -731,20 +731,20 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     procedures = pl.DataFrame(
         {
             **columns,
-            "procedure_code": cells.text(cells.component(found, 2)),
+            "procedure_code": cells.text(found[2]),
             "procedure_date": first,
         }
     )
     found, columns, which = of(_OCCURRENCES)
     first, last, unread = _days(cells, found)
     problems(which, unread, 4, "date")
-    value = cells.component(found, 5)
+    value = found[5]
     amount, ok = cells.number(value, *_SCALES["amount"])
     problems(which, ~ok & value.there, 5, "amount")
     occurrences = pl.DataFrame(
         {
             **columns,
-            "code": cells.text(cells.component(found, 2)),
+            "code": cells.text(found[2]),
             "from_date": first,
             "through_date": last,
             "value_amount": amount,
@@ -754,7 +754,7 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     drg = pl.DataFrame(
         {
             "claim_id": columns["claim_id"],
-            "diagnosis_related_group_code": cells.text(cells.component(found, 2)),
+            "diagnosis_related_group_code": cells.text(found[2]),
         }
     ).unique("claim_id", keep="first", maintain_order=True)
     return {
@@ -765,10 +765,10 @@ def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
     }
 
 
-def _days(cells: Cells, composites: Span) -> tuple[pl.Series, pl.Series, Truths]:
+def _days(cells: Cells, composites: Components) -> tuple[pl.Series, pl.Series, Truths]:
     """First and last day of HI composites (component 3 the format, 4 the date), and where one
     stands that is no date. The last day is null where no range is given."""
-    form, date = cells.component(composites, 3), cells.component(composites, 4)
+    form, date = composites[3], composites[4]
     length = date.stop - date.start
     ranged = cells.is_one_of(form, ["RD8"]) & (length == 17)
     single = cells.is_one_of(form, ["D8"]) & (length == 8)
@@ -790,15 +790,15 @@ def _with_related_causes(reader: _Reader, occurrences: pl.DataFrame) -> pl.DataF
     has = causes.there
     if not has.any():
         return occurrences
-    causes = Span(causes.start[has], causes.stop[has])
-    state = cells.text(cells.component(causes, 4))
+    parts = cells.components(Span(causes.start[has], causes.stop[has]))
+    state = cells.text(parts[4])
     found = (
         pl.concat(
             pl.DataFrame(
                 {
                     "claim_id": np.flatnonzero(has),
                     "place": np.full(len(state), place),
-                    "code": cells.text(cells.component(causes, place)),
+                    "code": cells.text(parts[place]),
                     "state_code": state,
                 }
             )

@@ -6,19 +6,17 @@ by pyx12's own validator, segment by segment, so that the verdict is always pyx1
 
 from __future__ import annotations
 
-import io
 import mmap
 import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
 import polars as pl
 
-from edi.elements import Elements, Integers, Span, Truths, packed
+from edi.elements import Elements, Integers, Truths, packed
 from edi.envelope import Delimiters
 from edi.guide import Guide, Node, Row
 
@@ -109,11 +107,6 @@ class Segments:
             return np.empty(0, dtype=np.int64)
         return parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts))
 
-    @cached_property
-    def raw(self) -> pl.Series:
-        """Each segment's text, without its terminator and the line ends before it."""
-        return _raw(self.elements)
-
 
 def read_segments(
     data: bytes | mmap.mmap, spans: Sequence[tuple[int, int]], guide: Guide, delimiters: Delimiters
@@ -149,29 +142,6 @@ def read_segments(
         elements, placed.start + shift, placed.stop + 1 + after, node, fits, order, bounds, guide,
         delimiters,
     )  # fmt: skip
-
-
-def _raw(elements: Elements) -> pl.Series:
-    text, delimiters = elements.content, elements.delimiters
-    unused = next((c for c in range(1, 127) if bytes([c]) not in text and c not in (10, 13, 34)), 0)
-    if unused:
-        frame = pl.read_csv(
-            io.BytesIO(text),
-            separator=chr(unused),
-            eol_char=delimiters.terminator,
-            quote_char=None,
-            has_header=False,
-            schema={"raw": pl.String},
-            empty_string_is_null=False,
-            truncate_ragged_lines=True,
-        )
-        raw = frame["raw"]
-    else:  # only where control characters abound: nothing that need be fast
-        pieces = text.decode().split(delimiters.terminator)
-        raw = pl.Series("raw", pieces[:-1], dtype=pl.String)
-    if len(raw) != len(elements.start):
-        raise ValueError(f"{len(elements.start)} segments counted but {len(raw)} read")
-    return raw.str.strip_chars_start("\r\n") if elements.padded else raw
 
 
 # where runs of segments begin that stand again and again in a file
@@ -213,9 +183,11 @@ def _tokens(elements: Elements, guide: Guide) -> Integers:
         return np.isin(key, np.array(names, dtype=np.uint64))
 
     composite = np.flatnonzero(named("component"))
-    if len(composite):
-        within = Span(first.start[composite], first.stop[composite])
-        first.stop[composite] = elements.component(within, 1).stop
+    if len(composite):  # its first component, as far as it can tell anything
+        start = first.start[composite]
+        near = elements.windows(start, QUALIFIER_BYTES + 1) == ord(elements.delimiters.component)
+        stop = np.where(near.any(axis=1), start + near.argmax(axis=1), first.stop[composite])
+        first.stop[composite] = np.minimum(stop, first.stop[composite])
     levels = np.flatnonzero(named("hl"))
     if len(levels):
         cells = elements.of(levels, 3)
@@ -247,13 +219,13 @@ def screen(segments: Segments) -> pl.DataFrame:
     found: list[Found] = []
     guide = segments.guide
     for row in np.flatnonzero(~segments.fits).tolist():
-        value = segments.raw[row]
+        value = segments.elements.segment(row)
         name = _segment_id(value, segments.delimiters)
         code = "1" if name else "E"
         node = guide.nodes[segments.node[row]]
         found.append((row, name, node.loop, "", code, "", SEGMENT_ERRORS[code], ""))
     for row in sorted(_suspicious(segments)):
-        value = segments.raw[row]
+        value = segments.elements.segment(row)
         node = guide.nodes[segments.node[row]]
         verdict = guide.verdict(node, value, segments.delimiters)
         for code, reference, bad in verdict:
@@ -294,7 +266,7 @@ def _is_mere_code(node: Node, code: str, value: str) -> bool:
 def _suspicious(segments: Segments) -> set[int]:
     """The rows that their nodes' patterns do not clear."""
     guide, delimiters = segments.guide, segments.delimiters
-    by_node = segments.raw.gather(segments.order)
+    by_node = segments.elements.segments(segments.order)
     present = np.flatnonzero(np.diff(segments.bounds[: len(guide.nodes) + 1]))
     nodes = [guide.nodes[index] for index in present.tolist()]
     patterns = [guide.pattern(node, delimiters) for node in nodes]
@@ -309,10 +281,10 @@ def _suspicious(segments: Segments) -> set[int]:
         spans = [segments.bounds[node.index : node.index + 2].tolist() for node in of_nodes]
         texts = pl.concat([by_node.slice(first, stop - first) for first, stop in spans])
         # each text once: of three segments two have stood before
-        few = texts.unique().to_frame("raw").filter(wrong.fill_null(value=True)).to_series()
+        few = texts.unique().to_frame("raw").filter(wrong).to_series()
         if len(few):
             rows = np.concatenate([segments.order[first:stop] for first, stop in spans])
-            at = texts.is_in(few.implode(), nulls_equal=True).arg_true()
+            at = texts.is_in(few.implode()).arg_true()
             found.update(rows[at.to_numpy()].tolist())
 
     for clear, of_nodes in _together(nodes, [pattern.clear for pattern in patterns]):
@@ -346,9 +318,9 @@ def _together(nodes: Sequence[Node], patterns: Sequence[str]) -> list[tuple[str,
     return [("|".join(members.values()), of_nodes) for members, of_nodes in groups]
 
 
-def _segment_id(raw: str | None, delimiters: Delimiters) -> str:
+def _segment_id(text: str, delimiters: Delimiters) -> str:
     """A segment's id where it can be one: never data from a torn segment."""
-    name = (raw or "").split(delimiters.element, 1)[0]
+    name = text.split(delimiters.element, 1)[0]
     return (
         name if 2 <= len(name) <= 3 and name.isascii() and name.isalnum() and name.isupper() else ""
     )

@@ -72,7 +72,7 @@ def test_a_thousand_damaged_sets_stand_where_pyx12_puts_them(kind: str) -> None:
     ours = list(zip(seen.read.node.tolist(), seen.read.fits.tolist(), strict=True))
     assert len(ours) == len(theirs) > 30_000
     differing = [row for row, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
-    assert not differing, [seen.read.raw[row] for row in differing[:5]]
+    assert not differing, [seen.read.elements.segment(row) for row in differing[:5]]
     assert sum(not fits for _, fits in theirs) > 1000  # the damage is worth comparing
 
 
