@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from edi.memory import keep
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -94,6 +96,7 @@ Formats = Annotated[str | None, typer.Option("--format", help="Of pdf,csv,json; 
 def main() -> NoReturn:
     """Run the command line; every failure is one line on standard error."""
     gc.disable()  # a night makes millions of values and no cycles to look for among them
+    keep()
     # numpy's threads for matrices, of which there are none, spin for a tenth of a second
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = _code()

@@ -19,6 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from edi.memory import keep
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -123,6 +125,7 @@ def _frame(schema: Mapping[str, pl.DataType], height: int, content: bytes) -> pl
 def serve() -> None:
     """What the other process does until it is ended."""
     gc.disable()  # as the caller has it
+    keep()
     if sys.argv[1:] and sys.argv[1]:
         import_module(sys.argv[1])
     while True:

@@ -23,6 +23,7 @@ Truths = npt.NDArray[np.bool_]
 
 INLINE = 12  # bytes of the longest text that an Arrow view holds whole
 WIDEST_NUMBER = 24
+_POWERS = 10 ** np.arange(10)  # of the digits that may follow a point
 WIDEST_COPY = 512
 PADDING = bytes(WIDEST_COPY)
 # by length: which bytes of an inline text are its own
@@ -149,27 +150,28 @@ class Columns:
         total = np.zeros(len(length), dtype=np.int64)
         if not width:
             return _nullable(total, length > 0), length > 0
-        cells = self.windows(value.start, width)
-        inside = np.arange(width) < length[:, None]
+        # a row a place: what is asked of every value at once lies together
+        cells = np.ascontiguousarray(self.windows(value.start, width).T)
+        inside = np.arange(width)[:, None] < length
         figure = cells - np.uint8(48)
         is_digit = (figure < 10) & inside
         is_point = (cells == 46) & inside
-        minus = cells[:, 0] == 45
-        pointed = is_point.any(axis=1)
-        point = np.where(pointed, is_point.argmax(axis=1), length)
+        minus = cells[0] == 45
+        pointed = is_point.any(axis=0)
+        point = np.where(pointed, is_point.argmax(axis=0), length)
         whole = point - minus
         part = length - point - pointed
         ok = (
-            (is_digit.sum(axis=1) + pointed + minus == length)
+            (is_digit.sum(axis=0, dtype=np.uint8) + pointed + minus == length)
             & (length <= width)
             & (whole + part > 0)
             & (whole <= 12)
         )
         for place in range(width):
-            counted = is_digit[:, place] & (place <= point + digits)
-            total = np.where(counted, total * 10 + figure[:, place], total)
-            ok &= counted | ~is_digit[:, place] | (figure[:, place] == 0)
-        total *= np.power(10, np.maximum(digits - part, 0))
+            counted = is_digit[place] & (place <= point + digits)
+            total = np.where(counted, total * 10 + figure[place], total)
+            ok &= counted | ~is_digit[place] | (figure[place] == 0)
+        total *= _POWERS[np.maximum(digits - part, 0)]
         ok &= total <= limit
         return _nullable(np.where(minus, -total, total), ok), ok
 
@@ -310,7 +312,7 @@ class Cells(Columns):
         return Span(start, np.where(self._count >= first, stop, start))
 
 
-def nothing(dtype: type[pl.DataType], count: int) -> pl.Series:
+def nothing(dtype: pl.DataType | type[pl.DataType], count: int) -> pl.Series:
     """A column in which nothing stands."""
     return pl.Series([None], dtype=dtype).new_from_index(0, count)
 

@@ -22,6 +22,7 @@ ISA_ELEMENTS, GS_ELEMENTS = 16, 8
 ISA_LENGTH = 106
 PADDING = (0x0A, 0x0D)
 # an ISA with elements of the lengths that it must have
+BLOCK = 1 << 18  # bytes that are looked at together: no more than a cache holds
 _WHOLE_ISA = re.compile(
     rb"ISA([^A-Za-z0-9\s])..\1.{10}\1..\1.{10}\1..\1.{15}\1..\1.{15}\1.{6}\1.{4}\1.\1", re.DOTALL
 )
@@ -172,7 +173,7 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
     if position >= len(bytes_):
         envelope.problems.append(Problem("file", "", 0, "the file is empty"))
         return envelope
-    heads = list(_whole_isas(data))
+    heads = list(_whole_isas(data, bytes_))
     first = position
     while position < len(bytes_):
         head = bytes(data[position : position + 400])
@@ -194,13 +195,36 @@ def read_envelope(data: bytes | mmap.mmap) -> Envelope:
     return envelope
 
 
-def _whole_isas(data: bytes | mmap.mmap) -> Iterator[int]:
+def _whole_isas(data: bytes | mmap.mmap, bytes_: npt.NDArray[np.uint8]) -> Iterator[int]:
+    end = 0
     for start in range(0, len(data), WINDOW):
-        stop = start + WINDOW
-        for match in _WHOLE_ISA.finditer(data, start, min(stop + ISA_LENGTH, len(data))):
-            if match.start() < stop:
-                yield match.start()
-        release(data, start, min(stop, len(data)))
+        stop = min(start + WINDOW, len(data))
+        for place in _where(bytes_, start, min(stop + 2, len(data)), b"I", b"S", b"A"):
+            match = _WHOLE_ISA.match(data, place) if place >= end else None
+            if match:
+                end = match.end()
+                yield place
+        release(data, start, stop)
+
+
+def _where(bytes_: npt.NDArray[np.uint8], start: int, stop: int, *allowed: bytes) -> Iterator[int]:
+    """Where bytes follow each other that are, each, one of those allowed: told without Python's
+    lock, and in a third of the time of a pattern that begins with what stands everywhere."""
+    last = stop - len(allowed) + 1
+    for first in range(start, last, BLOCK):
+        block = bytes_[first : min(first + BLOCK, last) + 1]
+        at = np.flatnonzero(_is_one_of(block[:-1], allowed[0]) & _is_one_of(block[1:], allowed[1]))
+        at += first
+        for place, these in enumerate(allowed[2:], start=2):
+            at = at[_is_one_of(bytes_[at + place], these)]
+        yield from at.tolist()
+
+
+def _is_one_of(bytes_: npt.NDArray[np.uint8], allowed: bytes) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = bytes_ == allowed[0]
+    for other in allowed[1:]:
+        found |= bytes_ == other
+    return found
 
 
 def _skip_padding(bytes_: npt.NDArray[np.uint8], position: int) -> int:
@@ -290,9 +314,16 @@ def _control_segments(
         re.escape(terminator) + rb"[\r\n]*(ISA|IEA|GS|GE|ST|SE)" + re.escape(element)
     )
     size = len(bytes_)
-    counted_to, ordinal = interchange.start, 0
+    counted_to, ordinal, read_to = interchange.start, 0, 0
     for first, stop in _windows(data, terminator, interchange.start, size):
-        for match in pattern.finditer(data, first, stop):
+        for before in _where(bytes_, first, stop, terminator + b"\r\n", b"ISG", b"STE"):
+            opening = before
+            while opening > first and data[opening] in PADDING and data[opening] != terminator[0]:
+                opening -= 1
+            match = pattern.match(data, opening, stop)
+            if match is None or opening < read_to:
+                continue
+            read_to = match.end()  # what parts elements may be what ends segments, in a bad ISA
             start = match.start(1)
             ordinal += _count(bytes_, terminator[0], counted_to, start)
             counted_to = start

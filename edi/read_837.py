@@ -168,6 +168,14 @@ ROWS: tuple[Row, ...] = (
         ("1 category_code", "2 response_code", "3 condition_codes:elements5")),
 )  # fmt: skip
 
+
+@cache
+def _row_fields(row: Row) -> tuple[Field, ...]:
+    return tuple(_fields("", row.loops, row.segment, row.codes, *row.columns))
+
+
+_ROW_OF = {row.segment: row for row in ROWS if row.segment in ("DTP", "REF", "AMT")}
+
 # of each set: who sent it to whom, under which number (BHT03)
 HEADERS = {
     f.column: pl.String
@@ -215,6 +223,7 @@ class _Reader:
         self.problems: list[tuple[int, str, str, str]] = []
         self._first_codes: dict[tuple[str, str], npt.NDArray[np.uint64]] = {}
         self._instances: dict[str, Integers] = {}
+        self._row_columns: dict[Row, tuple[Integers, dict[str, pl.Series]]] = {}
 
     def rows(self, loops: str, segment: str) -> Integers:
         return self.segments.rows_of(_nodes(self.guide, loops, segment))
@@ -227,10 +236,10 @@ class _Reader:
             self._instances[scope] = np.cumsum(begins) - 1
         return self._instances[scope][rows]
 
-    @property
-    def in_order(self) -> pl.Expr:
-        """Claim by claim, within one by row: one number, which sorts quicker than two."""
-        return pl.col("claim_id") * len(self.segments) + pl.col("_row")
+    def in_order(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Claim by claim, within one by row. Of parts that are, each, this is soon done."""
+        key = frame["claim_id"].to_numpy() * len(self.segments) + frame["_row"].to_numpy()
+        return frame if (key[1:] > key[:-1]).all() else frame[np.argsort(key, kind="stable")]
 
     def first_codes(self, loops: str, segment: str) -> npt.NDArray[np.uint64]:
         """The first element of each of those segments, packed; of a long one only its beginning,
@@ -256,6 +265,23 @@ class _Reader:
                 self.problems.append((row, node.loop, place, _UNREADABLE[f.kind]))
         return columns
 
+    def row_columns(self, row: Row) -> tuple[Integers, dict[str, pl.Series]]:
+        """The segments of a frame of rows, and their columns; scopes ask for those again."""
+        if row not in self._row_columns:
+            rows = self.rows(row.loops, row.segment)
+            self._row_columns[row] = rows, self.columns(rows, _row_fields(row)) if len(rows) else {}
+        return self._row_columns[row]
+
+    def found(self, rows: Integers, fields: Sequence[Field]) -> dict[str, pl.Series]:
+        """``columns`` of segments of one kind; what rows of a frame hold is taken from there."""
+        row = _ROW_OF.get(fields[0].segment)
+        if row is None or not {*fields[0].loops.split(" ")} <= {*row.loops.split(" ")}:
+            return self.columns(rows, fields)
+        every, columns = self.row_columns(row)
+        held = {(f.element, f.component, f.kind): f.column for f in _row_fields(row)}
+        at = pl.Series(np.searchsorted(every, rows))
+        return {f.column: columns[held[f.element, f.component, f.kind]].gather(at) for f in fields}
+
     def scope_frame(self, scope: str) -> pl.DataFrame:
         """One row an instance of the scope, with every column of FIELDS."""
         count = len(self.starts[scope])
@@ -277,8 +303,8 @@ class _Reader:
             if len(rows) < count:
                 at = np.full(count, -1, dtype=np.int64)
                 at[instance] = np.arange(len(rows))
-                place = pl.Series(at).set(pl.Series(at < 0), None)
-            found = pl.DataFrame(self.columns(rows, fields))
+                place = _or_null(at)
+            found = pl.DataFrame(self.found(rows, fields))
             if place is not None:
                 found = found.select(pl.all().gather(place))
             for name, placed in found.to_dict().items():
@@ -354,8 +380,8 @@ def _joined(cells: Cells, f: Field) -> pl.Series:
     text = cells.text(value)
     if separator != ":":
         text = text.str.replace_all(separator, ":", literal=True)
-    gaps = text.str.contains("::", literal=True) | text.str.contains("^:|:$")
-    if gaps.any():
+    gaps = text.str.contains("::", literal=True)
+    if (gaps | text.str.starts_with(":") | text.str.ends_with(":")).any():
         text = text.str.replace_all(":+", ":").str.strip_chars(":")
         text = text.set(text == "", None)
     return text
@@ -446,18 +472,10 @@ def read_claims(segments: Segments) -> ReadClaims:
         patient_of["birth_date"].alias("patient_birth_date"),
         patient_of["sex_code"].alias("patient_sex_code"),
     )
-    billing = pl.col("role_code") == "85"  # whose PRV stands in 2000A, above its own loop
-    parties = (
-        parties.join(
-            claims.select("claim_id", "billing_taxonomy_code"),
-            on="claim_id",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            taxonomy_code=pl.when(billing).then("billing_taxonomy_code").otherwise("taxonomy_code")
-        )
-        .drop("billing_taxonomy_code")
+    # the billing provider's PRV stands in 2000A, above its own loop
+    taxonomy = claims["billing_taxonomy_code"].gather(parties["claim_id"])
+    parties = parties.with_columns(
+        taxonomy_code=pl.when(role_code="85").then(taxonomy).otherwise("taxonomy_code")
     )
     claims, lines = _slim_providers(claims, lines, parties)
     tables = {
@@ -470,12 +488,8 @@ def read_claims(segments: Segments) -> ReadClaims:
     codes = tables.pop("drg")
     claims = claims.join(codes, on="claim_id", how="left", maintain_order="left")
     if reader.guide.name == "837P":
-        lines = lines.join(
-            claims.select("claim_id", _claim_place="facility_code"),
-            on="claim_id",
-            how="left",
-            maintain_order="left",
-        ).with_columns(pl.col("place_of_service_code").fill_null(pl.col("_claim_place")))
+        of_claim = claims["facility_code"].gather(lines["claim_id"])
+        lines = lines.with_columns(pl.col("place_of_service_code").fill_null(of_claim))
     tables["occurrences"] = _with_related_causes(reader, tables["occurrences"])
     tables["claims"] = _conform(claims, frames.Claims)
     tables["lines"] = _conform(lines, frames.Lines)
@@ -493,11 +507,14 @@ def _at(starts: Integers, index: Integers) -> Integers:
 def _gather(frame: pl.DataFrame, index: Integers) -> pl.DataFrame:
     """Rows of ``frame`` by index; −1 gives nulls."""
     if not frame.height:
-        return pl.DataFrame(
-            {n: pl.Series([None] * len(index), dtype=t) for n, t in frame.schema.items()}
-        )
+        return pl.DataFrame({n: nothing(t, len(index)) for n, t in frame.schema.items()})
+    return frame.select(pl.all().gather(_or_null(index)))
+
+
+def _or_null(index: Integers) -> pl.Series:
+    """Row numbers, null where they are negative."""
     at = pl.Series(index)
-    return frame.select(pl.all().gather(at.set(at < 0, None)))
+    return at.set(at < 0, None)
 
 
 def _within(group: Integers) -> Integers:
@@ -511,10 +528,18 @@ def _within(group: Integers) -> Integers:
 
 def _conform(frame: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
     """The contract's columns in its order; what no segment filled is null."""
-    return frame.select(
-        (pl.col(n) if n in frame.columns else pl.lit(None)).cast(c.dtype).alias(n)
-        for n, c in schema.columns().items()
+    there = frame.to_dict()
+    return pl.DataFrame(
+        {
+            name: there[name].cast(dtype) if name in there else nothing(dtype, frame.height)
+            for name, dtype in _dtypes(schema).items()
+        }
     )
+
+
+@cache
+def _dtypes(schema: type[dy.Schema]) -> dict[str, pl.DataType]:
+    return {name: column.dtype for name, column in schema.columns().items()}
 
 
 def _people(
@@ -547,15 +572,14 @@ def _people(
         else np.full(len(claim_rows), -1)
     )
     own = np.where(of_patient >= 0, patient_index, subscriber_index)
-    claim_id = pl.int_range(len(claim_rows), dtype=pl.Int64, eager=True).alias("claim_id")
-    parts = [
-        _gather(everyone, index).with_columns(claim_id, role=pl.lit(role))
-        for role, index in (("patient", own), ("subscriber", subscriber_index))
-    ]
-    people = pl.concat(parts).join(
-        death, on=("claim_id", "role"), how="left", maintain_order="left"
+    each = len(claim_rows)
+    people = _gather(everyone, np.stack((own, subscriber_index), axis=1).reshape(-1)).with_columns(
+        claim_id=pl.Series(np.repeat(np.arange(each, dtype=np.int64), 2)),
+        role=pl.Series(("patient", "subscriber")).gather(np.arange(2 * each) % 2),
     )
-    return _conform(people.sort("claim_id", "role"), frames.People)
+    if death.height:
+        people = people.join(death, on=("claim_id", "role"), how="left", maintain_order="left")
+    return _conform(people, frames.People)
 
 
 def _death_dates(reader: _Reader) -> pl.DataFrame:
@@ -634,7 +658,7 @@ def _parties(reader: _Reader, claim_rows: Integers, of_provider: Integers) -> pl
         how="inner",
         maintain_order="left_right",
     )
-    return pl.concat([of_all.select(own.columns), own]).sort(reader.in_order)
+    return reader.in_order(pl.concat([of_all.select(own.columns), own]))
 
 
 _ROLES = {
@@ -648,38 +672,36 @@ def _slim_providers(
     claims: pl.DataFrame, lines: pl.DataFrame, parties: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The providers decisions look at, as columns of claims and lines."""
-    whole = parties.filter(pl.col("line_number").is_null())
-    for column, (role, value) in _ROLES.items():
-        first = whole.filter(pl.col("role_code") == role).unique(
-            "claim_id", keep="first", maintain_order=True
-        )
-        claims = claims.join(
-            first.select("claim_id", pl.col(value).alias(column)),
-            on="claim_id",
+    role, of_claim = parties["role_code"], parties["claim_id"].to_numpy()
+    whole = parties["line_number"].is_null()
+
+    def first(which: pl.Series, value: str) -> pl.Series:
+        """Of each claim the value of its first party of those."""
+        rows = which.arg_true().to_numpy()
+        ids = of_claim[rows]
+        is_first = np.diff(ids, prepend=-1) > 0
+        at = np.full(claims.height, -1, dtype=np.int64)
+        at[ids[is_first]] = rows[is_first]
+        return parties[value].gather(_or_null(at))
+
+    slim = {
+        column: first(whole & (role == code), value) for column, (code, value) in _ROLES.items()
+    }
+    # where care was given: at the facility, else at the billing provider's
+    has_place = whole & parties["zip_code"].is_not_null()
+    places = [first(has_place & (role == code), "zip_code") for code in ("77", "85")]
+    slim["facility_zip_code"] = places[0].fill_null(places[1])
+    rendering = parties.filter((role == "82") & ~whole).unique(
+        ("claim_id", "line_number"), keep="first", maintain_order=True
+    )
+    if rendering.height:
+        lines = lines.join(
+            rendering.select("claim_id", "line_number", rendering_npi="npi"),
+            on=("claim_id", "line_number"),
             how="left",
             maintain_order="left",
         )
-    places = (
-        whole.filter(pl.col("role_code").is_in(["77", "85"]) & pl.col("zip_code").is_not_null())
-        .sort("claim_id", pl.col("role_code") == "85")
-        .unique("claim_id", keep="first", maintain_order=True)
-    )
-    claims = claims.join(
-        places.select("claim_id", facility_zip_code="zip_code"),
-        on="claim_id",
-        how="left",
-        maintain_order="left",
-    )
-    rendering = parties.filter(
-        (pl.col("role_code") == "82") & pl.col("line_number").is_not_null()
-    ).unique(("claim_id", "line_number"), keep="first", maintain_order=True)
-    lines = lines.join(
-        rendering.select("claim_id", "line_number", rendering_npi="npi"),
-        on=("claim_id", "line_number"),
-        how="left",
-        maintain_order="left",
-    )
-    return claims, lines
+    return claims.with_columns(**slim), lines
 
 
 def _hi(reader: _Reader) -> dict[str, pl.DataFrame]:
@@ -829,9 +851,7 @@ def _row_frames(
         "certifications": frames.Certifications,
     }
     parts: dict[str, list[pl.DataFrame]] = {name: [] for name in schemas_}
-    loops = pl.Series([n.loop for n in reader.guide.nodes], dtype=pl.String)
-    of_line = np.array([n.loop.startswith("24") for n in reader.guide.nodes])
-    above = np.array([_ABOVE.get(n.loop, "") for n in reader.guide.nodes])
+    loops, of_line, above = _loops(reader.guide)
     line_numbers = _within(reader.instance("claim", reader.starts["line"]))
     below = {
         scope: pl.DataFrame({"claim_id": np.arange(len(of), dtype=np.int64), "_above": of})
@@ -842,19 +862,21 @@ def _row_frames(
         )
     }
     for row in ROWS:
-        rows = reader.rows(row.loops, row.segment)
+        rows, columns = reader.row_columns(row)
         if not len(rows):
             continue
-        fields = list(_fields("", row.loops, row.segment, row.codes, *row.columns))
         node = reader.segments.node[rows]
         line = np.where(of_line[node], reader.instance("line", rows), -1)
         claim = reader.instance("claim", rows)
         numbers = pl.Series(_at(line_numbers, line), dtype=pl.Int64)
-        frame = pl.DataFrame(reader.columns(rows, fields)).with_columns(
-            loops.gather(node).alias("loop"),
-            claim_id=pl.Series(claim, dtype=pl.Int64),
-            line_number=numbers.set(numbers < 0, None),
-            _row=pl.Series(rows),
+        frame = pl.DataFrame(
+            {
+                **columns,
+                "loop": loops.gather(node),
+                "claim_id": pl.Series(claim, dtype=pl.Int64),
+                "line_number": numbers.set(numbers < 0, None),
+                "_row": pl.Series(rows),
+            }
         )
         if row.segment == "K3":
             frame = frame.with_columns(qualifier_code=pl.lit("K3"))
@@ -871,11 +893,22 @@ def _row_frames(
             )
             parts[row.frame].append(shared.join(of_claim, on="_above").select(frame.columns))
     return {
-        name: _conform(pl.concat(found, how="diagonal").sort(reader.in_order), schemas_[name])
+        name: _conform(reader.in_order(pl.concat(found, how="diagonal")), schemas_[name])
         if found
         else frames.empty(schemas_[name])
         for name, found in parts.items()
     }
+
+
+@cache
+def _loops(guide: Guide) -> tuple[pl.Series, Truths, npt.NDArray[np.str_]]:
+    """Of each node its loop, whether that is a line's, and whose it is where it stands above."""
+    loops = [n.loop for n in guide.nodes]
+    return (
+        pl.Series(loops, dtype=pl.String),
+        np.array([loop.startswith("24") for loop in loops]),
+        np.array([_ABOVE.get(loop, "") for loop in loops]),
+    )
 
 
 # loops above the claim, and whose they are

@@ -137,7 +137,7 @@ def read_segments(
     node = np.where(fits, state, state - count)
     known = np.where(fits, node, count)
     order = np.argsort(known.astype(np.int16), kind="stable")  # few nodes: sorted by counting
-    bounds = np.searchsorted(known[order], np.arange(count + 2)).astype(np.int64)
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(known, minlength=count + 1))))
     return Segments(
         elements, placed.start + shift, placed.stop + 1 + after, node, fits, order, bounds, guide,
         delimiters,
