@@ -7,9 +7,10 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -34,6 +35,9 @@ DB_VARIABLE = "ADJUDICATOR_DB"
 # PostgreSQL's, as `db roles` names them
 OWNER_ROLE, APPLICATION_ROLE, READER_ROLE = "claims_owner", "claims_application", "claims_reader"
 ALONE_BYTES = 1_500_000  # below it another process takes longer to start than it saves
+# what the other process imports, which reads for these
+READS_AHEAD = {"run": "edi.ahead", "check": "adjudicator.check"}
+_BEGUN: list[Apart] = []  # one, before the command line is taken apart
 # they close what they open: taking their frames apart at the end takes as long as a thousand claims
 ENDS_AT_ONCE = ("run", "check")
 
@@ -99,6 +103,11 @@ def main() -> NoReturn:
     keep()
     # numpy's threads for matrices, of which there are none, spin for a tenth of a second
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.argv[1:2] and sys.argv[1] in READS_AHEAD:
+        # what is no option's value is an input; what else is one, is known in time
+        each = pairwise(sys.argv[1:])
+        inputs = [Path(a) for before, a in each if "-" not in (before[:1], a[:1])]
+        _BEGUN.extend(filter(None, [_begun(sys.argv[1], inputs)]))
     code = _code()
     if sys.argv[1:2] and sys.argv[1] in ENDS_AT_ONCE:
         sys.stderr.flush()
@@ -304,7 +313,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
-    apart = _other_process(ctx, inputs, "edi.ahead")
+    apart = _other_process(ctx, inputs)
     settings = _config(config, db, out)
     from adjudicator.reading import reading_ahead
     from edi.read_file import read_chunk
@@ -348,8 +357,13 @@ def run(
         _print_summary(summary, settings.out)
 
 
-def _other_process(ctx: typer.Context, inputs: list[Path], module: str) -> Apart | None:
+def _other_process(ctx: typer.Context, inputs: list[Path]) -> Apart | None:
     """A process that is ready to read ahead, until the command ends; none for few claims."""
+    apart = _BEGUN.pop() if _BEGUN else _begun(str(ctx.info_name), inputs)
+    return apart and ctx.with_resource(apart)
+
+
+def _begun(command: str, inputs: Iterable[Path]) -> Apart | None:
     from edi.received import files_of
 
     try:
@@ -360,7 +374,7 @@ def _other_process(ctx: typer.Context, inputs: list[Path], module: str) -> Apart
         return None
     from edi.apart import Apart
 
-    return ctx.with_resource(Apart(module))
+    return Apart(READS_AHEAD[command])
 
 
 def _night_log(path: Path | None) -> Callable[..., None]:
@@ -444,7 +458,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
-    apart = _other_process(ctx, files, "adjudicator.check")
+    apart = _other_process(ctx, files)
     settings = _config(config, None)
     from adjudicator.check import check_files, checking
     from adjudicator.reading import reading_ahead

@@ -40,8 +40,8 @@ def test_every_element_and_component_is_what_splitting_gives(
         for part in (1, 2, 4):
             parts = [e.split(":") for e in expected]
             wanted = [p[part - 1] if part <= len(p) else "" for p in parts]
-            assert at.text(at.component(at[place], part)).to_list() == [w or None for w in wanted]
-    joined = at.text(at.components(at[1], 2, 3)).to_list()
+            assert at.text(at.composite(place)[part]).to_list() == [w or None for w in wanted]
+    joined = at.text(at.composite(1).through(2, 3)).to_list()
     assert joined == [":".join(s[0].split(":")[1:3]) or None if s else None for s in segments]
     through = at.text(at.through(2, 4)).to_list()
     assert through == ["*".join(s[1:4]) or None for s in segments]
