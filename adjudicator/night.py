@@ -80,6 +80,7 @@ from adjudicator.reversals import (
 from adjudicator.stages import STAGES
 from adjudicator.stages.identify import find_members
 from adjudicator.stages.validate import objections_to_findings
+from edi.acks import READ as ANSWERED
 from edi.acks import Issue, acknowledgement_count
 from edi.ahead import Ahead
 from edi.apart import Apart, ApartError
@@ -375,8 +376,13 @@ class _Night:
                 self._repeat(connection, arrival, known)
                 return
             begun = self.ahead.begun(path) if self.ahead is not None else None
-            store_all = self._read(connection, arrival, data, begun, is_kept=known is not None)
+            store_all, numbered = self._read(
+                connection, arrival, data, begun, is_kept=known is not None
+            )
             self.stored = self.storing.submit(_within, transaction.pop_all(), store_all)
+        if numbered is not None:
+            accepted = _accepted(numbered)
+            self.later.add(accepted) if self.later else self.taken_in.append(accepted)
         if isinstance(self.engine, store.Rehearsal):  # it has one connection, for one at a time
             self._wait_for_file()
 
@@ -411,9 +417,9 @@ class _Night:
         begun: Begun | None,
         *,
         is_kept: bool,
-    ) -> Callable[[], None]:
-        """Judge each interchange of a file, and take in what is to be adjudicated. Returns what
-        stores all of it, and the answers, in the same transaction.
+    ) -> tuple[Callable[[], None], dict[str, pl.DataFrame] | None]:
+        """Judge each interchange of a file. Returns what stores all of it, and the answers, in the
+        same transaction; and the claims to be taken in, with their numbers, where there are any.
 
         ``is_kept``: the store has these bytes already.
         """
@@ -437,15 +443,19 @@ class _Night:
             verdict.reasons = reasons(reading, received, taken_count)
             foreign = another_payers(reading, set() if order.accept_test else ours)
             batch = self._validated(reading, foreign.findings)
+        # what is decided is held once: the answers are made of a few columns
+        reading.frames = {
+            n: reading.frames[n].select(c) for n, c in ANSWERED.items() if reading.frames
+        }
+        findings = batch.findings
         claim_numbers = _claim_numbers(connection, batch, tests)
         repeated = [r.position for r in received if r.verdict == REPEATED]
         count = acknowledgement_count(reading, without=repeated)
         first = store.take_numbers(connection, "acknowledgement", count)
-        numbered = None
+        numbered, inserting = None, None
         if taken_count:
             numbered = self._numbered(connection, arrival, _without(batch, tests), claim_numbers)
-            accepted = _accepted(numbered)
-            self.later.add(accepted) if self.later else self.taken_in.append(accepted)
+            inserting = self._claim_rows(arrival, numbered), numbered["findings"]
 
         def store_all() -> None:
             self._insert_file(connection, arrival)
@@ -453,10 +463,11 @@ class _Night:
                 # beside the inserts: most of it is not Python's work
                 answers = beside.submit(
                     answer, reading, Issue(first, order.business_date, order.received_date),
-                    batch.findings, claim_numbers, foreign.refused_sets, repeated,
+                    findings, claim_numbers, foreign.refused_sets, repeated,
                 )  # fmt: skip
-                if numbered is not None:
-                    self._insert_claims(connection, arrival, numbered)
+                if inserting is not None:
+                    store.insert_claims(connection, inserting[0])
+                    store.insert_findings(connection, self.run_id, inserting[1])
                 if not is_kept or verdict.verdict != REPEATED:
                     store.store_parts(connection, arrival.file_id, compressed.result())
                 store.insert_interchanges(
@@ -471,7 +482,7 @@ class _Night:
                     connection, arrival.file_id, repeated_answers(connection, received)
                 )
 
-        return store_all
+        return store_all, numbered
 
     def _validated(self, reading: FileReading, findings: pl.DataFrame) -> Batch:
         """What was read, by ``claim_id`` as read, with a finding for all that rejects a claim."""
@@ -512,19 +523,15 @@ class _Night:
         arrival.verdict.rejected_count = read["claims"]["claim_number"].null_count()
         return read
 
-    def _insert_claims(
-        self, connection: Connection, arrival: _Arrival, numbered: Mapping[str, pl.DataFrame]
-    ) -> None:
+    def _claim_rows(self, arrival: _Arrival, numbered: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         is_rejected = pl.col("claim_number").is_null()
-        store.insert_claims(
-            connection,
+        return store.claim_rows(
             numbered["claims"].with_columns(
                 disposition=pl.when(is_rejected).then(pl.lit("rejected")),
                 decided_run_id=pl.when(is_rejected).then(pl.lit(self.run_id, dtype=pl.Int64)),
             ),
             numbered["sources"].with_columns(file_id=pl.lit(arrival.file_id, dtype=pl.Int64)),
         )
-        store.insert_findings(connection, self.run_id, numbered["findings"])
 
     # ---- decide ------------------------------------------------------------------------------
 
@@ -559,13 +566,12 @@ class _Night:
         whole = {
             # in one piece only what the stages go over again and again
             n: pl.concat(
-                [f[n] for f in known],
+                [f.pop(n) for f in known],
                 how="vertical_relaxed",
                 rechunk=n in ("claims", "lines"),
             )
             for n in names
         }
-        known.clear()
         if not whole["claims"]["claim_id"].is_sorted():
             # a version that we opened comes of an older file than what waits beside it, and one
             # part's claims come after another's
@@ -947,13 +953,15 @@ def _within(transaction: ExitStack, work: Callable[[], None]) -> None:
 
 
 def _accepted(numbered: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """What of a file's claims is to be decided."""
+    """What of a file's claims is to be decided; ``numbered`` is emptied, so that a frame's memory
+    serves the next."""
     claims = numbered["claims"]
     rejected = claims.filter(pl.col("claim_number").is_null())["claim_id"]
     if not len(rejected):
-        return dict(numbered)
+        return numbered
+    del claims
     accepted = ~pl.col("claim_id").is_in(rejected.implode())
-    return {n: frame.filter(accepted) for n, frame in numbered.items()}
+    return {name: numbered.pop(name).filter(accepted) for name in list(numbered)}
 
 
 def _claim_numbers(connection: Connection, batch: Batch, tests: pl.Series) -> pl.DataFrame:

@@ -31,6 +31,7 @@ from adjudicator.store.audit import (
 from adjudicator.store.books import (
     Published,
     Run,
+    claim_rows,
     files_digest,
     files_of,
     insert_claims,
@@ -151,6 +152,7 @@ __all__ = [
     "check_revision",
     "checkpoint",
     "claim_counts",
+    "claim_rows",
     "claims_of",
     "compressed",
     "connect",

@@ -20,6 +20,7 @@ from adjudicator.stages.match import claim_provider, comparable_lines
 from adjudicator.store.audit import append_audit, utc_now
 from adjudicator.store.corrections import TAKEN, insert_reversals, set_versions
 from adjudicator.store.decided import CONTRACTS, Kind, decided_parts, insert_decided
+from adjudicator.store.dialect import wanted_keys
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import delete_lines
 from adjudicator.store.tables import claim, line, outbox, run
@@ -77,13 +78,18 @@ def set_run_state(connection: Connection, run_id: int, state: str, **facts: obje
     connection.execute(update(run).where(run.c.run_id == run_id).values(state=state, **facts))
 
 
-def insert_claims(connection: Connection, claims: pl.DataFrame, sources: pl.DataFrame) -> None:
-    """The claims of one file: accepted (no disposition yet) and rejected."""
-    rows = claims.select(
+def claim_rows(claims: pl.DataFrame, sources: pl.DataFrame) -> pl.DataFrame:
+    """The claims of one file as the store keeps them: accepted (no disposition yet) and
+    rejected."""
+    return claims.select(
         "claim_id", "claim_number", "receipt_number", "claim_type_code", "source_format_code",
         "received_date", "patient_control_number", "charge_amount", "disposition",
         "decided_run_id", version_number=pl.lit(1, dtype=pl.Int64),
     ).join(sources.drop("set_index"), on="claim_id", maintain_order="left")  # fmt: skip
+
+
+def insert_claims(connection: Connection, rows: pl.DataFrame) -> None:
+    """Adds the rows of ``claim_rows``."""
     insert_frame(connection, claim, rows)
 
 
@@ -197,13 +203,22 @@ def night_counts(
     ``received`` are the claims of files this run took in, rejected ones too; ``brought_forward``
     the open claims of earlier runs.
     """
-    received = read_frame(
+    of_run = f"JOIN file AS f ON f.file_id = c.file_id WHERE f.run_id = {int(run_id)}"
+    received = {
+        disposition: {"count": int(count), "charge_amount": int(amount or 0)}
+        for disposition, count, amount in connection.exec_driver_sql(
+            "SELECT c.disposition, COUNT(*), SUM(c.charge_amount) FROM claim AS c "
+            f"{of_run} GROUP BY c.disposition"
+        )
+    }
+    # of those that waited some may have come tonight, before the run was interrupted
+    wanted = wanted_keys(connection, "int", open_claims["claim_id"])
+    mine = read_frame(
         connection,
-        "SELECT c.claim_id, c.charge_amount, c.disposition FROM claim AS c "
-        f"JOIN file AS f ON f.file_id = c.file_id WHERE f.run_id = {int(run_id)}",
-        {"claim_id": pl.Int64, "charge_amount": pl.Int64, "disposition": pl.String},
-    )
-    mine = received["claim_id"].implode()
+        f"SELECT c.claim_id FROM {wanted} AS w CROSS JOIN claim AS c {of_run} "
+        "AND c.claim_id = w.key",
+        {"claim_id": pl.Int64},
+    )["claim_id"]
     fates = decisions.with_columns(
         pl.col("disposition").replace(CARRIED, "carried_forward").alias("fate")
     )
@@ -211,10 +226,11 @@ def night_counts(
     def tally(frame: pl.DataFrame) -> dict[str, int]:
         return {"count": frame.height, "charge_amount": int(frame["charge_amount"].sum() or 0)}
 
+    none = {"count": 0, "charge_amount": 0}
     return {
-        "received": tally(received),
-        "brought_forward": tally(open_claims.filter(~pl.col("claim_id").is_in(mine))),
-        "rejected": tally(received.filter(pl.col("disposition") == "rejected")),
+        "received": {unit: sum(each[unit] for each in received.values()) for unit in none},
+        "brought_forward": tally(open_claims.filter(~pl.col("claim_id").is_in(mine.implode()))),
+        "rejected": received.get("rejected", none),
         **{
             fate: tally(fates.filter(pl.col("fate") == fate))
             for fate in ("denied", "paid", "voided", "carried_forward")
