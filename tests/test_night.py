@@ -268,7 +268,7 @@ def test_835s_are_checked_in_another_process_or_where_that_fails_here(
         found.extend(file.name for file in files)
         return {}
 
-    monkeypatch.setattr("adjudicator.night.check_files", checked if fails else check_files)
+    monkeypatch.setattr("adjudicator.night_files.check_files", checked if fails else check_files)
     run_night(order(place))
     assert set(asked) == {"checked" if fails else "check_files"}
     assert len(asked) > 1  # some are checked while others are written
