@@ -3,10 +3,11 @@ the byte, or nothing is published. The books stay as they are."""
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tests.test_corrections import LATE, SMALLER
 from tests.test_night import NEXT, load, opened, order, own_store, published, url
 from tests.test_paper_night import PROFESSIONAL, RETURNED
 from tests.test_paper_night import night as paper_night
-from tests.test_payment_cycles import STORY, TERMS, Payer, correction, rows
+from tests.test_payment_cycles import STORY, TERMS, Payer, correction, rows, two_programs
 from tests.test_run_ledger import Killed, stopped_before_publishing
 from tests.test_verify import forge
 from tests.two_databases import books
@@ -168,6 +169,61 @@ def test_what_was_stopped_while_it_was_put_back_is_put_back_by_the_next(place: P
         run_night(order(place))
         before.stands()
         assert list((place / "out").iterdir()) == [folder]
+
+
+@ON_SQLITE
+def test_stopped_at_any_rename_it_is_put_back_by_the_next(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest comes last, so that a folder without it is not taken."""
+    folder = place / "out" / run_night(order(place)).folder
+    before = Standing(place, url(place))
+    replace = Path.replace
+    for at in range(len(before.files)):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                path.unlink()
+        left = iter(range(at))
+
+        def stopping(path: Path, target: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise Killed
+            return replace(path, target)
+
+        with monkeypatch.context() as stopped:
+            stopped.setattr(Path, "replace", stopping)
+            with pytest.raises(Killed):
+                run_night(order(place))
+        there = [p for p in folder.rglob("*") if p.is_file()]
+        assert len(there) == at
+        assert not (folder / "manifest.json").exists()
+        run_night(order(place))
+        before.stands()
+
+
+@ON_SQLITE
+def test_a_full_disk_puts_nothing_back_and_costs_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place / "out" / run_night(order(place)).folder
+    before = Standing(place, url(place))
+    (folder / "claims.csv").unlink()
+    (folder / "summary.json").unlink()
+    there = sorted(folder.rglob("*"))
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "summary.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        path.write_bytes(content)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(render_again, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            run_night(order(place))
+    assert sorted(folder.rglob("*")) == there
+    assert books(url(place)) == before.books
+    run_night(order(place))
+    before.stands()
 
 
 # ---- committed and not published -------------------------------------------------------------
@@ -369,44 +425,11 @@ def test_letters_are_put_back(loaded: Path, tmp_path: Path) -> None:
     all_again(tmp_path, order(tmp_path).config)
 
 
-def test_what_waited_is_told_once_where_programs_pay_on_other_days(tmp_path: Path) -> None:
-    """Two programs' claims were kept by one night; one program paid since: the other's are taken,
-    and not the first's again."""
-    engine = store.open_store(f"sqlite:///{tmp_path / 'a.db'}")
-    schemas = (
-        ("claims", "RemittanceClaims"), ("lines", "RemittanceLines"),
-        ("adjustments", "RemittanceAdjustments"),
-    )  # fmt: skip
-    with engine.begin() as connection:
-        for run_id in (1, 2):
-            day = date(2025, 11, run_id)
-            store.open_run(connection, day, "", "", "")
-            kept = {name: _kept(schema, run_id, ["monthly", "weekly"]) for name, schema in schemas}
-            store.insert_waiting(connection, run_id, **kept)
-        # the weekly one has paid what the first night decided
-        waited = pl.DataFrame(
-            {"program_code": ["monthly", "monthly", "weekly"], "run_id": [1, 2, 2]}
-        )
-        found = store.waiting_remittance(connection, waited)
-    engine.dispose()
-    for frame in found.values():
-        assert frame.select("program_code", "claim_id").rows() == [
-            ("monthly", 10), ("monthly", 20), ("weekly", 21),
-        ]  # fmt: skip
-
-
-def _kept(contract: str, run_id: int, programs: list[str]) -> pl.DataFrame:
-    from schemas import frames
-
-    empty = frames.empty(getattr(frames, contract))
-    rows = [
-        {"claim_id": run_id * 10 + at, "program_code": code, "payee_id": "P"}
-        for at, code in enumerate(programs)
-    ]
-    return pl.DataFrame(rows).match_to_schema(
-        {**empty.schema, "program_code": pl.String, "payee_id": pl.String},
-        missing_columns="insert",
-    )
+def test_programs_that_pay_on_other_days_are_put_back(tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    payer = two_programs(folder)
+    config = Config(db=payer.db, out=folder / "out", programs=folder / "programs")
+    all_again(folder, config)
 
 
 # ---- a store that no longer says what it said ------------------------------------------------
