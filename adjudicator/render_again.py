@@ -68,7 +68,7 @@ def render_again(
     Raises RenderError where one can't be rendered, OSError where it can't be written.
     """
     night = _Night(connection, run_id, reference, folder)
-    if store.files_digest(night.others) != json.loads(night.act.detail)["files_digest"]:
+    if store.files_digest(night.others) != night.act_detail.get("files_digest"):
         raise RenderError(min(names), "its checksum is not the one that the audit trail tells")
     first_of: dict[str, str] = {}
     for name in sorted(names):
@@ -133,6 +133,14 @@ class _Night:
             raise RenderError(SUMMARY, "the audit trail does not tell of the night")
         return act
 
+    @cached_property
+    def act_detail(self) -> dict[str, Any]:
+        try:
+            detail: dict[str, Any] = dict(json.loads(self.act.detail))
+        except (ValueError, TypeError) as error:
+            raise RenderError(SUMMARY, "the audit trail's row of the night was changed") from error
+        return detail
+
     @property
     def others(self) -> list[store.Published]:
         """The night's files but its manifest, as they were committed."""
@@ -142,9 +150,7 @@ class _Night:
     @property
     def told(self) -> dict[str, Any]:
         """The night's figures."""
-        figures: dict[str, Any] = json.loads(self.act.detail)
-        del figures["files_digest"]
-        return figures
+        return {name: told for name, told in self.act_detail.items() if name != "files_digest"}
 
 
 def _identified(batch: Batch, findings: pl.DataFrame, reference: Reference) -> Batch:

@@ -477,6 +477,9 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str]] = {
     "the night's figures": (
         sql("UPDATE audit SET detail = replace(detail, '\"paid_amount\":', '\"paid_amount\":1') "
             "WHERE what = 'decided'"), "summary.json"),
+    "the trail's words": (sql("UPDATE audit SET detail = '{' WHERE what = 'decided'"), "*.835"),
+    "the trail's row": (
+        sql("UPDATE audit SET what = 'undecided' WHERE what = 'decided'"), "summary.json"),
     "the trail's hash": (sql("UPDATE audit SET hash = 'f'"), "manifest.json"),
     "a checksum": (sql("UPDATE outbox SET sha256 = 'f' WHERE file_name LIKE '835/%'"), "*.835"),
     "the checksum of another": (
