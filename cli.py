@@ -319,12 +319,7 @@ def run(
     from edi.read_file import read_chunk
 
     ahead = ctx.with_resource(reading_ahead(apart, inputs, settings, read_chunk))
-    from sqlalchemy.exc import DBAPIError, OperationalError
-
-    from adjudicator.load import ReferenceDataError
-    from adjudicator.night import LockedError, NightError, Order, run_night
-    from adjudicator.programs import DataFileError
-    from adjudicator.store import StoreError
+    from adjudicator.night import Order, run_night
 
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
     order = Order(
@@ -332,8 +327,28 @@ def run(
         approve=approve,
     )  # fmt: skip
     tell = _night_log(log)
-    try:
+    with _failing_in_a_line(tell):
         summary = run_night(order, tell, ahead)
+    tell("done", {"exit": 0, "run": summary.run_id, **summary.counts,
+                  "paid_amount": summary.paid_amount})  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2, sort_keys=True))
+    else:
+        _print_summary(summary, settings.out)
+
+
+@contextmanager
+def _failing_in_a_line(tell: Callable[..., None]) -> Iterator[None]:
+    """What stops a night is told in one line, and to its log."""
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
+    from adjudicator.load import ReferenceDataError
+    from adjudicator.night import LockedError, NightError
+    from adjudicator.programs import DataFileError
+    from adjudicator.store import StoreError
+
+    try:
+        yield
     except LockedError as error:
         tell("failed", {"exit": LOCKED})
         _fail(str(error), LOCKED)
@@ -349,12 +364,6 @@ def run(
             raise
         tell("failed", {"exit": FAILED})
         _fail(f"the store can't be read or written: {error.orig}; {AGAIN}")
-    tell("done", {"exit": 0, "run": summary.run_id, **summary.counts,
-                  "paid_amount": summary.paid_amount})  # fmt: skip
-    if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=2, sort_keys=True))
-    else:
-        _print_summary(summary, settings.out)
 
 
 def _other_process(ctx: typer.Context, inputs: list[Path]) -> Apart | None:
@@ -566,6 +575,25 @@ def explain(
     with _seeing(settings) as connection:
         told = tell(connection, claim, line, _programs(settings))
     _echo(as_json, told.as_json, lambda: as_text(told))
+
+
+@app.command()
+def publish(
+    runs: Annotated[
+        list[int], typer.Argument(metavar="RUN...", help="Numbers of runs that are committed")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the nights are")] = None,
+    db: Db = None,
+    config: ConfigFile = None,
+) -> None:
+    """Put the files of nights in place as they were committed; what is gone is rendered again."""
+    settings = _config(config, db, out)
+    from adjudicator.night import publish_again
+
+    for run in runs:
+        with _failing_in_a_line(_night_log(None)):
+            summary = publish_again(settings, run)
+        typer.echo(f"{settings.out / summary.folder}: in place, {len(summary.written):,} files")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy import Connection
 
 from adjudicator import store
+from adjudicator.pipeline import AS_READ
 from edi.envelope import Delimiters, read_envelope
 from edi.guide import guide_for
 from edi.read_file import reread
@@ -66,6 +67,20 @@ def read_again(
         )
         out["findings"] = frames.empty(frames.Findings)
         yield out
+
+
+def read_whole(
+    connection: Connection, waiting: pl.DataFrame, own_names: Collection[str] = ()
+) -> dict[str, pl.DataFrame]:
+    """As ``read_again``, all at once, by claim; ``waiting`` holds one claim at least."""
+    read = list(read_again(connection, waiting, own_names))
+    return {
+        name: pl.concat([f[name] for f in read], how="vertical_relaxed").sort(
+            "claim_id", maintain_order=True
+        )
+        for name in AS_READ
+        if name != "sources"
+    }
 
 
 def _ranges(group: pl.DataFrame, pieces: Sequence[str]) -> list[tuple[int, int]]:

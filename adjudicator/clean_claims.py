@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 from sqlalchemy import Connection
 
+from adjudicator.store.audit import runs_from
 from adjudicator.store.dialect import wanted_keys
 from adjudicator.store.rows import read_frame
 from schemas import frames
@@ -62,14 +63,15 @@ def _told(
 
 
 def earlier_findings(connection: Connection, claim_ids: pl.Series, run_id: int) -> pl.DataFrame:
-    """FINDING of the nights before that run, of these claims."""
+    """FINDING of the nights decided before that run, of these claims."""
     if claim_ids.is_empty():
         return pl.DataFrame(schema=FINDING)
+    since = ", ".join(map(str, runs_from(connection, run_id)))
     wanted = wanted_keys(connection, "int", claim_ids)
     names = ", ".join(f"f.{name}" for name in FINDING)
     return read_frame(
         connection,
         f"SELECT {names} FROM {wanted} AS w CROSS JOIN finding AS f WHERE f.claim_id = w.key "
-        f"AND f.run_id <> {int(run_id)}",
+        f"AND f.run_id NOT IN ({since})",
         FINDING,
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 from collections.abc import Sequence
 from datetime import date
@@ -33,8 +34,8 @@ from adjudicator.coded import (
     read_coded,
     store_coded,
 )
-from adjudicator.store.audit import append_audit
-from adjudicator.store.tables import reference_part, reference_table, reference_version
+from adjudicator.store.audit import act_of, append_audit
+from adjudicator.store.tables import audit, reference_part, reference_table, reference_version
 from schemas.frames import CENTS_LIMIT, empty
 from schemas.reference import TABLES
 
@@ -325,6 +326,20 @@ def read_codes(connection: Connection, version: str, codes: pl.Series) -> dict[s
             empty(TABLES[name]).schema, missing_columns="insert", extra_columns="ignore"
         )
     return tables
+
+
+def version_of(connection: Connection, run_id: int) -> str | None:
+    """The version in force when a run began, as the audit trail tells; None where it doesn't."""
+    begun = act_of(connection, run_id, "begun")
+    if begun is None:
+        return None
+    last = (
+        select(audit.c.detail)
+        .where(audit.c.what == "reference loaded", audit.c.sequence_number < begun.sequence_number)
+        .order_by(audit.c.sequence_number.desc())
+    )
+    told = connection.execute(last).scalars().first()
+    return str(json.loads(told)["version"]) if told is not None else None
 
 
 def current_version(connection: Connection) -> str | None:

@@ -13,9 +13,9 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -48,7 +48,18 @@ from adjudicator.interchanges import (
     judge,
     reasons,
 )
-from adjudicator.load import read_codes, read_coding_tables, read_reference
+from adjudicator.load import read_codes, read_coding_tables, read_reference, version_of
+from adjudicator.night_files import (
+    answers_by_name,
+    balancing_apart,
+    file_names,
+    manifest_text,
+    summary_text,
+    sync_folder,
+    write,
+    write_835s,
+    write_answers,
+)
 from adjudicator.payment_cycle import (
     Cycle,
     PaymentError,
@@ -68,7 +79,7 @@ from adjudicator.programs import (
 )
 from adjudicator.reading import limits_of
 from adjudicator.reference import Reference
-from adjudicator.remittance import Remittance
+from adjudicator.render_again import MANIFEST, RenderError, render_again
 from adjudicator.reversals import (
     REVIEWED,
     carry_out_disputes,
@@ -83,25 +94,22 @@ from adjudicator.stages.validate import objections_to_findings
 from edi.acks import READ as ANSWERED
 from edi.acks import Issue, acknowledgement_count
 from edi.ahead import Ahead
-from edi.apart import Apart, ApartError
-from edi.balance import check_files
+from edi.apart import Apart
 from edi.read_claims import is_paper, read_claims_file
 from edi.read_file import Begun, FileReading
 from edi.received import bytes_of, files_of, sha256, too_large
 from edi.threads import Beside, on_this_thread
-from edi.write_835 import write_835
 from schemas import frames
 from schemas.config import Config
 
 CLAIM_NUMBER_DIGITS = 12
-PIECES = 8  # in which a large night's 835s are written
-ALONE_CLAIMS = 3_000  # fewer are checked sooner than another process is begun
 # frames that only the stages read: let go before the commit
 ONLY_DECIDED_BY = (
     "diagnoses", "procedures", "occurrences", "dates", "references", "amounts", "notes",
     "attachments", "certifications", "other_payers", "other_payer_lines",
     "other_payer_adjustments",
 )  # fmt: skip
+COMMITTED = ("decided", "published")  # states of a run
 DISPOSITIONS = ("rejected", "denied", "paid", "voided", "carried_forward")
 Step = Callable[[str], None]
 
@@ -218,6 +226,37 @@ def run_night(order: Order, step: Step = lambda _: None, ahead: Ahead | None = N
         engine.dispose()
 
 
+def publish_again(config: Config, run_id: int, step: Step = lambda _: None) -> Summary:
+    """Has the files of a committed night in place as they were committed, whatever was loaded or
+    decided since; those that are not there, or not so, are rendered again from the store.
+
+    Raises NightError (LockedError where another run is at work), StoreError or ReferenceDataError;
+    nothing is published then.
+    """
+    os.umask(0o077)
+    engine = store.open_store(config.db, create=False)
+    try:
+        with _lock(config.db):
+            _make_folder(config.out)
+            with store.reading(engine) as connection:
+                run = store.find_run(connection, run_id)
+                version = version_of(connection, run_id)
+            if run is None or run.state not in COMMITTED:
+                raise NightError(
+                    f"run {run_id} is not committed, it has no files; run its command again"
+                )
+            order = Order((), config, run.business_date, run.business_date)
+            with Beside() as storing:
+                night = _Night(engine, order, config.out, step, storing)
+                with engine.begin() as connection:
+                    night.begin(connection, run)
+                step("reference")
+                night.reference = _reference(engine, order, version)
+                return on_this_thread(night.finish, run)
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def rehearsed_night(order: Order, step: Step = lambda _: None) -> Iterator[tuple[Summary, Any]]:
     """What ``run_night`` would come to, and a connection on the store as it would then be.
@@ -295,12 +334,9 @@ class _Night:
             run = store.open_run(
                 connection, self.order.business_date, manifest, self.reference.version, settings
             )
-            if run.state != "published":
-                self.fence = store.take_fence(connection)
-        self.run_id = run.run_id
-        self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
-        if run.state in ("decided", "published"):
-            return self._finish(run.state)
+            self.begin(connection, run)
+        if run.state in COMMITTED:
+            return self.finish(run)
         self.step("intake")
         self._reopen_observations()
         self.paper = any(i.paper for i in inputs)
@@ -317,7 +353,7 @@ class _Night:
                 claims = self.order.reopening.select(connection)
                 store.reopen(connection, claims, self.order.reopening.remark_code)
         # begun now, it is there when the first 835 is
-        with _balancing(sum(v.claim_count for v in self.verdicts)) as balancing:
+        with balancing_apart(sum(v.claim_count for v in self.verdicts)) as balancing:
             self.step("decide")
             try:
                 decided = self._decide_in_parts() if self.later else self._decide(self._snapshot())
@@ -329,6 +365,13 @@ class _Night:
         self.step("publish")
         self._publish()
         return summary
+
+    def begin(self, connection: Connection, run: store.Run) -> None:
+        """Says which run this is; what is over takes no number."""
+        self.run_id = run.run_id
+        self.folder = f"run-{run.run_id:06d}-{self.order.business_date.isoformat()}"
+        if run.state != "published":
+            self.fence = store.take_fence(connection)
 
     def _reopen_observations(self) -> None:
         """Those that were paid before the admission of their day came."""
@@ -666,12 +709,12 @@ class _Night:
                 shutil.rmtree(partial)
             partial.mkdir()
             self._write_letters(partial)
-            answered = answering.submit(_write_answers, partial, self._answers(connection))
+            answered = answering.submit(write_answers, partial, self._answers(connection))
             cycle = self._pay(connection, decided, partial, balancing)
             answered.result()
             summary = self._summary(connection, batch)
             summary.cycle = cycle.figures()
-            _write(
+            write(
                 partial / "claims.csv",
                 claims_list(
                     connection,
@@ -682,11 +725,10 @@ class _Night:
                 ),
             )
             if summary.review:
-                _write(partial / "review.csv", review_list(summary.review))
+                write(partial / "review.csv", review_list(summary.review))
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
-            text = json.dumps(summary.as_json(), indent=2, sort_keys=True) + "\n"
-            _write(partial / "summary.json", text.encode())
+            write(partial / "summary.json", summary_text(summary.as_json()))
             files = store.files_of(partial)
             store.append_audit(
                 connection,
@@ -694,16 +736,11 @@ class _Night:
                 {**summary.as_json(), "files_digest": store.files_digest(files)},
                 run_id=self.run_id,
             )
-            number, head = store.audit_head(connection)
-            manifest = {
-                "run_id": self.run_id,
-                "reference": self.reference.version,
-                "audit": {"sequence_number": number, "hash": head},
-                "files": {f.name: f.sha256 for f in files},
-            }
-            told = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
-            _write(partial / "manifest.json", told)
-            _sync_folder(partial)
+            told = manifest_text(
+                self.run_id, self.reference.version, store.audit_head(connection), files
+            )
+            write(partial / "manifest.json", told)
+            sync_folder(partial)
             sync(self.out)
             store.insert_outbox(
                 connection, self.run_id, [*files, store.Published.of("manifest.json", told)]
@@ -724,13 +761,13 @@ class _Night:
         except PaymentError as error:
             raise NightError(str(error)) from error
         any_decided, payments = decided.whole.decisions.height > 0, cycle.payments
-        names = _file_names(payments)
+        names = file_names(payments)
         # before anything is written beside: it reads what was paid
         originals = reversed_claims(connection, decided.whole, self.own_names)
         if any_decided or names:
             with Beside() as beside:
                 wrong = beside.submit(
-                    lambda: _render(
+                    lambda: write_835s(
                         partial,
                         remittances(cycle, decided, self.reference, originals),
                         names,
@@ -769,12 +806,9 @@ class _Night:
     def _answers(self, connection: Connection) -> dict[str, store.DueAnswer]:
         """By their names in the night's folder, the answers to every file of it, and to those of
         an earlier night that never came to its end."""
-        due = {}
-        for one in store.due_answers(connection):
-            earlier = "" if one.run_id == self.run_id else f"run-{one.run_id:06d}-"
-            name = f"acks/{earlier}{one.receipt_position + 1:04d}-{one.name}"
-            due[name] = one
-            if not earlier:
+        due = answers_by_name(self.run_id, store.due_answers(connection))
+        for name, one in due.items():
+            if one.run_id == self.run_id:
                 self.verdicts[one.receipt_position].acknowledgements[name] = one.code
         store.set_answered(connection, self.run_id)
         return due
@@ -787,7 +821,7 @@ class _Night:
 
         with store.reading(self.engine) as connection:
             for name, content in return_letters(connection, self.run_id, self.reference):
-                _write(partial / name, content)
+                write(partial / name, content)
 
     def _summary(self, connection: Connection, batch: Batch) -> Summary:
         """The equation of the night, asserted: every claim exactly once, in counts and cents."""
@@ -829,6 +863,12 @@ class _Night:
     # ---- publish -----------------------------------------------------------------------------
 
     def _publish(self) -> None:
+        self._rename()
+        with self._writing() as connection:
+            store.set_published(connection, self.run_id)
+
+    def _rename(self) -> None:
+        """Has the night's folder in place."""
         partial = self.out / f".{self.folder}.partial"
         final = self.out / self.folder
         if partial.exists():
@@ -836,23 +876,23 @@ class _Night:
                 raise NightError(f"{final}: already there; move it away and run again")
             partial.rename(final)
         sync(self.out)  # even where a run that was stopped has renamed it
-        if not (final / "manifest.json").is_file():
+        if not (final / MANIFEST).is_file():
             raise NightError(
-                f"{final}: the night is committed but its files are gone; restore {self.out}"
+                f"{final}: the night is committed but its files are gone; run `adjudicate publish "
+                f"{self.run_id}`, it renders them again"
             )
-        with self._writing() as connection:
-            store.set_published(connection, self.run_id)
 
-    def _finish(self, state: str) -> Summary:
-        """A night already committed: publish what still waits, report it, write nothing more."""
+    def finish(self, run: store.Run) -> Summary:
+        """A night already committed: publish what still waits, report it, write nothing more but
+        files that are not as they were committed."""
         final = self.out / self.folder
-        if state == "decided":
-            self._compare_with_outbox()
+        partial = self.out / f".{self.folder}.partial"
+        is_in_place = final.exists() and (run.state == "published" or not partial.exists())
+        self._mend_files(final if is_in_place else partial)
+        if run.state == "decided":
             self._publish()
-        elif not (final / "manifest.json").is_file():
-            raise NightError(
-                f"{final}: the night is published but its files are gone; restore {self.out}"
-            )
+        elif not is_in_place:
+            self._rename()
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
@@ -862,20 +902,62 @@ class _Night:
             told.get("payment_cycle"), told["reversed"], told["review"],
         )  # fmt: skip
 
-    def _compare_with_outbox(self) -> None:
-        """What a run that was stopped left on disk must be what it committed."""
-        partial = self.out / f".{self.folder}.partial"
-        if not partial.exists():
-            return
+    def _mend_files(self, folder: Path) -> None:
+        """What is on disk of a committed night must be what it committed; what is not is rendered
+        again from the store."""
+        rendered = self.out / f".{self.folder}.rendered"
+        if rendered.exists():
+            shutil.rmtree(rendered)
         with store.reading(self.engine) as connection:
             committed = store.outbox_of(connection, self.run_id)
-        there = store.files_of(partial)
-        if there != committed:
-            wrong = sorted({f.name for f in {*there} ^ {*committed}})
+            there = store.files_of(folder)
+            if there == committed:
+                return
+            names = {f.name for f in committed}
+            others = sorted({f.name for f in there} - names)
+            if others and folder.name != self.folder:
+                raise NightError(
+                    f"{folder}: {others[0]} is no file of this night; nothing is published. Move "
+                    "it away, ask who put it there, and run again"
+                )
+            wrong = names - {f.name for f in there if f in committed}
+            self.step("render")
+            self._render(connection, wrong, committed, rendered)
+        self.step("publish")
+        for name in sorted(wrong, key=lambda name: (name == MANIFEST, name)):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (rendered / name).replace(target)
+            sync(target.parent)
+        sync_folder(folder)
+        shutil.rmtree(rendered)
+
+    def _render(
+        self,
+        connection: Connection,
+        wrong: set[str],
+        committed: Sequence[store.Published],
+        folder: Path,
+    ) -> None:
+        """These files, and what is rendered with them, each with the checksum of its commit."""
+        folder.mkdir()
+        try:
+            render_again(connection, self.run_id, self.reference, wrong, folder)
+            rendered = {f.name: f for f in store.files_of(folder)}
+            for file in committed:
+                found = rendered.pop(file.name, None)
+                if found != file and (found is not None or file.name in wrong):
+                    differs = "another" if found else "none"
+                    raise RenderError(file.name, f"the store now gives {differs}")
+            for name in rendered:
+                raise RenderError(name, "the store gives it, and the night did not")
+        except RenderError as error:
+            shutil.rmtree(folder)
             raise NightError(
-                f"{partial}: {wrong[0]} is not as it was committed; nothing is published. "
-                f"Restore {self.out} and the store from the same backup and run again"
-            )
+                f"{self.out / self.folder}: {error.file} is not as it was committed and can't be "
+                f"rendered again: {error}; nothing is published. Restore {self.out} and the store "
+                "from the same backup and run again"
+            ) from error
 
 
 # ---- helpers ---------------------------------------------------------------------------------
@@ -918,9 +1000,12 @@ def _shown(path: Path) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
-def _reference(engine: Engine | store.Rehearsal, order: Order) -> Reference:
+def _reference(
+    engine: Engine | store.Rehearsal, order: Order, version: str | None = None
+) -> Reference:
+    """What the night's decisions rest on, with the tables in force or those of a version."""
     with store.reading(engine) as connection:
-        version, tables = read_reference(connection)
+        version, tables = read_reference(connection, version)
         coding = read_coding_tables(connection, version)
     programs = load_programs(order.config.programs)
     categories, forms = load_benefit_categories(), load_forms()
@@ -984,67 +1069,9 @@ def _without(batch: Batch, tests: pl.Series) -> Batch:
     return batch.only(claims.filter(~claims.is_in(tests.implode())))
 
 
-def _file_names(payments: pl.DataFrame) -> dict[str, int]:
-    return {
-        f"835/{program}-{payment:09d}.835": payment
-        for payment, program in payments.select("payment_id", "program_code").iter_rows()
-    }
-
-
-def _balancing(claim_count: int) -> AbstractContextManager[Apart | None]:
-    """Another process to check 835s in: that is Python's work, and so is inserting."""
-    if claim_count < ALONE_CLAIMS or (os.cpu_count() or 1) < 2:
-        return nullcontext()
-    return Apart("edi.balance")
-
-
-def _render(
-    folder: Path, remittances: Iterable[Remittance], names: Mapping[str, int], apart: Apart | None
-) -> Mapping[str, Sequence[str]]:
-    """Writes the 835s, and recomputes every total from the written bytes by independent code.
-    Returns what is wrong."""
-    files = {payment: (folder / name).resolve() for name, payment in names.items()}
-    checking: list[tuple[list[Path], Future[dict[str, list[str]]] | None]] = []
-    for remittance in remittances:
-        # some are checked while the next are written
-        for piece in remittance.in_pieces(1 if apart is None else PIECES):
-            written = []
-            for payment, document in write_835(*vars(piece).values()).items():
-                _write(files[payment], document)
-                written.append(files[payment])
-            checked = None if apart is None else apart.submit(check_files, written)
-            checking.append((written, checked))
-    wrong: dict[str, list[str]] = {}
-    for written, checked in checking:
-        try:
-            wrong |= check_files(written) if checked is None else checked.result()
-        except ApartError:  # then it is done here
-            wrong |= check_files(written)
-    return wrong
-
-
-def _write_answers(folder: Path, answers: Mapping[str, store.DueAnswer]) -> None:
-    for name, one in answers.items():
-        _write(folder / name, one.document())
-
-
 def _refuse_unbalanced(wrong: Mapping[str, Sequence[str]]) -> None:
     for name, found in wrong.items():
         raise NightError(
             f"{name} does not balance ({found[0]}); nothing is committed. "
             "This is a fault of the program: keep the store and report it"
         )
-
-
-def _write(path: Path, content: bytes) -> None:
-    if not path.parent.is_dir():  # an error of making it is one, then
-        path.parent.mkdir(exist_ok=True)
-    with path.open("xb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
-        sync(path)

@@ -117,8 +117,7 @@ def open_cycle(
         )
     kept = {}
     if waited.height:
-        runs = waited["run_id"].unique().sort().to_list()
-        kept = store.waiting_remittance(connection, runs, pays)
+        kept = store.waiting_remittance(connection, waited)
     last_act = max([0, *(cycle.last_adjustment_number for cycle in last.values())])
     interest = _interest(connection, batch, reference, pays, kept)
     owed, balances = [], pl.DataFrame(schema=rules.BALANCES)
@@ -147,16 +146,49 @@ def open_cycle(
         else frames.empty(frames.RemittanceProviderAdjustments)
     )
     of_payee = payments.select("payment_id", *PAYEE)
-    kept = {
-        name: frame.drop("payment_id").join(of_payee, on=PAYEE, maintain_order="left")
-        for name, frame in kept.items()
-    }
+    kept = _in_payments(kept, of_payee)
     not_due = int(waits["payment_amount"].sum())
     not_due += int(waiting["payment_amount"].sum()) - int(waited["payment_amount"].sum())
     return Cycle(
         pays, payments, adjustments, interest, kept, waits,
         _entries(adjustments, interest, of_payee), last, last_act, not_due,
     )  # fmt: skip
+
+
+def kept_cycle(connection: Connection, run_id: int, reference: Reference) -> Cycle:
+    """The payments of a committed night as the store kept them, to be rendered again: no number is
+    taken, and what the night left to wait is not told.
+
+    ``reference`` is the one that the night was done with. Raises PaymentError where a payment is
+    none of its programs' and payees'.
+    """
+    due = store.payments_of(connection, run_id)
+    first = due["payment_id"][0] if due.height else 1
+    payments = payments_due(due.drop("payment_id"), reference, first, reference.business_date)
+    of_payee = payments.select("payment_id", *PAYEE)
+    if not of_payee.equals(due.select("payment_id", *PAYEE)):
+        raise PaymentError(
+            "a payment of the night is of no program or payee that it was done with; restore the "
+            "store from the backup"
+        )
+    waited = store.nights_paid(connection, run_id)
+    kept = store.waiting_remittance(connection, waited) if waited.height else {}
+    nobody = pl.DataFrame(schema=CLAIMS_PAID)
+    return Cycle(
+        (), payments, store.provider_adjustments_of(connection, [run_id]),
+        store.interest_of(connection, run_id), _in_payments(kept, of_payee), nobody,
+        pl.DataFrame(schema=ENTRIES), {}, 0, 0,
+    )  # fmt: skip
+
+
+def _in_payments(
+    kept: Mapping[str, pl.DataFrame], of_payee: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """What was kept of claims that waited, with the payment that it is in now."""
+    return {
+        name: frame.drop("payment_id").join(of_payee, on=PAYEE, maintain_order="left")
+        for name, frame in kept.items()
+    }
 
 
 def remittances(

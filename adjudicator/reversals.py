@@ -10,11 +10,11 @@ import polars as pl
 from sqlalchemy import Connection
 
 from adjudicator import store
-from adjudicator.again import read_again
+from adjudicator.again import read_whole
 from adjudicator.corrections import FINAL, LATE_CHARGES, VOID, correcting, named_number
 from adjudicator.disputes import carried_over, to_carry_out
 from adjudicator.edits.observation import PAID_BEFORE
-from adjudicator.pipeline import AS_READ, Batch
+from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
 from adjudicator.remittance import Remittance, remit
 from adjudicator.store.snapshot import OPEN_CLAIMS
@@ -197,14 +197,8 @@ def _originals(connection: Connection, batch: Batch, own_names: Collection[str])
          "member_id": pl.String, "allowed_amount": pl.Int64, "member_amount": pl.Int64,
          "paid_amount": pl.Int64},
     )  # fmt: skip
-    read = list(read_again(connection, stored, own_names))
-    whole = {
-        n: pl.concat([f[n] for f in read], how="vertical_relaxed").sort(
-            "claim_id", maintain_order=True
-        )
-        for n in AS_READ
-        if n not in ("sources", "lines")
-    }
+    whole = read_whole(connection, stored, own_names)
+    del whole["lines"]
     claims = whole.pop("claims").join(
         stored.select("claim_id", "payee_id", "program_code"), on="claim_id", maintain_order="left"
     )

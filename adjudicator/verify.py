@@ -36,7 +36,7 @@ TAKEN_AMOUNTS = {
     "deductible_amount", "out_of_pocket_amount", "visit_count", "unit_quantity", "use_count",
 }  # fmt: skip
 SHARES = ("deductible_amount", "coinsurance_amount", "copay_amount")
-PUT_BACK = "put it back from the backup"
+PUT_BACK = "have `adjudicate publish` render it again, or put it back from the backup"
 RESTORE = "restore store and published nights from one backup, and do the nights since again"
 REPORT = "keep the store and report it"
 
@@ -181,12 +181,9 @@ def _files(
             Fault(STORE, f"the checksums of run {night.run_id}'s files are not those that its "
                   "audit row tells", RESTORE)
         )  # fmt: skip
+    waits = f"`adjudicate publish {night.run_id}` publishes what is committed"
     if not folder.is_dir():
-        mend = (
-            "run the same command again, it publishes what is committed"
-            if night.state == "decided"
-            else f"{PUT_BACK}, or give --out"
-        )
+        mend = waits if night.state == "decided" else f"{PUT_BACK}, or give --out"
         done.faults.append(Fault(name, "the folder is not there", mend))
         return
     there = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if not p.is_dir()}
@@ -216,9 +213,7 @@ def _files(
         mend = "move it away, ask who put it there"
         done.faults.append(Fault(f"{name}/{extra}", "is no file of this night", mend))
     if night.state == "decided":
-        done.faults.append(
-            Fault(name, "is in place, but the store doesn't know yet", "run the same command again")
-        )
+        done.faults.append(Fault(name, "is in place, but the store doesn't know yet", waits))
 
 
 def _manifest(

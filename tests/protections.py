@@ -53,6 +53,7 @@ class Fault:
 
 
 NIGHT, VERIFY = "adjudicator/night.py", "adjudicator/verify.py"
+FILES_OF, AGAIN = "adjudicator/night_files.py", "adjudicator/render_again.py"
 FAULTS = (
     Fault(
         "a kill at any system call that writes, syncs, renames or unlinks",
@@ -60,7 +61,7 @@ FAULTS = (
         (
             Protection(
                 "files are synced before the commit",
-                (NIGHT, "        os.fsync(handle.fileno())\n", ""),
+                (FILES_OF, "        os.fsync(handle.fileno())\n", ""),
                 ("test_crash.py::test_all_is_on_disk_before_the_commit_and_visible_only_after_it",),
             ),
             Protection(
@@ -77,8 +78,31 @@ FAULTS = (
             ),
             Protection(
                 "what a stopped run left is compared with what it committed",
-                (NIGHT, "if there != committed:", "if False:"),
-                ("test_run_ledger.py::test_files_that_are_not_as_committed_are_not_published",),
+                (NIGHT, "if there == committed:", "if True:"),
+                ("test_run_ledger.py::test_files_that_are_not_as_committed_are_not_published",
+                 "test_render_again.py::test_each_file_alone_is_put_back",
+                 "test_render_again.py::"
+                 "test_a_night_that_lost_its_files_before_they_were_published_is_published"),
+            ),
+            Protection(
+                "what is rendered again is compared with what was committed",
+                (NIGHT, "if found != file and (found is not None or file.name in wrong):",
+                 "if False:"),
+                ("test_render_again.py::test_a_store_that_was_changed_gives_nothing",),
+            ),
+            Protection(
+                "the checksums that it is compared with are the audit trail's",
+                (AGAIN, 'if store.files_digest(night.others) != '
+                 'night.act_detail.get("files_digest"):',
+                 "if False:"),
+                ("test_render_again.py::"
+                 "test_a_checksum_changed_with_what_it_is_of_is_not_believed",),
+            ),
+            Protection(
+                "it is rendered with the reference data of its night",
+                (NIGHT, "night.reference = _reference(engine, order, version)",
+                 "night.reference = _reference(engine, order)"),
+                ("test_render_again.py::test_after_later_nights_and_loads_each_night_is_put_back",),
             ),
         ),
     ),
@@ -88,7 +112,7 @@ FAULTS = (
         (
             Protection(
                 "a file that can't be written stops the commit",
-                (NIGHT, "        handle.write(content)\n        handle.flush()\n",
+                (FILES_OF, "        handle.write(content)\n        handle.flush()\n",
                  "        try:\n            handle.write(content)\n            handle.flush()\n"
                  "        except OSError:\n            pass\n"),
                 ("test_crash.py::test_whatever_happens_at_a_call_the_next_run_ends_as_if_it_had_not",),

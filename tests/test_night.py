@@ -261,14 +261,14 @@ def test_835s_are_checked_in_another_process_or_where_that_fails_here(
 
     original = Apart.submit
     monkeypatch.setattr(Apart, "submit", submit)
-    monkeypatch.setattr("adjudicator.night.ALONE_CLAIMS", 0)
+    monkeypatch.setattr("adjudicator.night_files.ALONE_CLAIMS", 0)
     found: list[str] = []
 
     def checked(files: Sequence[Path]) -> dict[str, list[str]]:
         found.extend(file.name for file in files)
         return {}
 
-    monkeypatch.setattr("adjudicator.night.check_files", checked if fails else check_files)
+    monkeypatch.setattr("adjudicator.night_files.check_files", checked if fails else check_files)
     run_night(order(place))
     assert set(asked) == {"checked" if fails else "check_files"}
     assert len(asked) > 1  # some are checked while others are written

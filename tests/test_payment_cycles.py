@@ -539,6 +539,57 @@ def test_what_corrections_take_back_is_recovered_over_the_cycles(tmp_path: Path)
     ] == [("000000003", 12_375), ("000000004", -8_000)]
 
 
+def two_programs(folder: Path) -> Payer:
+    """The night of 11-03 keeps A1 and B1 of Tidewater and E1 and E2 of Ebbtide, 80.00 each.
+    Tidewater pays its own on Wednesday 11-05; on 11-19, a Wednesday, it pays A3 of 11-06, 36.25,
+    and Ebbtide, which pays on the 19th, what waits since 11-03."""
+    shutil.copytree(STORY, folder)
+
+    def of_ebbtide(text: str) -> str:
+        for old, new in (
+            ("tidewater", "ebbtide"), ("TDW10000001", "EBB10000001"), ("T1,T1,", "T2,T2,"),
+            ("T1,ebbtide,ebb", "T2,ebbtide,ebb"), ("CT1,PT1", "CT3,PT1"),
+            ("CT2,PT2", "CT4,PT2"), ("weekdays: [wednesday]", "month_days: [19]"),
+            ("receiver_numbers: [TDWT1]", "receiver_numbers: [EBBT1]"),
+            ("*A1*", "*E1*"), ("*B1*", "*E2*"), ("901", "931"),
+        ):  # fmt: skip
+            text = text.replace(old, new)
+        return text
+
+    programs = folder / "programs"
+    shutil.copytree(programs / "tidewater", programs / "ebbtide")
+    for path in (programs / "ebbtide").rglob("*.yaml"):
+        path.with_name(of_ebbtide(path.name)).write_text(
+            of_ebbtide(path.read_text("utf-8")), "utf-8"
+        )
+    (programs / "ebbtide" / "plans" / "tidewater-plain.yaml").unlink()
+    for name in ("members", "coverage", "contracts"):
+        path = folder / "reference" / f"{name}.csv"
+        lines = path.read_text("utf-8").splitlines()
+        lines += [of_ebbtide(line) for line in lines[1:]]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+    first = folder / "claims" / "2025-11-03.837"
+    first.write_text(first.read_text("ascii") + of_ebbtide(first.read_text("ascii")), "ascii")
+    load_store(folder / "adjudicator.db", folder / "reference")
+    payer = Payer(folder)
+    for day, file in (("2025-11-03", ""), ("2025-11-05", None), ("2025-11-06", ""),
+                      ("2025-11-19", None)):  # fmt: skip
+        payer.night(day, file)
+    return payer
+
+
+def test_programs_that_pay_on_other_days_tell_each_claim_once(tmp_path: Path) -> None:
+    payer = two_programs(tmp_path / "both")
+    shown = {
+        day: [clp for document in payer.remittances(day).values() for clp in told(document)["CLP"]]
+        for day in payer.nights
+    }
+    assert shown == {
+        "2025-11-03": [], "2025-11-05": ["A1 1 80", "B1 1 80"], "2025-11-06": [],
+        "2025-11-19": ["E1 1 80", "E2 1 80", "A3 1 36.25"],
+    }  # fmt: skip
+
+
 def rows(payer: Payer, statement: str) -> list[Any]:
     with store.reading(store.open_store(payer.db)) as connection:
         return [tuple(r) for r in connection.exec_driver_sql(statement).fetchall()]

@@ -181,7 +181,7 @@ def test_a_night_that_is_committed_and_not_published_is_named(place: Path) -> No
     told = [f for f in look(place).faults if f.file == folder.name]
     assert told == [
         Fault(folder.name, "the folder is not there",
-              "run the same command again, it publishes what is committed")
+              "`adjudicate publish 1` publishes what is committed")
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from adjudicator.corrections import carried_out, unjudged
-from adjudicator.fate import DENIAL, LINE, LINE_KEY, Fates, fates
+from adjudicator.fate import DENIAL, LINE, LINE_KEY, fates
 from adjudicator.stages.price import CAPITATED, PACKAGED
 from schemas import frames
 
@@ -94,7 +94,9 @@ def settle(batch: Batch, reference: Reference) -> Batch:
             .alias("paid_amount")
         )
     )
-    decisions = _decisions(batch, fate, lines, adjustments)
+    decisions = decided_claims(
+        fate.claims.hstack(batch.claims.select("charge_amount")), lines, adjustments
+    )
     _assert_balance(batch, lines, adjustments, decisions)
     kept = batch.lines if adjudicated.all() else batch.lines.filter(adjudicated)
     return carried_out(
@@ -262,10 +264,11 @@ def _adjustments(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _decisions(
-    batch: Batch, fate: Fates, lines: pl.DataFrame, adjustments: pl.DataFrame
+def decided_claims(
+    claims: pl.DataFrame, lines: pl.DataFrame, adjustments: pl.DataFrame
 ) -> pl.DataFrame:
-    """One DecidedClaims row a claim, by claim_id."""
+    """One DecidedClaims row a claim, by claim_id: its sums, in cents. ``claims``: claim_id,
+    disposition, pend_codes, charge_amount."""
     schema = frames.empty(frames.DecidedClaims).schema
     of_lines = lines.group_by("claim_id").agg(
         pl.col("allowed_amount").filter(line_disposition="paid").sum(),
@@ -277,8 +280,7 @@ def _decisions(
         .agg(pl.col("adjustment_amount").sum().alias("member_amount"))
     )
     return (
-        fate.claims.hstack(batch.claims.select("charge_amount"))
-        .join(of_lines, on="claim_id", how="left")
+        claims.join(of_lines, on="claim_id", how="left")
         .join(of_member, on="claim_id", how="left")
         .with_columns(
             pl.col("charge_amount", "allowed_amount", "member_amount", "paid_amount").fill_null(0)

@@ -21,10 +21,12 @@ from adjudicator.store.arrivals import (
 )
 from adjudicator.store.audit import (
     AuditRow,
+    act_of,
     append_audit,
     audit_head,
     broken_audit,
     details_of,
+    runs_from,
     utc_now,
     walk_audit,
 )
@@ -34,6 +36,8 @@ from adjudicator.store.books import (
     claim_rows,
     files_digest,
     files_of,
+    find_run,
+    findings_of,
     insert_claims,
     insert_corrections,
     insert_decisions,
@@ -56,6 +60,7 @@ from adjudicator.store.corrections import (
     pended_by,
     reopen,
     reopened_claims,
+    reversals_of,
     selected,
     set_versions,
     standing_version,
@@ -72,13 +77,22 @@ from adjudicator.store.cycles import (
     insert_cycles,
     insert_payments,
     insert_waiting,
+    interest_of,
     is_plain,
     last_cycles,
+    nights_paid,
+    payments_of,
     provider_adjustments_of,
     waiting_entries,
     waiting_remittance,
 )
-from adjudicator.store.decided import adjustments_of, decided, taken_copays
+from adjudicator.store.decided import (
+    adjustments_of,
+    claims_decided,
+    decided,
+    decided_in,
+    taken_copays,
+)
 from adjudicator.store.dialect import (
     BusyError,
     LostStoreError,
@@ -110,7 +124,13 @@ from adjudicator.store.files import (
     store_parts,
 )
 from adjudicator.store.lock import lock_name, lost_lock_mend, run_lock
-from adjudicator.store.pends import insert_override, open_pends, overrides, pend_history
+from adjudicator.store.pends import (
+    insert_override,
+    open_pends,
+    overrides,
+    pend_history,
+    pends_before,
+)
 from adjudicator.store.revisions import HEAD, check_revision, current, open_store, upgrade
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers, update_claims
 from adjudicator.store.snapshot import (
@@ -139,6 +159,7 @@ __all__ = [
     "Run",
     "StoreError",
     "accumulators",
+    "act_of",
     "act_reference",
     "acts_waiting",
     "adjustments_of",
@@ -153,12 +174,14 @@ __all__ = [
     "checkpoint",
     "claim_counts",
     "claim_rows",
+    "claims_decided",
     "claims_of",
     "compressed",
     "connect",
     "counted_after",
     "current",
     "decided",
+    "decided_in",
     "delete_lines",
     "details_of",
     "dispute_documents",
@@ -174,6 +197,8 @@ __all__ = [
     "find_arrival",
     "find_file",
     "find_interchanges",
+    "find_run",
+    "findings_of",
     "forwards",
     "history_lines",
     "holds_fence",
@@ -194,6 +219,7 @@ __all__ = [
     "insert_payments",
     "insert_reversals",
     "insert_waiting",
+    "interest_of",
     "is_plain",
     "last_cycles",
     "ledger_head",
@@ -201,6 +227,7 @@ __all__ = [
     "lock_path",
     "lost_lock_mend",
     "night_counts",
+    "nights_paid",
     "numbers_meant",
     "open_claims",
     "open_pends",
@@ -208,8 +235,10 @@ __all__ = [
     "open_store",
     "outbox_of",
     "overrides",
+    "payments_of",
     "pend_history",
     "pended_by",
+    "pends_before",
     "place_of",
     "provider_adjustments_of",
     "read_file",
@@ -221,7 +250,9 @@ __all__ = [
     "rejected_claims",
     "reopen",
     "reopened_claims",
+    "reversals_of",
     "run_lock",
+    "runs_from",
     "selected",
     "set_answered",
     "set_published",

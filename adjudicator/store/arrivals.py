@@ -162,16 +162,17 @@ def answers_to(connection: Connection, file_id: int, position: int | None = None
     return sorted((Answer(*row) for row in rows), key=lambda answer: answer.name)
 
 
-def due_answers(connection: Connection) -> list[DueAnswer]:
+def due_answers(connection: Connection, answered_run_id: int | None = None) -> list[DueAnswer]:
     """The answers to every file that no night has published any for, in order of arrival: those
-    of this night, and of nights that were interrupted and never run again."""
+    of this night, and of nights that were interrupted and never run again; or those that
+    ``answered_run_id`` published."""
     rows = connection.execute(
         select(
             file.c.run_id, file.c.receipt_position, acknowledgement.c.name,
             acknowledgement.c.code, acknowledgement.c.content,
         )
         .join(acknowledgement, acknowledgement.c.file_id == file.c.file_id)
-        .where(file.c.answered_run_id.is_(None))
+        .where(file.c.answered_run_id.is_not_distinct_from(answered_run_id))
     )  # fmt: skip
     answers = (DueAnswer(int(r), int(p), n, c, content) for r, p, n, c, content in rows)
     return sorted(answers, key=lambda answer: (answer.run_id, answer.receipt_position, answer.name))

@@ -83,6 +83,30 @@ def details_of(connection: Connection, what: str, count: int) -> list[str]:
     return [str(detail) for detail in connection.execute(last).scalars()]
 
 
+def act_of(connection: Connection, run_id: int, what: str) -> AuditRow | None:
+    """The row of what a run did last of that kind; None where it did not."""
+    columns = audit.c
+    row = connection.execute(
+        select(columns.sequence_number, columns.run_id, columns.what, columns.detail, columns.hash)
+        .where(columns.run_id == run_id, columns.what == what)
+        .order_by(columns.sequence_number.desc())
+    ).first()
+    return AuditRow(*row) if row else None
+
+
+def runs_from(connection: Connection, run_id: int) -> list[int]:
+    """This run, and every one that was decided after it: a run that was interrupted may be decided
+    after others that began later."""
+    decided = act_of(connection, run_id, "decided")
+    if decided is None:
+        return [run_id]
+    columns = audit.c
+    after = select(columns.run_id).where(
+        columns.what == "decided", columns.sequence_number > decided.sequence_number
+    )
+    return sorted({run_id, *map(int, connection.execute(after).scalars())})
+
+
 def walk_audit(connection: Connection) -> tuple[list[AuditRow], list[tuple[int, str]]]:
     """The trail from its first row, and by number what is wrong with it: rows that are missing,
     that were changed, or that don't follow the one before them."""

@@ -36,6 +36,15 @@ class Run:
     state: str  # intake, decided or published
 
 
+@dataclass(frozen=True)
+class BegunRun(Run):
+    """A run with what it was begun with; ``reference_version`` is the digest of all that its
+    decisions rest on."""
+
+    business_date: date
+    reference_version: str
+
+
 def lock_path(url: str) -> Path:
     """The file whose lock one run at a time holds: beside an SQLite store, else in the folder."""
     place = make_url(url)
@@ -72,6 +81,15 @@ def open_run(
     }  # fmt: skip
     append_audit(connection, "begun", told, run_id=run_id)
     return Run(run_id, "intake")
+
+
+def find_run(connection: Connection, run_id: int) -> BegunRun | None:
+    """The run of that number; None where there is none."""
+    columns = (run.c.run_id, run.c.state, run.c.business_date, run.c.reference_version)
+    row = connection.execute(select(*columns).where(run.c.run_id == run_id)).first()
+    if row is None:
+        return None
+    return BegunRun(int(row[0]), str(row[1]), date.fromisoformat(row[2]), str(row[3]))
 
 
 def set_run_state(connection: Connection, run_id: int, state: str, **facts: object) -> None:
@@ -193,6 +211,18 @@ def insert_corrections(
     if batch.reversals.height:
         back = {name: given_back(batch, getattr(batch, name)) for name in TAKEN}
         insert_reversals(connection, run_id, batch.reversals, payments, back)
+
+
+def findings_of(connection: Connection, run_id: int, claim_ids: pl.Series) -> pl.DataFrame:
+    """The findings of a night on these claims, by claim and rank of the edit (Findings)."""
+    wanted = wanted_keys(connection, "int", claim_ids)
+    names = ", ".join(f"f.{name}" for name in frames.Findings.column_names())
+    return read_frame(
+        connection,
+        f"SELECT {names} FROM {wanted} AS w CROSS JOIN finding AS f "
+        f"WHERE f.claim_id = w.key AND f.run_id = {int(run_id)}",
+        frames.Findings,
+    ).sort("claim_id", "edit_rank", "line_number", "edit")
 
 
 def night_counts(

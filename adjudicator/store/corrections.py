@@ -149,6 +149,19 @@ def insert_reversals(
     )  # fmt: skip
 
 
+def reversals_of(connection: Connection, run_id: int) -> pl.DataFrame:
+    """Reversals of a night, by what is reversed."""
+    names = ", ".join(f"l.{n}" for n in ("remark_code", "payee_id", "program_code"))
+    return read_frame(
+        connection,
+        f"SELECT l.by_claim_id AS claim_id, l.claim_id AS of_claim_id, {names}, "
+        "-c.charge_amount AS charge_amount, l.entry_amount AS paid_amount "
+        "FROM ledger_entry AS l JOIN claim AS c ON c.claim_id = l.claim_id "
+        f"WHERE l.run_id = {int(run_id)} AND l.kind = '{REVERSAL}'",
+        frames.Reversals,
+    ).sort("of_claim_id")
+
+
 def set_versions(connection: Connection, corrections: pl.DataFrame) -> None:
     """Keeps what tonight's corrections correct (Corrections)."""
     told = corrections.drop_nulls("frequency_code")

@@ -221,30 +221,75 @@ def insert_waiting(connection: Connection, run_id: int, **kept: pl.DataFrame) ->
         insert_decided(connection, run_id, f"remittance_{name}", parts)
 
 
-def waiting_remittance(
-    connection: Connection, run_ids: Sequence[int], programs: Sequence[str]
-) -> dict[str, pl.DataFrame]:
-    """What was kept by these nights of claims of these programs: claims, lines, adjustments, with
-    program and payee, by claim."""
+def waiting_remittance(connection: Connection, waited: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """What was kept of claims that waited: claims, lines, adjustments, with program and payee, by
+    claim. ``waited``: the ``run_id`` of each night that kept any, by ``program_code``."""
     contracts = {
         "claims": frames.RemittanceClaims, "lines": frames.RemittanceLines,
         "adjustments": frames.RemittanceAdjustments,
     }  # fmt: skip
+    programs: dict[int, list[str]] = {}
+    for code, run_id in waited.select("program_code", "run_id").unique().iter_rows():
+        programs.setdefault(run_id, []).append(code)
     found = {}
     for name in _KEPT:
         rows = connection.execute(
             select(decided_part.c.run_id, decided_part.c.part_number, decided_part.c.content).where(
-                decided_part.c.kind == f"remittance_{name}", decided_part.c.run_id.in_(run_ids)
+                decided_part.c.kind == f"remittance_{name}", decided_part.c.run_id.in_([*programs])
             )
         )
-        parts = [pl.read_parquet(io.BytesIO(content)) for *_, content in sorted(rows)]
+        # of another program the same night's claims may be paid already, or wait on
+        parts = [
+            pl.read_parquet(io.BytesIO(content)).filter(
+                pl.col("program_code").is_in(programs[run_id])
+            )
+            for run_id, _, content in sorted(rows)
+        ]
         nobody = frames.empty(contracts[name]).with_columns(
             pl.lit(None, pl.String).alias(column) for column in PAYEE
         )
-        found[name] = pl.concat([nobody, *(p.select(nobody.columns) for p in parts)]).filter(
-            pl.col("program_code").is_in(programs)
-        )
+        found[name] = pl.concat([nobody, *(p.select(nobody.columns) for p in parts)])
     return found
+
+
+# ---- what a committed night paid -------------------------------------------------------------
+
+
+def payments_of(connection: Connection, run_id: int) -> pl.DataFrame:
+    """The payments of a night, by number: ``payment_id``, program, payee, ``payment_amount``."""
+    return read_frame(
+        connection,
+        "SELECT payment_id, program_code, payee_id, payment_amount FROM payment "
+        f"WHERE run_id = {int(run_id)}",
+        {"payment_id": pl.Int64, "program_code": pl.String, "payee_id": pl.String,
+         "payment_amount": pl.Int64},
+    ).sort("payment_id")  # fmt: skip
+
+
+def nights_paid(connection: Connection, run_id: int) -> pl.DataFrame:
+    """The earlier nights whose claims the payments of this one carry: ``run_id`` by
+    ``program_code``."""
+    return read_frame(
+        connection,
+        "SELECT DISTINCT e.program_code, e.run_id FROM payment_cycle AS c "
+        f"CROSS JOIN ledger_entry AS e WHERE c.run_id = {int(run_id)} "
+        "AND e.entry_id >= c.first_entry_id AND e.entry_id <= c.last_entry_id "
+        "AND e.program_code = c.program_code AND e.payment_id IS NULL "
+        f"AND e.run_id <> {int(run_id)}",
+        {"program_code": pl.String, "run_id": pl.Int64},
+    ).sort("program_code", "run_id")
+
+
+def interest_of(connection: Connection, run_id: int) -> pl.DataFrame:
+    """What a night paid beside claims that it paid late: ``claim_id``, program, payee,
+    ``interest_amount`` in cents, by claim."""
+    return read_frame(
+        connection,
+        "SELECT claim_id, program_code, payee_id, entry_amount AS interest_amount "
+        f"FROM ledger_entry WHERE run_id = {int(run_id)} AND kind = 'interest'",
+        {"claim_id": pl.Int64, "program_code": pl.String, "payee_id": pl.String,
+         "interest_amount": pl.Int64},
+    ).sort("claim_id")  # fmt: skip
 
 
 # ---- which payment carries an entry ----------------------------------------------------------

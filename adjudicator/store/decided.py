@@ -8,7 +8,7 @@ claim alone; what is queried across claims stands in the table ``line``.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import dataframely as dy
@@ -80,33 +80,58 @@ def decided(
     if columns is not None:
         found = [found[0].select(columns)]
     for (run_id,), of_run in runs.sort("claim_id").group_by("decided_run_id", maintain_order=True):
-        ids = of_run["claim_id"]
-        parts = connection.execute(
-            select(decided_part.c.content)
-            .where(
-                decided_part.c.run_id == run_id,
-                decided_part.c.kind == kind,
-                decided_part.c.last_claim_id >= ids[0],
-                decided_part.c.first_claim_id <= ids[-1],
-            )
-            .order_by(decided_part.c.part_number)
-        )
-        for (content,) in parts:
-            rows = pl.read_parquet(io.BytesIO(content), columns=_stored(content, columns))
-            # an earlier release knew other columns
-            known = (
-                (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
-                for name, dtype in found[0].schema.items()
-            )
-            found.append(rows.filter(pl.col("claim_id").is_in(ids.implode())).select(known))
+        found += _of_run(connection, int(str(run_id)), kind, of_run["claim_id"], found[0])
     return pl.concat(found).sort("claim_id", "line_number", maintain_order=True)
 
 
-def _stored(content: bytes, columns: Sequence[str] | None) -> list[str] | None:
-    if columns is None:
-        return None
-    known = pl.read_parquet_schema(io.BytesIO(content))
-    return [name for name in columns if name in known]
+def decided_in(
+    connection: Connection, run_id: int, kind: Kind, claim_ids: pl.Series
+) -> pl.DataFrame:
+    """The rows of these claims, ``claim_ids`` in order, as that night decided them, in its order;
+    grain, columns and units of CONTRACTS[kind]."""
+    nothing = frames.empty(CONTRACTS[kind])
+    return pl.concat([nothing, *_of_run(connection, run_id, kind, claim_ids, nothing)])
+
+
+def claims_decided(connection: Connection, run_id: int) -> pl.Series:
+    """``claim_id`` of every claim that a night looked at, in order: decided, or left to wait."""
+    parts = connection.execute(
+        select(decided_part.c.content).where(
+            decided_part.c.run_id == run_id, decided_part.c.kind == "lines"
+        )
+    )
+    found = [pl.Series("claim_id", [], dtype=pl.Int64)]
+    found += [pl.read_parquet(io.BytesIO(c), columns=["claim_id"])["claim_id"] for (c,) in parts]
+    return pl.concat(found).unique().sort()
+
+
+def _of_run(
+    connection: Connection, run_id: int, kind: Kind, ids: pl.Series, columns: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """The rows of some claims, ``ids`` in order, in the parts of a night; with these columns."""
+    if ids.is_empty():
+        return
+    parts = connection.execute(
+        select(decided_part.c.content)
+        .where(
+            decided_part.c.run_id == run_id,
+            decided_part.c.kind == kind,
+            decided_part.c.last_claim_id >= ids[0],
+            decided_part.c.first_claim_id <= ids[-1],
+        )
+        .order_by(decided_part.c.part_number)
+    )
+    for (content,) in parts:
+        stored = pl.read_parquet_schema(io.BytesIO(content))
+        rows = pl.read_parquet(
+            io.BytesIO(content), columns=[name for name in columns.columns if name in stored]
+        )
+        # an earlier release knew other columns
+        known = (
+            (pl.col(name) if name in stored else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in columns.schema.items()
+        )
+        yield rows.filter(pl.col("claim_id").is_in(ids.implode())).select(known)
 
 
 def taken_copays(connection: Connection, claim_ids: pl.Series) -> pl.DataFrame:

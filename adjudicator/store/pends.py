@@ -8,7 +8,7 @@ from datetime import date
 import polars as pl
 from sqlalchemy import Connection
 
-from adjudicator.store.audit import append_audit
+from adjudicator.store.audit import append_audit, runs_from
 from adjudicator.store.dialect import wanted_keys
 from adjudicator.store.rows import insert_frame, read_frame, take_numbers
 from schemas import frames
@@ -33,6 +33,22 @@ def open_pends(connection: Connection, claim_ids: Numbers) -> pl.DataFrame:
         f"SELECT p.claim_id, p.pend_code, p.began_date FROM {wanted} AS w CROSS JOIN claim AS c "
         "CROSS JOIN pend AS p WHERE c.claim_id = w.key AND p.claim_id = c.claim_id "
         f"AND p.run_id = c.decided_run_id AND p.state <> '{ENDED}'",
+        frames.OpenPends,
+    ).sort("claim_id", "pend_code")
+
+
+def pends_before(connection: Connection, claim_ids: Numbers, run_id: int) -> pl.DataFrame:
+    """OpenPends of these claims as the nights decided before that run left them, by claim and code;
+    each since it first began."""
+    if not len(claim_ids):
+        return frames.empty(frames.OpenPends)
+    since = ", ".join(map(str, runs_from(connection, run_id)))
+    wanted = wanted_keys(connection, "int", claim_ids)
+    return read_frame(
+        connection,
+        "SELECT p.claim_id, p.pend_code, min(p.began_date) AS began_date "
+        f"FROM {wanted} AS w CROSS JOIN pend AS p WHERE p.claim_id = w.key "
+        f"AND p.run_id NOT IN ({since}) AND p.state <> '{ENDED}' GROUP BY p.claim_id, p.pend_code",
         frames.OpenPends,
     ).sort("claim_id", "pend_code")
 
