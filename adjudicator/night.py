@@ -486,10 +486,8 @@ class _Night:
             verdict.reasons = reasons(reading, received, taken_count)
             foreign = another_payers(reading, set() if order.accept_test else ours)
             batch = self._validated(reading, foreign.findings)
-        # what is decided is held once: the answers are made of a few columns
-        reading.frames = {
-            n: reading.frames[n].select(c) for n, c in ANSWERED.items() if reading.frames
-        }
+        if reading.frames:  # what is decided is held once: answers are made of a few columns
+            reading.frames = {n: reading.frames[n].select(c) for n, c in ANSWERED.items()}
         findings = batch.findings
         claim_numbers = _claim_numbers(connection, batch, tests)
         repeated = [r.position for r in received if r.verdict == REPEATED]

@@ -114,6 +114,36 @@ def test_a_ledger_that_moved_since_the_snapshot_stops_the_night(place: Path) -> 
     assert not published(place)
 
 
+def test_a_run_whose_claims_another_night_decided_meanwhile_comes_to_its_end(
+    place: Path, made: Path
+) -> None:
+    """Stopped once its files were taken in, it finds them decided: it receives what it rejected,
+    brings forward what still waits, and every claim stands in one night's figures as received."""
+
+    def stopped(at: str) -> None:
+        if at == "decide":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_night(order(place), stopped)
+    other = run_night(order(place, made / "empty", day=NEXT)).counts
+    rejected, accepted = (
+        rows(place, "claim WHERE disposition = 'rejected'"),
+        rows(place, "claim WHERE claim_number IS NOT NULL"),
+    )
+    assert rejected > 0
+    assert rejected + accepted == CLAIMS
+    assert other["received"]["count"] == 0
+    assert other["brought_forward"]["count"] == accepted
+    waiting = other["carried_forward"]
+    assert waiting["count"] > 0
+    own = run_night(order(place)).counts
+    assert own["received"] == own["rejected"] != waiting
+    assert own["received"]["count"] == rejected
+    assert own["brought_forward"] == waiting
+    assert faults_of(place) == []
+
+
 def test_a_finished_night_asked_for_again_takes_no_number(place: Path) -> None:
     run_night(order(place))
     before = (place / "a.db").read_bytes()

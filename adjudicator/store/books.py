@@ -230,15 +230,17 @@ def night_counts(
 ) -> dict[str, dict[str, int]]:
     """Both sides of the night's equation: what came and what became of it; counts and cents.
 
-    ``received`` are the claims of files this run took in, rejected ones too; ``brought_forward``
+    ``received`` are the claims of files this run took in, rejected ones too, but for those that
+    another run has decided since, as it may where this one was interrupted; ``brought_forward``
     the open claims of earlier runs.
     """
     of_run = f"JOIN file AS f ON f.file_id = c.file_id WHERE f.run_id = {int(run_id)}"
-    received = {
-        disposition: {"count": int(count), "charge_amount": int(amount or 0)}
+    here = {
+        disposition == "rejected": {"count": int(count), "charge_amount": int(amount or 0)}
         for disposition, count, amount in connection.exec_driver_sql(
-            "SELECT c.disposition, COUNT(*), SUM(c.charge_amount) FROM claim AS c "
-            f"{of_run} GROUP BY c.disposition"
+            "SELECT CASE WHEN c.disposition = 'rejected' THEN 'rejected' END, COUNT(*), "
+            f"SUM(c.charge_amount) FROM claim AS c {of_run} AND c.decided_run_id = {int(run_id)} "
+            "GROUP BY 1"
         )
     }
     # of those that waited some may have come tonight, before the run was interrupted
@@ -249,6 +251,8 @@ def night_counts(
         "AND c.claim_id = w.key",
         {"claim_id": pl.Int64},
     )["claim_id"]
+    is_mine = pl.col("claim_id").is_in(mine.implode())
+    was_decided = pl.col("decided_run_id").is_not_null()
     fates = decisions.with_columns(
         pl.col("disposition").replace(CARRIED, "carried_forward").alias("fate")
     )
@@ -257,10 +261,11 @@ def night_counts(
         return {"count": frame.height, "charge_amount": int(frame["charge_amount"].sum() or 0)}
 
     none = {"count": 0, "charge_amount": 0}
+    again = tally(open_claims.filter(is_mine & was_decided))
     return {
-        "received": {unit: sum(each[unit] for each in received.values()) for unit in none},
-        "brought_forward": tally(open_claims.filter(~pl.col("claim_id").is_in(mine.implode()))),
-        "rejected": received.get("rejected", none),
+        "received": {unit: sum(h[unit] for h in here.values()) - again[unit] for unit in none},
+        "brought_forward": tally(open_claims.filter(~is_mine | was_decided)),
+        "rejected": here.get(True, none),
         **{
             fate: tally(fates.filter(pl.col("fate") == fate))
             for fate in ("denied", "paid", "voided", "carried_forward")
