@@ -172,6 +172,7 @@ def test_what_was_stopped_while_it_was_put_back_is_put_back_by_the_next(place: P
 
 
 @ON_SQLITE
+@pytest.mark.long
 def test_stopped_at_any_rename_it_is_put_back_by_the_next(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +329,7 @@ def test_a_night_that_was_decided_after_a_later_one_is_put_back(place: Path, mad
 
 
 @ON_SQLITE
+@pytest.mark.long
 def test_a_claim_that_made_the_program_fail_is_told_as_it_was(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
