@@ -274,18 +274,22 @@ def _suspicious(segments: Segments) -> set[int]:
     for node, pattern in zip(nodes, patterns, strict=True):
         for note in pattern.broken:
             broken.setdefault((note, pattern.padding), []).append(node)
+
+    def texts(node: Node) -> pl.Series:
+        first, stop = segments.bounds[node.index : node.index + 2].tolist()
+        return by_node.slice(first, stop - first)
+
+    # each text once: of three segments two have stood before
+    distinct = {node.index: texts(node).unique() for node in nodes}
     raw = pl.col("raw")
     found: set[int] = set()
 
     def look(of_nodes: list[Node], wrong: pl.Expr) -> None:
-        spans = [segments.bounds[node.index : node.index + 2].tolist() for node in of_nodes]
-        texts = pl.concat([by_node.slice(first, stop - first) for first, stop in spans])
-        # each text once: of three segments two have stood before
-        few = texts.unique().to_frame("raw").filter(wrong).to_series()
-        if len(few):
-            rows = np.concatenate([segments.order[first:stop] for first, stop in spans])
-            at = texts.is_in(few.implode()).arg_true()
-            found.update(rows[at.to_numpy()].tolist())
+        each = pl.concat([distinct[node.index] for node in of_nodes]).to_frame("raw")
+        few = each.filter(wrong).to_series()
+        for node in of_nodes if len(few) else ():
+            rows = segments.rows_of((node.index,))
+            found.update(rows[texts(node).is_in(few.implode()).arg_true().to_numpy()].tolist())
 
     for clear, of_nodes in _together(nodes, [pattern.clear for pattern in patterns]):
         look(of_nodes, ~raw.str.contains(clear) | raw.str.ends_with(delimiters.element))
