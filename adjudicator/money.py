@@ -2,18 +2,22 @@
 
 A reversal is the exact negation of what it reverses, so rounding is symmetric about zero.
 ``wide`` lets a product run past 64 bits, where Int64 would wrap without a word; ``cents`` brings
-the rounded result back. Each function on expressions has a twin on plain ints for Python loops.
+the rounded result back. Functions on expressions have twins on plain ints, for Python loops, or on
+arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from schemas.frames import CENTS_LIMIT
 
 BASIS_POINTS = 10_000
+Integers = npt.NDArray[np.int64]
 
 
 def divide_half_up(numerator: pl.Expr, divisor: int | pl.Expr) -> pl.Expr:
@@ -47,6 +51,11 @@ def percent(amount: pl.Expr, basis_points: int | pl.Expr) -> pl.Expr:
 def percent_int(amount: int, basis_points: int) -> int:
     """``percent`` of two ints."""
     return divide_half_up_int(amount * basis_points, BASIS_POINTS)
+
+
+def percent_ints(amounts: Integers, basis_points: Integers) -> Integers:
+    """``percent`` of whole arrays, of amounts not below zero."""
+    return (amounts * basis_points + BASIS_POINTS // 2) // BASIS_POINTS
 
 
 def wide(expression: pl.Expr) -> pl.Expr:

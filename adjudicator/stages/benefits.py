@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from adjudicator.corrections import acting, added_to, taken_by
+from adjudicator.counting import (
+    OWED,
+    UNLIMITED,
+    Coordinated,
+    Counters,
+    Integers,
+    Released,
+    Share,
+    count_together,
+)
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
-from adjudicator.money import percent_int
 from adjudicator.other_payers import (
     GROUP,
     Group,
     ceiling,
     of_line,
-    owed_shares,
     prior_decisions,
 )
 from adjudicator.pends import resolved
@@ -35,25 +42,12 @@ if TYPE_CHECKING:
 OTHER_CATEGORY = "other"  # the cost share of whatever a plan's terms do not name
 OUT = "out"
 REFERRED = "referred"  # as a network: care outside that falls under the referral rule
-UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within Int64
-
 MEMBER_COUNTER = ["member_id", "plan_code", "network_code", "benefit_year_start_date"]
 FAMILY_COUNTER = ["family_id", "plan_code", "network_code", "benefit_year_start_date"]
 # One visit, one copay: the lines of a claim on one day under one cost share. No source says how
 # often a copay is taken; a copay a line would charge one visit several times [j]. Late charges are
 # lines of the claim that they add to.
 VISIT = ["claim_id", "share_id", "decision_date"]
-# what the count tells of a line, and what was left before it
-OWED = {
-    "deductible_amount": pl.Int64,
-    "coinsurance_amount": pl.Int64,
-    "copay_amount": pl.Int64,
-    "copay_left": pl.Int64,
-    "deductible_left": pl.Int64,
-    "member_left": pl.Int64,
-    "family_left": pl.Int64,
-}
-
 # What stops a line here, before anything is counted: its finding, by the problem found.
 MISSING = {
     "edit": "missing_reference",
@@ -78,56 +72,6 @@ UNPRICED = {
 }
 GIVEN = {*LINE, "inputs"}  # what a finding here tells of its line
 PROBLEMS = {"not covered": EXCLUDED, "allowed zero": UNPRICED}  # every other one is MISSING
-
-
-class Share(NamedTuple):
-    """One cost share with its network's limits, ready to count with; cents, basis points."""
-
-    copay: int
-    basis_points: int
-    member_deductible: int
-    family_deductible: int
-    member_maximum: int
-    family_maximum: int
-
-
-class Counters(NamedTuple):
-    """Members' or families' counters for a run of lines, an entry a line; cents.
-
-    A counter goes by the number of the first line that touches it, and stands there before.
-    """
-
-    number: Sequence[int]
-    deductible: Sequence[int]
-    out_of_pocket: Sequence[int]
-
-
-class Counted(NamedTuple):
-    """A line of a group: its place in the count, its counters, and what they counted of it."""
-
-    place: int
-    member: int
-    family: int
-    deductible: int
-    owed: int
-
-
-class Released(NamedTuple):
-    """What a reversed claim's counters get back, before a line of the count; a counter that no
-    line touches is -1. Cents."""
-
-    member: int
-    family: int
-    deductible: int
-    out_of_pocket: int
-
-
-class Coordinated(NamedTuple):
-    """Which of the counted lines payers before us decided: of each line its group's place in
-    ``groups``, or -1 where we pay alone."""
-
-    number: Sequence[int]
-    groups: Sequence[Group]
 
 
 class Tables(NamedTuple):
@@ -217,122 +161,6 @@ def benefits(batch: Batch, reference: Reference) -> Batch:
         accumulator_entries=_entries(_less(counted, given_back)),
     )
     return batch if uses is None else _with_uses_told(batch, uses)
-
-
-def count(
-    members: Counters,
-    families: Counters,
-    allowed_amounts: Sequence[int],
-    share_ids: Sequence[int],
-    visits: Sequence[int],
-    shares: Sequence[Share],
-    coordinated: Coordinated | None = None,
-    released: Mapping[int, Sequence[Released]] | None = None,
-    copays_taken: Mapping[int, int] | None = None,
-) -> tuple[dict[str, list[int]], dict[int, tuple[int, int]]]:
-    """The counting pass: what every line owes, in the order of the lines; cents.
-
-    A copay is one visit's: what one line is too small for, the visit's next lines owe; a visit is
-    told by the place of its first line, and what an earlier night took of its copay by
-    ``copays_taken``. After the
-    last line of a group that payers before us decided, the counters get back what its lines
-    don't owe beside them. Before the line whose place it names they get back what is
-    ``released``: what a claim took whose place another takes, or that is voided.
-
-    Returns a list a column: deductible, coinsurance and copay, and what was left before the line
-    of the visit's copay (where some was taken), of the deductible and of the member's and the
-    family's out-of-pocket maximum; and what was given back of a line by its place, of the
-    deductible and of the out-of-pocket maximum.
-    """
-    member_deductible = list(members.deductible)
-    member_out_of_pocket = list(members.out_of_pocket)
-    family_deductible = list(families.deductible)
-    family_out_of_pocket = list(families.out_of_pocket)
-    copay_left = {
-        visit: max(shares[share_ids[visit]].copay - taken, 0)
-        for visit, taken in (copays_taken or {}).items()
-    }
-    columns: dict[str, list[int]] = {name: [] for name in OWED}
-    append = [column.append for column in columns.values()]
-    (
-        add_deductible,
-        add_coinsurance,
-        add_copay,
-        add_copay_left,
-        add_left,
-        add_member_left,
-        add_family_left,
-    ) = append
-    groups = coordinated.groups if coordinated else ()
-    of_groups = coordinated.number if coordinated else repeat(-1, len(visits))
-    grouped: dict[int, list[Counted]] = {}
-    given_back: dict[int, tuple[int, int]] = {}
-    releases = map(released.get, range(len(visits))) if released else repeat(None, len(visits))
-    for member, family, allowed, share_id, visit, group, before in zip(
-        members.number, families.number, allowed_amounts, share_ids, visits, of_groups, releases,
-        strict=True,
-    ):  # fmt: skip
-        if before:
-            for back in before:
-                if back.member >= 0:
-                    member_deductible[back.member] -= back.deductible
-                    member_out_of_pocket[back.member] -= back.out_of_pocket
-                if back.family >= 0:
-                    family_deductible[back.family] -= back.deductible
-                    family_out_of_pocket[back.family] -= back.out_of_pocket
-        copay, basis_points, member_limit, family_limit, member_maximum, family_maximum = shares[
-            share_id
-        ]
-        member_left = max(member_maximum - member_out_of_pocket[member], 0)
-        family_left = max(family_maximum - family_out_of_pocket[family], 0)
-        most = min(allowed, member_left, family_left)
-        deductible = coinsurance = left = 0
-        due = UNLIMITED
-        if copay:
-            due = copay_left.get(visit, copay)
-            copay = min(due, most)
-            copay_left[visit] = due - copay
-            if due == shares[share_id].copay:
-                due = UNLIMITED  # nothing of it taken yet: no more to tell than the copay itself
-        else:
-            left = min(
-                member_limit - member_deductible[member], family_limit - family_deductible[family]
-            )
-            if left > 0:
-                deductible = min(left, most)
-                member_deductible[member] += deductible
-                family_deductible[family] += deductible
-            else:
-                left = 0
-            if basis_points:
-                coinsurance = percent_int(allowed - deductible, basis_points)
-                coinsurance = min(coinsurance, most - deductible)
-        owed = copay + deductible + coinsurance
-        member_out_of_pocket[member] += owed
-        family_out_of_pocket[family] += owed
-        add_deductible(deductible)
-        add_coinsurance(coinsurance)
-        add_copay(copay)
-        add_copay_left(due)
-        add_left(left)
-        add_member_left(member_left)
-        add_family_left(family_left)
-        if group >= 0:
-            of_group = grouped.setdefault(group, [])
-            place = len(columns["copay_amount"]) - 1
-            of_group.append(Counted(place, member, family, deductible, owed))
-            if len(of_group) == groups[group].size:
-                after = owed_shares(groups[group], [line.owed for line in of_group])
-                for line, still in zip(of_group, after, strict=True):
-                    # of what is still owed the deductible is the first part [j]
-                    less_deductible = line.deductible - min(line.deductible, still)
-                    less = line.owed - still
-                    member_deductible[line.member] -= less_deductible
-                    family_deductible[line.family] -= less_deductible
-                    member_out_of_pocket[line.member] -= less
-                    family_out_of_pocket[line.family] -= less
-                    given_back[line.place] = (less_deductible, less)
-    return columns, given_back
 
 
 def _tables(programs: Mapping[str, Program]) -> Tables:
@@ -735,13 +563,13 @@ def _count(
     coordinated: Coordinated | None,
     released: Mapping[int, Sequence[Released]] | None,
 ) -> tuple[pl.DataFrame, dict[int, tuple[int, int]]]:
-    """``count`` over a frame of lines in receipt order, from the counters before tonight."""
+    """Lines in receipt order counted, from the counters before tonight."""
     visits, copays_taken = _visits(counted, batch)
-    owed, given_back = count(
+    owed, given_back = count_together(
         _counters(counted, batch.accumulators, MEMBER_COUNTER),
         _counters(counted, batch.accumulators, FAMILY_COUNTER),
-        counted["allowed_amount"].to_list(),
-        counted["share_id"].to_list(),
+        counted["allowed_amount"].to_numpy(),
+        counted["share_id"].to_numpy(),
         visits,
         shares,
         coordinated,
@@ -751,14 +579,14 @@ def _count(
     return pl.DataFrame(owed, schema=OWED), given_back
 
 
-def _visits(counted: pl.DataFrame, batch: Batch) -> tuple[list[int], dict[int, int] | None]:
+def _visits(counted: pl.DataFrame, batch: Batch) -> tuple[Integers, dict[int, int] | None]:
     """Of each line the place of its visit's first, and by that what an earlier night took of the
     visit's copay."""
     place = pl.int_range(pl.len()).alias("place")
     late = added_to(batch) if batch.corrections.height else {}
     if not late:
         rows = counted.select(place, *VISIT)
-        return rows.select(pl.col("place").first().over(VISIT)).to_series().to_list(), None
+        return rows.select(pl.col("place").first().over(VISIT)).to_series().to_numpy(), None
     of_whole = pl.col("claim_id").replace(late)
     taken = [*frames.TakenCopays.primary_key()]
     rows = counted.select(place, *VISIT, "benefit_category", "network_code").with_columns(of_whole)
@@ -775,7 +603,7 @@ def _visits(counted: pl.DataFrame, batch: Batch) -> tuple[list[int], dict[int, i
         .group_by("visit")
         .agg(pl.col("copay_amount").sum())
     )
-    return visits.to_list(), dict(before.iter_rows())
+    return visits.to_numpy(), dict(before.iter_rows())
 
 
 def _released(batch: Batch, fate: Fates, counted: pl.DataFrame) -> dict[int, list[Released]] | None:
@@ -821,9 +649,9 @@ def _counters(counted: pl.DataFrame, accumulators: pl.DataFrame, key: list[str])
         maintain_order="left",
     )
     return Counters(
-        number.to_series().to_list(),
-        before["deductible_amount"].fill_null(0).to_list(),
-        before["out_of_pocket_amount"].fill_null(0).to_list(),
+        number.to_series().to_numpy(),
+        before["deductible_amount"].fill_null(0).to_numpy(),
+        before["out_of_pocket_amount"].fill_null(0).to_numpy(),
     )
 
 
