@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import mmap
 import os
+import random
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -365,6 +368,24 @@ def test_the_window_does_not_matter(window: int, monkeypatch: pytest.MonkeyPatch
     assert len(whole.interchanges) == 4
     monkeypatch.setattr(envelope, "WINDOW", window)
     assert shape(read_envelope(data)) == shape(whole)
+
+
+@pytest.mark.parametrize("block", [1, 3, 64, envelope.BLOCK])
+def test_bytes_that_follow_each_other_are_found_wherever_they_stand(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever bytes are looked at together, as a pattern finds them, within the range alone."""
+    monkeypatch.setattr(envelope, "BLOCK", block)
+    rng = random.Random(7)
+    for size in (0, 1, 2, 3, 5, 400):
+        data = bytes(rng.choice(b"~\r\nISAGTE") for _ in range(size))
+        numbers = np.frombuffer(data, dtype=np.uint8)
+        for start, stop in ((0, size), (1, size - 1), (size // 3, size // 2)):
+            for allowed in ((b"I", b"S", b"A"), (b"~\r\n", b"ISG", b"STE")):
+                pattern = b"(?=" + b"".join(b"[" + re.escape(a) + b"]" for a in allowed) + b")"
+                every = (match.start() for match in re.finditer(pattern, data))
+                within = [at for at in every if start <= at <= stop - len(allowed)]
+                assert [*envelope._where(numbers, start, stop, *allowed)] == within
 
 
 def test_a_mapped_file_is_read_as_its_bytes(tmp_path: Path) -> None:
