@@ -103,11 +103,6 @@ def main() -> NoReturn:
     keep()
     # numpy's threads for matrices, of which there are none, spin for a tenth of a second
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if sys.argv[1:2] and sys.argv[1] in READS_AHEAD:
-        # what is no option's value is an input; what else is one, is known in time
-        each = pairwise(sys.argv[1:])
-        inputs = [Path(a) for before, a in each if "-" not in (before[:1], a[:1])]
-        _BEGUN.extend(filter(None, [_begun(sys.argv[1], inputs)]))
     code = _code()
     if sys.argv[1:2] and sys.argv[1] in ENDS_AT_ONCE:
         sys.stderr.flush()
@@ -117,6 +112,11 @@ def main() -> NoReturn:
 
 def _code() -> int:
     try:
+        if sys.argv[1:2] and sys.argv[1] in READS_AHEAD:
+            # what is no option's value is an input; what else is one, is known in time
+            each = pairwise(sys.argv[1:])
+            inputs = [Path(a) for before, a in each if "-" not in (before[:1], a[:1])]
+            _BEGUN.extend(filter(None, [_begun(sys.argv[1], inputs)]))
         code = app(standalone_mode=False, prog_name="adjudicate")
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -377,13 +377,13 @@ def _begun(command: str, inputs: Iterable[Path]) -> Apart | None:
 
     try:
         size = sum(f.stat().st_size for f in files_of(inputs) if f.is_file())
-    except OSError:
-        return None  # the night will say what can't be read
-    if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
-        return None
-    from edi.apart import Apart
+        if size < ALONE_BYTES or (os.cpu_count() or 1) < 2:
+            return None
+        from edi.apart import Apart
 
-    return Apart(READS_AHEAD[command])
+        return Apart(READS_AHEAD[command])
+    except OSError:
+        return None  # what can't be read will be said; without another process it takes longer
 
 
 def _night_log(path: Path | None) -> Callable[..., None]:

@@ -252,7 +252,7 @@ def publish_again(config: Config, run_id: int, step: Step = lambda _: None) -> S
                     night.begin(connection, run)
                 step("reference")
                 night.reference = _reference(engine, order, version)
-                return on_this_thread(night.finish, run)
+                return on_this_thread(night.finish, run, put_back=True)
     finally:
         engine.dispose()
 
@@ -600,7 +600,8 @@ class _Night:
         return read_again(connection, self.open, self.own_names)
 
     def _known(self, connection: Connection, known: list[dict[str, pl.DataFrame]]) -> Batch:
-        """Claims, in receipt order, with what the store knows of their members."""
+        """Claims, in receipt order, with what the store knows of their members; ``known`` is
+        emptied."""
         if not known:
             return Batch(frames.empty(frames.Claims), frames.empty(frames.Lines))
         names = [n for n in (*AS_READ, "findings") if n != "sources"]
@@ -876,21 +877,31 @@ class _Night:
         sync(self.out)  # even where a run that was stopped has renamed it
         if not (final / MANIFEST).is_file():
             raise NightError(
-                f"{final}: the night is committed but its files are gone; run `adjudicate publish "
-                f"{self.run_id}`, it renders them again"
+                f"{final}: the night is committed but its files are gone; {self._mend}"
             )
 
-    def finish(self, run: store.Run) -> Summary:
-        """A night already committed: publish what still waits, report it, write nothing more but
-        files that are not as they were committed."""
+    @property
+    def _mend(self) -> str:
+        return f"run `adjudicate publish {self.run_id}`, it renders them again"
+
+    def finish(self, run: store.Run, *, put_back: bool = False) -> Summary:
+        """A night already committed: publish what still waits, report it, write nothing more.
+        Of a published one files are ``put_back`` only where that is asked for: whoever fetched its
+        payments would fetch them again."""
         final = self.out / self.folder
         partial = self.out / f".{self.folder}.partial"
-        is_in_place = final.exists() and (run.state == "published" or not partial.exists())
-        self._mend_files(final if is_in_place else partial)
-        if run.state == "decided":
+        is_published = run.state == "published"
+        is_in_place = final.exists() and (is_published or not partial.exists())
+        if not is_published or put_back:
+            self._mend_files(final if is_in_place else partial)
+        if not is_published:
             self._publish()
-        elif not is_in_place:
+        elif put_back and not is_in_place:
             self._rename()
+        if not (final / MANIFEST).is_file():
+            raise NightError(
+                f"{final}: the night is published but its files are gone; {self._mend}"
+            )
         told = json.loads((final / "summary.json").read_text("utf-8"))
         return Summary(
             told["run_id"], date.fromisoformat(told["business_date"]), told["folder"],
@@ -919,6 +930,8 @@ class _Night:
                     "it away, ask who put it there, and run again"
                 )
             wrong = names - {f.name for f in there if f in committed}
+            if not wrong:
+                return
             self.step("render")
             self._render(connection, wrong, committed, rendered)
         self.step("publish")
@@ -1036,8 +1049,8 @@ def _within(transaction: ExitStack, work: Callable[[], None]) -> None:
 
 
 def _accepted(numbered: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """What of a file's claims is to be decided; ``numbered`` is emptied, so that a frame's memory
-    serves the next."""
+    """What of a file's claims is to be decided. Where that is not all, ``numbered`` is emptied, so
+    that a frame's memory serves the next."""
     claims = numbered["claims"]
     rejected = claims.filter(pl.col("claim_number").is_null())["claim_id"]
     if not len(rejected):

@@ -35,7 +35,7 @@ from adjudicator.night_files import (
     write_835s,
     write_answers,
 )
-from adjudicator.payment_cycle import kept_cycle, remittances
+from adjudicator.payment_cycle import PaymentError, kept_cycle, remittances
 from adjudicator.pipeline import Batch
 from adjudicator.programs import own_names
 from adjudicator.reference import Reference
@@ -69,7 +69,9 @@ def render_again(
     """
     night = _Night(connection, run_id, reference, folder)
     if store.files_digest(night.others) != night.act_detail.get("files_digest"):
-        raise RenderError(min(names), "its checksum is not the one that the audit trail tells")
+        raise RenderError(
+            min(names, default=MANIFEST), "its checksum is not the one that the audit trail tells"
+        )
     first_of: dict[str, str] = {}
     for name in sorted(names):
         first_of.setdefault(name.split("/")[0], name)
@@ -81,6 +83,8 @@ def render_again(
             render(night)
         except (OSError, OperationalError, RenderError):
             raise
+        except PaymentError as error:
+            raise RenderError(name, str(error)) from error
         # the error's own words may hold what the row holds
         except (Exception, pl.exceptions.PanicException) as error:
             raise RenderError(name, f"{TAMPERED} ({type(error).__name__})") from None

@@ -212,9 +212,7 @@ class Elements(Columns):
         self.start: Integers = np.concatenate(([0], self.stop[:-1] + 1))
         self.ids = np.concatenate(([0], closing[:-1] + 1))  # the separators after the ids
         self.count = closing - self.ids
-        self.padded = False  # by line ends between segments, which belong to none
         while (blank := self._opens_with_line_end()).any():
-            self.padded = True
             self.start = self.start + blank
 
     def _opens_with_line_end(self) -> Truths:

@@ -20,9 +20,9 @@ from edi.received import WINDOW, release
 CONTROL_BYTES = 10_000  # of a control segment that are looked at; a right one is far shorter
 ISA_ELEMENTS, GS_ELEMENTS = 16, 8
 ISA_LENGTH = 106
+BLOCK = 1 << 18  # bytes that are looked at together: no more than a cache holds
 PADDING = (0x0A, 0x0D)
 # an ISA with elements of the lengths that it must have
-BLOCK = 1 << 18  # bytes that are looked at together: no more than a cache holds
 _WHOLE_ISA = re.compile(
     rb"ISA([^A-Za-z0-9\s])..\1.{10}\1..\1.{10}\1..\1.{15}\1..\1.{15}\1.{6}\1.{4}\1.\1", re.DOTALL
 )

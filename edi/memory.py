@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from ctypes import CDLL
 
-# glibc's names for what is set, and to how many bytes
-_SETTINGS = {"M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 256 << 20)}
+# glibc's M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, and how many bytes each is set to
+SETTINGS = ((-3, 32 << 20), (-1, 256 << 20))
 
 
 def keep() -> None:
     """From now on; where the C library knows no such setting, all stays as it was."""
     try:
         mallopt = CDLL(None).mallopt
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError):
         return
-    for name, count in _SETTINGS.values():
-        mallopt(name, count)
+    for setting, count in SETTINGS:
+        mallopt(setting, count)

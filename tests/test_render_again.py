@@ -90,7 +90,7 @@ def test_each_file_alone_is_put_back(place: Path, damage: Callable[[Path], None]
     assert {Path(name).parts[1] for name in before.files} == KINDS
     for name in before.files:
         damage(place / "out" / name)
-        run_night(order(place))
+        publish_again(order(place).config, 1)
         before.stands()
     assert [p for p in (place / "out").iterdir() if p != folder] == []
     for path in (place / "out").rglob("*"):
@@ -118,8 +118,31 @@ def test_what_is_lost_together_is_put_back(place: Path, loss: Callable[[Path], N
     folder = place / "out" / run_night(order(place)).folder
     before = Standing(place, url(place))
     loss(folder)
-    run_night(order(place))
+    publish_again(order(place).config, 1)
     before.stands()
+
+
+@ON_SQLITE
+def test_a_published_night_s_command_puts_no_payment_in_place_again(place: Path) -> None:
+    """Whoever fetched the 835s from the folder would fetch them again."""
+    folder = place / "out" / run_night(order(place)).folder
+    remittances_gone(folder)
+    assert run_night(order(place)).run_id == 1
+    assert not (folder / "835").exists()
+    folder_gone(folder)
+    with pytest.raises(NightError, match="its files are gone; run `adjudicate publish 1`"):
+        run_night(order(place))
+    assert not folder.exists()
+
+
+@ON_SQLITE
+def test_an_outbox_that_lost_a_row_is_told(place: Path) -> None:
+    folder = place / "out" / run_night(order(place)).folder
+    sql("DELETE FROM outbox WHERE file_name = 'claims.csv'")(place)
+    publish_again(order(place).config, 1)  # whatever is in the outbox stands
+    (folder / "summary.json").unlink()
+    with pytest.raises(NightError, match="is not the one that the audit trail tells"):
+        publish_again(order(place).config, 1)
 
 
 @ON_SQLITE
@@ -127,7 +150,7 @@ def test_a_file_beside_them_stays_and_verify_tells_of_it(place: Path) -> None:
     folder = place / "out" / run_night(order(place)).folder
     (folder / "835" / "note.txt").write_text("sent on Monday")
     (folder / "claims.csv").unlink()
-    run_night(order(place))
+    publish_again(order(place).config, 1)
     assert (folder / "claims.csv").is_file()
     assert (folder / "835" / "note.txt").read_text() == "sent on Monday"
 
@@ -136,7 +159,7 @@ def test_a_file_beside_them_stays_and_verify_tells_of_it(place: Path) -> None:
 def test_files_that_stand_are_not_rendered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_night(order(place))
     monkeypatch.setattr(night, "render_again", None)
-    run_night(order(place))
+    publish_again(order(place).config, 1)
 
 
 @ON_SQLITE
@@ -148,7 +171,7 @@ def test_a_night_of_several_pieces_is_put_back(
     for module in (in_parts, render_again):
         monkeypatch.setattr(module, "PIECE_CLAIMS", 7)
     folder_gone(place / "out" / min(before.files).split("/")[0])
-    run_night(order(place))
+    publish_again(order(place).config, 1)
     before.stands()
 
 
@@ -164,9 +187,9 @@ def test_what_was_stopped_while_it_was_put_back_is_put_back_by_the_next(place: P
                 raise Killed
 
         with pytest.raises(Killed):
-            run_night(order(place), stop)
+            publish_again(order(place).config, 1, stop)
         assert not folder.exists()
-        run_night(order(place))
+        publish_again(order(place).config, 1)
         before.stands()
         assert list((place / "out").iterdir()) == [folder]
 
@@ -194,11 +217,11 @@ def test_stopped_at_any_rename_it_is_put_back_by_the_next(
         with monkeypatch.context() as stopped:
             stopped.setattr(Path, "replace", stopping)
             with pytest.raises(Killed):
-                run_night(order(place))
+                publish_again(order(place).config, 1)
         there = [p for p in folder.rglob("*") if p.is_file()]
         assert len(there) == at
         assert not (folder / "manifest.json").exists()
-        run_night(order(place))
+        publish_again(order(place).config, 1)
         before.stands()
 
 
@@ -220,10 +243,10 @@ def test_a_full_disk_puts_nothing_back_and_costs_nothing(
     with monkeypatch.context() as disk:
         disk.setattr(render_again, "write", full)
         with pytest.raises(OSError, match="No space left"):
-            run_night(order(place))
+            publish_again(order(place).config, 1)
     assert sorted(folder.rglob("*")) == there
     assert books(url(place)) == before.books
-    run_night(order(place))
+    publish_again(order(place).config, 1)
     before.stands()
 
 
@@ -500,7 +523,7 @@ def test_a_store_that_was_changed_gives_nothing(place: Path, tampered: str) -> N
     tamper(place)
     files, told = published(place), books(url(place))
     with pytest.raises(NightError) as refused:
-        run_night(order(place))
+        publish_again(order(place).config, 1)
     message = str(refused.value)
     assert "is not as it was committed and can't be rendered again" in message
     assert "nothing is published" in message
@@ -542,7 +565,7 @@ def test_a_checksum_changed_with_what_it_is_of_is_not_believed(place: Path) -> N
         "WHERE file_name = 'claims.csv'",
     )
     with pytest.raises(NightError, match="not the one that the audit trail tells"):
-        run_night(order(place))
+        publish_again(order(place).config, 1)
     assert (folder / "claims.csv").read_bytes() == listed
 
 

@@ -90,7 +90,7 @@ def connect(url: str | URL, *, create: bool = True) -> Engine:
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    # of a new store; one that is there keeps its own
+    # of a new store; one that is there keeps its own, so it is not asserted
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     for name, (value, expected) in PRAGMAS.items():
         try:

@@ -38,8 +38,8 @@ def open_pends(connection: Connection, claim_ids: Numbers) -> pl.DataFrame:
 
 
 def pends_before(connection: Connection, claim_ids: Numbers, run_id: int) -> pl.DataFrame:
-    """OpenPends of these claims as the nights decided before that run left them, by claim and code;
-    each since it first began."""
+    """OpenPends of whatever these claims waited for after any night that was decided before that
+    run, ended since or not, by claim and code; each since it first began."""
     if not len(claim_ids):
         return frames.empty(frames.OpenPends)
     since = ", ".join(map(str, runs_from(connection, run_id)))
