@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from adjudicator.money import percent_int, percent_ints
+from adjudicator.money import Integers, percent_int, percent_ints
 from adjudicator.other_payers import Group, owed_shares
 
-Integers = npt.NDArray[np.int64]
-
-Numbers = Sequence[int] | npt.NDArray[np.int64]
+Numbers = Sequence[int] | Integers
 
 UNLIMITED = 2**62  # a limit the plan does not have: above every amount, within Int64
 # what the count tells of a line, and what was left before it
@@ -117,13 +115,12 @@ def count_together(
     given_back: dict[int, tuple[int, int]] = {}
     if apart.any():
         at = np.flatnonzero(apart)
-        numbers = _Numbers(at)
         columns, back = count(
-            Counters(numbers.of(member), *(_listed(c, at) for c in members[1:])),
-            Counters(numbers.of(family), *(_listed(c, at) for c in families[1:])),
+            Counters(_renumbered(member, at), *(_listed(c, at) for c in members[1:])),
+            Counters(_renumbered(family, at), *(_listed(c, at) for c in families[1:])),
             _listed(allowed_amounts, at),
             _listed(share_ids, at),
-            numbers.of(visit),
+            _renumbered(visit, at),
             shares,
             coordinated and Coordinated(_listed(coordinated.number, at), coordinated.groups),
             released,
@@ -141,15 +138,10 @@ def count_together(
     return owed, given_back
 
 
-class _Numbers:
-    """Lines numbered anew, which are counted apart from the others."""
-
-    def __init__(self, at: Integers) -> None:
-        self._at = at
-
-    def of(self, numbers: Integers) -> list[int]:
-        found: list[int] = np.searchsorted(self._at, numbers[self._at]).tolist()
-        return found
+def _renumbered(numbers: Integers, at: Integers) -> list[int]:
+    """The numbers of these lines, which are counted apart, among themselves."""
+    found: list[int] = np.searchsorted(at, numbers[at]).tolist()
+    return found
 
 
 def _listed(values: Numbers, at: Integers) -> list[int]:

@@ -222,14 +222,13 @@ class Elements(Columns):
 
     def opening(self) -> tuple[Span, Span]:
         """Of every segment its id and its first element."""
-        every = np.arange(len(self.start))
-        return Span(self.start, self.separators[self.ids]), self.first(every)
+        return Span(self.start, self.separators[self.ids]), self.first(slice(None))
 
     def of(self, rows: Integers, last: int) -> Cells:
         """The elements of these segments to the last-th."""
         return Cells(self, rows, last)
 
-    def first(self, rows: Integers) -> Span:
+    def first(self, rows: Integers | slice) -> Span:
         """The first element of these segments."""
         at = self.ids[rows]
         start = self.separators[at] + 1

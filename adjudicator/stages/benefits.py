@@ -14,13 +14,13 @@ from adjudicator.counting import (
     UNLIMITED,
     Coordinated,
     Counters,
-    Integers,
     Released,
     Share,
     count_together,
 )
 from adjudicator.edits.referral import referral
 from adjudicator.fate import LINE, Fates, fates
+from adjudicator.money import Integers
 from adjudicator.other_payers import (
     GROUP,
     Group,
