@@ -20,6 +20,7 @@ from edi.balance import check_files
 from edi.write_835 import write_835
 
 PIECES = 8  # in which a large night's 835s are written
+PIECE_CLAIMS = 3_000  # below it a piece costs more to begin than is gained by checking it sooner
 ALONE_CLAIMS = 3_000  # fewer are checked sooner than another process is begun
 
 
@@ -47,7 +48,8 @@ def write_835s(
     checking: list[tuple[list[Path], Future[dict[str, list[str]]] | None]] = []
     for remittance in remittances:
         # some are checked while the next are written
-        for piece in remittance.in_pieces(1 if apart is None else PIECES):
+        count = min(remittance.claims.height // PIECE_CLAIMS, PIECES) if apart else 1
+        for piece in remittance.in_pieces(count):
             written = []
             for payment, document in write_835(*vars(piece).values()).items():
                 write(files[payment], document)
