@@ -75,10 +75,11 @@ def hold(batch: Batch, contract: Contract, after: str, *, whole: bool) -> None:
     """
     for name, schema in contract.items():
         frame: pl.DataFrame = getattr(batch, name)
+        held = frame.schema
         wrong = {
-            column: str(frame.schema.get(column, "absent"))
+            column: str(held.get(column, "absent"))
             for column, kind in schema.columns().items()
-            if frame.schema.get(column) != kind.dtype
+            if held.get(column) != kind.dtype
         }
         if wrong:
             raise ContractError(f"{name} after {after}: columns {wrong}")

@@ -107,14 +107,15 @@ class _Pickler(pickle.Pickler):
         nulls = what.null_count().row(0) if what.width else ()
         filled = [n for n, count in zip(what.columns, nulls, strict=True) if count < what.height]
         content = io.BytesIO()
-        what.select(filled).write_ipc(content, compression="lz4")
+        newest = polars.CompatLevel.newest()  # its own layout of text
+        what.select(filled).write_ipc_stream(content, compression="lz4", compat_level=newest)
         return _frame, (dict(what.schema), what.height, content.getvalue())
 
 
 def _frame(schema: Mapping[str, pl.DataType], height: int, content: bytes) -> pl.DataFrame:
     import polars as pl
 
-    filled = pl.read_ipc(content)
+    filled = pl.read_ipc_stream(io.BytesIO(content))
     return pl.DataFrame([
         filled[name] if name in filled.columns
         else pl.Series(name, [None], dtype=dtype).new_from_index(0, height)

@@ -262,6 +262,7 @@ def test_835s_are_checked_in_another_process_or_where_that_fails_here(
     original = Apart.submit
     monkeypatch.setattr(Apart, "submit", submit)
     monkeypatch.setattr("adjudicator.night_files.ALONE_CLAIMS", 0)
+    monkeypatch.setattr("adjudicator.night_files.PIECE_CLAIMS", 1)
     found: list[str] = []
 
     def checked(files: Sequence[Path]) -> dict[str, list[str]]:
