@@ -17,10 +17,10 @@ def benefit_category(rules: Sequence[BenefitCategoryRule]) -> pl.Expr:
     Reads ``claim_type_code``, ``procedure_code``, ``revenue_code``, ``bill_type`` (two digits)
     and ``place_of_service_code``.
     """
-    category: pl.Expr = pl.lit(None, dtype=pl.String)
-    for rule in reversed(rules):
-        category = pl.when(holds(rule)).then(pl.lit(rule.category)).otherwise(category)
-    return category
+    return pl.coalesce(
+        pl.lit(None, dtype=pl.String),
+        *(pl.when(holds(rule)).then(pl.lit(rule.category)) for rule in rules),
+    )
 
 
 def holds(rule: BenefitCategoryRule) -> pl.Expr:

@@ -41,11 +41,17 @@ def within(codes: pl.Expr, ranges: Ranges) -> pl.Expr:
 
     Procedure codes are all of one length: of them it is the range itself.
     """
-    return pl.any_horizontal(
-        pl.lit(value=False),
-        *(codes.str.slice(0, len(first)).is_between(pl.lit(first), pl.lit(last))
-          for first, last in ranges),
-    ).fill_null(value=False)  # fmt: skip
+    found = [pl.lit(value=False)]
+    for length in sorted({len(first) for first, _ in ranges}):
+        begin = codes.str.slice(0, length)
+        alike = [first for first, last in ranges if first == last and len(first) == length]
+        found.append(begin.is_in(alike))
+        found += [
+            begin.is_between(pl.lit(first), pl.lit(last))
+            for first, last in ranges
+            if first != last and len(first) == length
+        ]
+    return pl.any_horizontal(found).fill_null(value=False)
 
 
 def procedure_lines(batch: Batch, ranges: Ranges, columns: Sequence[str]) -> pl.DataFrame:
