@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -26,8 +25,9 @@ from adjudicator.edits import edits
 from adjudicator.pipeline import Batch
 from adjudicator.programs import load_programs
 from tests import build
+from tests.coding_tables import ABSENT, are_here
+from tests.coding_tables import coding_tables as tables_of_days
 
-TABLES = Path(__file__).parents[1].parent / "shared" / "reference" / "tables"
 # the quarter they are of; they have no dates of their own
 FIRST, LAST = date(2024, 7, 1), date(2024, 9, 30)
 BEFORE, AFTER = date(2024, 6, 30), date(2024, 10, 1)
@@ -43,38 +43,9 @@ class Kept(NamedTuple):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    if not (TABLES / "ptp_practitioner.parquet").is_file():
-        pytest.skip("CMS's correct coding tables are not here (../shared/reference/tables)")
-    span = {"start_date": pl.lit(FIRST), "end_date": pl.lit(LAST)}
-
-    def table(name: str, **columns: str) -> pl.DataFrame:
-        return pl.read_parquet(TABLES / f"{name}.parquet").select(
-            **{to: pl.col(of) for to, of in columns.items()}, **span
-        )
-
-    def of(name: str, kind: str, **columns: str) -> pl.DataFrame:
-        return table(name, **columns).with_columns(table_code=pl.lit(kind))
-
-    pair = {"column_one_code": "col1", "column_two_code": "col2", "modifier_indicator_code": "mi"}
-    unit = {
-        "procedure_code": "hcpcs_code", "unit_limit": "mue_units",
-        "adjudication_indicator_code": "mue_mai",
-    }  # fmt: skip
-    tables = {
-        "procedure_pairs": pl.concat(
-            [of("ptp_practitioner", "practitioner", **pair), of("ptp_hospital", "hospital", **pair)]
-        ),
-        "unit_limits": pl.concat(
-            [
-                of("mue_prac", "practitioner", **unit), of("mue_out", "hospital", **unit),
-                of("mue_dme", "supplier", **unit),
-            ]
-        ).with_columns(pl.col("unit_limit").cast(pl.Int64)),
-        "add_on_codes": table(
-            "add_on_codes", add_on_code="add_on_code", primary_code="primary_code",
-            edit_type_code="aoc_edit_type",
-        ),
-    }  # fmt: skip
+    if not are_here():
+        pytest.skip(ABSENT)
+    tables = tables_of_days(FIRST, LAST)
     database = tmp_path_factory.mktemp("coding") / "a.db"
     engine = store.open_store(f"sqlite:///{database}")
     with engine.begin() as connection:
