@@ -4,8 +4,8 @@
 
 Every figure is a process of its own, its start included. pyx12 and ``check`` read the night's
 professional files; ``run`` takes in the whole night. Claims a second count what each has read.
-Where CMS's correct coding tables are at hand (../shared), the nights' reference data has them, all
-three million procedure pairs, in force. ``check`` and ``run`` take a few seconds, in which a machine
+Where CMS's correct coding tables are at hand (../shared), the nights' reference data has all of
+them, three million procedure pairs. ``check`` and ``run`` take a few seconds, in which a machine
 may be busy with other things: each is measured five times, and the middle one counts.
 """
 

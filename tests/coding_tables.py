@@ -59,7 +59,8 @@ def coding_tables(first: date, last: date) -> dict[str, pl.DataFrame]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="tests.coding_tables", description=__doc__.splitlines()[0])
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="tests.coding_tables", description=about)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--from", dest="first", type=date.fromisoformat, required=True)
     parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True)
