@@ -699,7 +699,7 @@ class _Night:
     def _commit(self, decided: Decided, balancing: Apart | None) -> Summary:
         batch = decided.whole
         partial = self.out / f".{self.folder}.partial"
-        with self._writing() as connection, Beside() as answering:
+        with self._writing() as connection, Beside() as answering, Beside() as remitting:
             if store.ledger_head(connection) != self.ledger_head:
                 raise NightError("the ledger has moved since the snapshot; run again")
             self._refuse_abnormal(connection, batch)
@@ -709,8 +709,7 @@ class _Night:
             partial.mkdir()
             self._write_letters(partial)
             answered = answering.submit(write_answers, partial, self._answers(connection))
-            cycle = self._pay(connection, decided, partial, balancing)
-            answered.result()
+            cycle, unbalanced = self._pay(connection, decided, partial, balancing, remitting)
             summary = self._summary(connection, batch)
             summary.cycle = cycle.figures()
             write(
@@ -725,6 +724,8 @@ class _Night:
             )
             if summary.review:
                 write(partial / "review.csv", review_list(summary.review))
+            answered.result()
+            _refuse_unbalanced(unbalanced.result())
             there = (p.relative_to(partial).as_posix() for p in partial.rglob("*") if p.is_file())
             summary.written = [*sorted(there), "summary.json", "manifest.json"]
             write(partial / "summary.json", summary_text(summary.as_json()))
@@ -751,10 +752,16 @@ class _Night:
         return summary
 
     def _pay(
-        self, connection: Connection, decided: Decided, partial: Path, balancing: Apart | None
-    ) -> Cycle:
+        self,
+        connection: Connection,
+        decided: Decided,
+        partial: Path,
+        balancing: Apart | None,
+        remitting: Beside,
+    ) -> tuple[Cycle, Future[Mapping[str, Sequence[str]]]]:
         """What was decided tonight into the store, and the payments of the programs whose day it
-        is, with their 835s, which ``balancing`` checks."""
+        is. Their 835s are written by ``remitting``, and ``balancing`` checks them: what is wrong
+        is known later."""
         try:
             cycle = open_cycle(connection, decided.whole, self.reference, self.ledger_head)
         except PaymentError as error:
@@ -763,27 +770,18 @@ class _Night:
         names = file_names(payments)
         # before anything is written beside: it reads what was paid
         originals = reversed_claims(connection, decided.whole, self.own_names)
-        if any_decided or names:
-            with Beside() as beside:
-                wrong = beside.submit(
-                    lambda: write_835s(
-                        partial,
-                        remittances(cycle, decided, self.reference, originals),
-                        names,
-                        balancing,
-                    )
-                )
-                store.insert_payments(connection, self.run_id, payments, names)
-                before = self.open["claim_id"]
-                for piece in decided.pieces() if any_decided else ():
-                    store.insert_decisions(connection, self.run_id, piece, payments, before)
-                    before = before.clear()
-                if any_decided:
-                    store.insert_corrections(connection, self.run_id, decided.whole, payments)
-                _refuse_unbalanced(wrong.result())
+        due = remittances(cycle, decided, self.reference, originals) if any_decided or names else ()
+        unbalanced = remitting.submit(write_835s, partial, due, names, balancing)
+        store.insert_payments(connection, self.run_id, payments, names)
+        before = self.open["claim_id"]
+        for piece in decided.pieces() if any_decided else ():
+            store.insert_decisions(connection, self.run_id, piece, payments, before)
+            before = before.clear()
+        if any_decided:
+            store.insert_corrections(connection, self.run_id, decided.whole, payments)
         keep_cycle(connection, self.run_id, cycle, decided, self.reference, originals)
         carry_out_disputes(connection, self.run_id, decided.whole, self.reference)
-        return cycle
+        return cycle, unbalanced
 
     def _refuse_abnormal(self, connection: Connection, batch: Batch) -> None:
         """Stops a night far off the usual, unless it is approved, which the audit trail tells."""

@@ -101,8 +101,8 @@ def edits(batch: Batch, reference: Reference) -> Batch:
 
 
 def _with(batch: Batch, reference: Reference, found: Iterable[pl.DataFrame]) -> Batch:
-    found = resolved(pl.concat(found), batch, reference)
-    return batch.with_(findings=pl.concat([batch.findings, found]))
+    stands = resolved(pl.concat(found), batch, reference)
+    return batch.with_(findings=pl.concat([batch.findings, stands]))
 
 
 def _found(batch: Batch, reference: Reference, ranked: Iterable[tuple[int, Edit]]) -> pl.DataFrame:
