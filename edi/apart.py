@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from edi.memory import keep
@@ -49,6 +50,7 @@ class Apart:
             env={**os.environ, "PYTHONPATH": path},
         )
         self._asking = ThreadPoolExecutor(1)
+        self._ending: Thread | None = None
 
     def submit(self, function: Callable[..., T], *arguments: object) -> Future[T]:
         """``function(*arguments)`` there, after what was handed over before. Its result raises
@@ -72,7 +74,13 @@ class Apart:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        if self._ending is None:
+            self._process.kill()
+            # nobody waits while the system takes its memory back
+            self._ending = Thread(target=self._end)
+            self._ending.start()
+
+    def _end(self) -> None:
         self._asking.shutdown(cancel_futures=True)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None

@@ -279,13 +279,12 @@ def _suspicious(segments: Segments) -> set[int]:
         first, stop = segments.bounds[node.index : node.index + 2].tolist()
         return by_node.slice(first, stop - first)
 
-    # each text once: of three segments two have stood before
-    distinct = {node.index: texts(node).unique() for node in nodes}
     raw = pl.col("raw")
     found: set[int] = set()
 
     def look(of_nodes: list[Node], wrong: pl.Expr) -> None:
-        each = pl.concat([distinct[node.index] for node in of_nodes]).to_frame("raw")
+        # each text once: of three segments two have stood before
+        each = pl.concat([texts(node) for node in of_nodes]).unique().to_frame("raw")
         few = each.filter(wrong).to_series()
         for node in of_nodes if len(few) else ():
             rows = segments.rows_of((node.index,))
