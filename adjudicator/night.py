@@ -628,6 +628,7 @@ class _Night:
             tonight = pl.concat([self.open["claim_id"], tonight])
         batch = Batch(
             **whole,
+            found_members=found,
             history=store.history_lines(connection, members, tonight),
             accumulators=store.accumulators(connection, families),
             referral_visits=store.referral_visits(
@@ -642,7 +643,7 @@ class _Night:
             open_pends=store.open_pends(connection, waiting["claim_id"]),
             overrides=store.overrides(connection, waiting["claim_id"]),
         )
-        return with_versions(connection, batch, waiting, found)
+        return with_versions(connection, batch, waiting)
 
     def _decide(self, batch: Batch) -> Decided:
         if not batch.claims.height:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from adjudicator.reference import Reference
 
 
+FOUND_MEMBERS = {
+    "claim_id": pl.Int64, "member_id": pl.String, "member_match_code": pl.String,
+    "family_id": pl.String,
+}  # fmt: skip
+
+
 class Stage(Protocol):
     """A pure function of the batch and the reference data."""
 
@@ -56,6 +62,8 @@ class Batch:
     )
     sources: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.ClaimSources))
     findings: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.Findings))
+    # who the claims' members are, where that was looked up before the stages; a row a claim
+    found_members: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FOUND_MEMBERS))
     # from the store: lines already decided or waiting, and the counters before tonight
     history: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.HistoryLines))
     duplicates: pl.DataFrame = field(default_factory=lambda: frames.empty(frames.DuplicateLines))

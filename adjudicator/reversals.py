@@ -25,13 +25,11 @@ REVIEWED = "N688"  # RARC of what our own review takes back [j]
 REVIEW = {"claim_number": pl.String, "because_of": pl.String, "claim_id": pl.Int64}
 
 
-def with_versions(
-    connection: Connection, batch: Batch, waiting: pl.DataFrame, members: pl.DataFrame
-) -> Batch:
+def with_versions(connection: Connection, batch: Batch, waiting: pl.DataFrame) -> Batch:
     """The batch of a night with what its corrections may correct, and what that took from the
     counters; the same batch where there are none.
 
-    ``waiting``: claims of earlier nights (OPEN_CLAIMS); ``members``: ``member_id`` of each claim.
+    ``waiting``: claims of earlier nights (OPEN_CLAIMS). The batch has its ``found_members``.
     """
     reopened = waiting.filter(pl.col("reopened_code").is_not_null())
     if reopened.height:
@@ -45,7 +43,7 @@ def with_versions(
     if found.is_empty():
         return batch
     numbers = [n for n in map(named_number, found["original_claim_number"]) if n]
-    unnamed = batch.claims.hstack(members.select("member_id")).filter(
+    unnamed = batch.claims.hstack(batch.found_members.select("member_id")).filter(
         (pl.col("frequency_code") == LATE_CHARGES) & pl.col("original_claim_number").is_null()
     )
     versions = store.versions(

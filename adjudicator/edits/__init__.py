@@ -108,13 +108,14 @@ def _with(batch: Batch, reference: Reference, found: Iterable[pl.DataFrame]) -> 
 def _found(batch: Batch, reference: Reference, ranked: Iterable[tuple[int, Edit]]) -> pl.DataFrame:
     """The findings of these edits, each on the claims whose program lists it."""
     found = []
+    every = batch.claims.select("claim_id", "program_code")
+    judged = every.filter(~pl.col("claim_id").is_in(set_aside(batch).implode()))
     for rank, each in ranked:
         lists = [c for c, program in reference.programs.items() if each.name in program.edits]
         if not lists:
             continue
-        asked = batch.claims.lazy().filter(pl.col("program_code").is_in(lists))
-        if each is not correction and batch.corrections.height:
-            asked = asked.filter(~pl.col("claim_id").is_in(set_aside(batch).implode()))
+        asked = (every if each is correction else judged).lazy()
+        asked = asked.filter(pl.col("program_code").is_in(lists))
         finds = each(batch, reference)
         given = finds.collect_schema().names()
         found.append(

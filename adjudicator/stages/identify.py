@@ -47,12 +47,16 @@ def identify(batch: Batch, reference: Reference) -> Batch:
     lines = batch.lines.drop(LINE, strict=False)
     decision_date = _decision_dates(claims, lines)
     dated = claims.with_columns(claim_date=_claim_dates(claims, lines, decision_date))
-    dated = dated.hstack(find_members(dated, reference.tables["members"]))
+    found = batch.found_members
+    if found.height < claims.height:
+        found = find_members(claims, reference.tables["members"])
+    dated = dated.hstack(found.drop("claim_id"))
     dated = dated.with_columns(_program_codes(dated, reference))
     dated = dated.hstack(_payees(dated, reference.tables["providers"]))
     return batch.with_(
         claims=claims.hstack(dated.select(CLAIM)),
         lines=lines.hstack(_lines(dated, lines, decision_date, reference)),
+        found_members=found.clear(),
     )
 
 
@@ -89,7 +93,7 @@ def _claim_dates(claims: pl.DataFrame, lines: pl.DataFrame, decision_date: pl.Se
 
 
 def find_members(claims: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
-    """``member_id``, ``member_match_code`` and ``family_id`` of each claim."""
+    """``claim_id``, ``member_id``, ``member_match_code`` and ``family_id`` of each claim."""
     sent = claims.select("claim_id", *_card("subscriber_number"), birth_date="patient_birth_date")
     enrolled = members.select(
         "member_id",
@@ -148,6 +152,7 @@ def find_members(claims: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
             maintain_order="left",
         )
         .select(
+            "claim_id",
             "member_id",
             pl.coalesce(
                 "member_match_code",
