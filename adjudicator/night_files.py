@@ -52,10 +52,12 @@ def write_835s(
         for piece in remittance.in_pieces(count):
             written = []
             for payment, document in write_835(*vars(piece).values()).items():
-                write(files[payment], document)
+                write(files[payment], document, synced=False)
                 written.append(files[payment])
             checked = None if apart is None else apart.submit(check_files, written)
             checking.append((written, checked))
+            for path in written:
+                sync(path)
     wrong: dict[str, list[str]] = {}
     for written, checked in checking:
         try:
@@ -105,14 +107,16 @@ def _as_json(told: Mapping[str, Any]) -> bytes:
     return (json.dumps(told, indent=2, sort_keys=True) + "\n").encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Writes a file that is not there yet, and has it on disk; its folder is made."""
+def write(path: Path, content: bytes, *, synced: bool = True) -> None:
+    """Writes a file that is not there yet, and has it on disk unless somebody else does (``synced``
+    is not set); its folder is made."""
     if not path.parent.is_dir():  # an error of making it is one, then
         path.parent.mkdir(exist_ok=True)
     with path.open("xb") as handle:
         handle.write(content)
         handle.flush()
-        os.fsync(handle.fileno())
+        if synced:
+            os.fsync(handle.fileno())
 
 
 def sync_folder(folder: Path) -> None:
