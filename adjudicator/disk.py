@@ -20,9 +20,9 @@ def write_whole(path: Path, content: bytes, *, synced: bool = True) -> None:
     partial.replace(path)
 
 
-def sync(folder: Path) -> None:
-    """Has the names of a folder's files on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Has a file's content on disk, or the names of a folder's files."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -108,8 +108,8 @@ def _as_json(told: Mapping[str, Any]) -> bytes:
 
 
 def write(path: Path, content: bytes, *, synced: bool = True) -> None:
-    """Writes a file that is not there yet, and has it on disk unless somebody else does (``synced``
-    is not set); its folder is made."""
+    """Writes a file that is not there yet, and has it on disk where it is ``synced``; its folder is
+    made."""
     if not path.parent.is_dir():  # an error of making it is one, then
         path.parent.mkdir(exist_ok=True)
     with path.open("xb") as handle:

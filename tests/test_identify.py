@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from adjudicator.pipeline import Batch
 from adjudicator.reference import Reference
-from adjudicator.stages.identify import identify
+from adjudicator.stages.identify import find_members, identify
 from schemas import frames
 from tests import build
+
+MEMBER = ["claim_id", "member_id", "member_match_code", "family_id"]
 
 
 def identified(
@@ -442,3 +446,21 @@ def test_an_empty_night() -> None:
     )
     assert batch.claims.is_empty()
     assert batch.lines.is_empty()
+
+
+def test_members_that_were_found_before_are_not_looked_up_again() -> None:
+    """With the rows of all claims and none else; without a claim that is let go, all the same."""
+    sent = [{"subscriber_number": n} for n in ("S10000001", "none such", "10000001")]
+    lines = [{"claim_id": n} for n in (1, 2, 3)]
+    reference = build.reference()
+    batch = Batch(claims=build.received_claims(sent), lines=build.received_lines(lines))
+    found = find_members(batch.claims, reference.tables["members"])
+    assert found["member_id"].to_list() == ["M1", None, "M1"]
+    known = batch.with_(found_members=found)
+    nobody = build.reference(members=[])
+    for some in ([1, 2, 3], [2, 3], []):
+        few = pl.Series(some, dtype=pl.Int64)
+        expected = identify(batch.only(few), reference).claims
+        assert_frame_equal(identify(known.only(few), reference).claims, expected)
+        asked = identify(known.only(few), nobody).claims
+        assert_frame_equal(asked.select(MEMBER), expected.select(MEMBER))

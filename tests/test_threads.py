@@ -22,16 +22,27 @@ def filtered() -> int:
     return threading.get_ident()
 
 
+def joined() -> int:
+    """By lazy queries that name no engine, as they are written everywhere."""
+    of_edit = FRAME.lazy().group_by("edit").agg(pl.len())
+    for _ in range(300):
+        FRAME.lazy().join(of_edit, on="edit").collect()
+    return threading.get_ident()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread's own figures are Linux's")
+@pytest.mark.parametrize("work", [filtered, joined])
 @pytest.mark.parametrize("asks", [lambda work: work(), on_this_thread])
-def test_no_other_thread_is_waited_for(asks: Callable[[Callable[[], int]], int]) -> None:
+def test_no_other_thread_is_waited_for(
+    asks: Callable[[Callable[[], int]], int], work: Callable[[], int]
+) -> None:
     """Each call that is handed to another thread makes this one wait: asked as polars is by
     itself, nearly every call does."""
 
     def waits() -> tuple[int, bool]:
-        filtered()  # begins polars' threads
+        work()  # begins polars' threads
         before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
-        there = asks(filtered)
+        there = asks(work)
         found = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
         return found, there == threading.get_ident()
 
