@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from adjudicator.night import Summary
+    from edi.ahead import Ahead
     from edi.apart import Apart
+    from edi.read_file import ReadChunk
     from schemas.config import Config
     from schemas.program import Program
 
@@ -314,11 +316,10 @@ def run(
 ) -> None:
     """Do one night: take the claims in, decide all that waits, publish 835s and reports."""
     apart = _other_process(ctx, inputs)
-    settings = _config(config, db, out)
-    from adjudicator.reading import reading_ahead
     from edi.read_file import read_chunk
 
-    ahead = ctx.with_resource(reading_ahead(apart, inputs, settings, read_chunk))
+    ahead = _reading(ctx, apart, inputs, read_chunk, config)
+    settings = _config(config, db, out)
     from adjudicator.night import Order, run_night
 
     day = _day(business_date, "--business-date") or settings.business_date or date.today()
@@ -370,6 +371,22 @@ def _other_process(ctx: typer.Context, inputs: list[Path]) -> Apart | None:
     """A process that is ready to read ahead, until the command ends; none for few claims."""
     apart = _BEGUN.pop() if _BEGUN else _begun(str(ctx.info_name), inputs)
     return apart and ctx.with_resource(apart)
+
+
+def _reading(
+    ctx: typer.Context,
+    apart: Apart | None,
+    inputs: list[Path],
+    read: ReadChunk,
+    config: Path | None,
+) -> Ahead | None:
+    """The files read ahead until the command ends; where no configuration says otherwise, before
+    there is one: its models take as long as a thousand claims."""
+    from adjudicator.reading import bounds_of, reading_ahead
+    from edi.read_file import Bounds
+
+    bounds = Bounds() if config is None else bounds_of(_config(config, None))
+    return ctx.with_resource(reading_ahead(apart, inputs, bounds, read))
 
 
 def _begun(command: str, inputs: Iterable[Path]) -> Apart | None:
@@ -468,15 +485,13 @@ def check(
 ) -> None:
     """Check syntax and mandatory fields: no store, nothing adjudicated. Exit 1: something found."""
     apart = _other_process(ctx, files)
-    settings = _config(config, None)
     from adjudicator.check import check_files, checking
-    from adjudicator.reading import reading_ahead
     from edi.threads import on_this_thread
 
-    read = checking(answered=out is not None)
     try:
         day = _day(business_date, "--business-date") or date.today()
-        ahead = ctx.with_resource(reading_ahead(apart, files, settings, read))
+        ahead = _reading(ctx, apart, files, checking(answered=out is not None), config)
+        settings = _config(config, None)
         findings = on_this_thread(check_files, files, out, day, settings, ahead)
     except OSError as error:
         _fail(f"{error.filename}: can't be read or written: {error.strerror}")

@@ -66,6 +66,14 @@ class Limits(NamedTuple):
     claim_bytes: int = 5_000_000
 
 
+class Bounds(NamedTuple):
+    """The most bytes of a file that is read, how many of it at a time, and what of those."""
+
+    file_bytes: int = 4_000_000_000
+    chunk_bytes: int = CHUNK_BYTES
+    limits: Limits = Limits()
+
+
 LIMITS = Limits()
 
 

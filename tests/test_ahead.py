@@ -13,10 +13,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from adjudicator.check import check_files, checking
-from adjudicator.reading import reading_ahead
+from adjudicator.reading import bounds_of, reading_ahead
 from edi.ahead import AHEAD, Ahead
 from edi.apart import Apart
-from edi.read_file import LIMITS, Chunk, FileReading, Limits, Part, read_chunk, read_file
+from edi.read_file import LIMITS, Bounds, Chunk, FileReading, Limits, Part, read_chunk, read_file
 from edi.received import bytes_of
 from schemas.config import Config
 from tests.samples import body, claim, institutional, interchange, professional, transaction, write
@@ -149,7 +149,7 @@ def test_what_nobody_can_read_is_told(files: list[Path]) -> None:
 def test_it_ends_with_nothing_wanted(files: list[Path]) -> None:
     with Ahead(Apart(), files, CHUNK_BYTES, LIMITS, read_chunk) as ahead:
         pass
-    assert ahead._apart._process.poll() is not None
+    assert ahead._apart._process.wait(60) != 0
     assert not any(reader.is_alive() for reader in ahead._readers)
     ahead.end()
 
@@ -159,7 +159,13 @@ def test_check_by_two_finds_the_same(files: list[Path], tmp_path: Path) -> None:
     expected = check_files(files, None, None, config)
     assert len(expected.rows) > 5
     read = checking(answered=False)
-    with reading_ahead(Apart("adjudicator.check"), files, config, read) as ahead:
+    with reading_ahead(Apart("adjudicator.check"), files, bounds_of(config), read) as ahead:
         found = check_files(files, None, None, config, ahead)
     assert found.as_json() == expected.as_json()
     assert pl.DataFrame(found.files).height == len(files)
+
+
+def test_without_a_configuration_the_bounds_are_its_own() -> None:
+    assert bounds_of(Config()) == Bounds()
+    other = Config(file_bytes_limit=4, chunk_bytes=3, segment_bytes_limit=1, claim_bytes_limit=2)
+    assert bounds_of(other) == Bounds(4, 3, Limits(1, 2))
