@@ -468,7 +468,6 @@ class _Night:
         """
         verdict, order = arrival.verdict, self.order
         with Beside() as beside:
-            compressed = beside.submit(store.compressed, data)
             reading = read_claims_file(
                 data, order.config.chunk_bytes, self.own_names, limits_of(order.config),
                 begun=begun,
@@ -506,6 +505,7 @@ class _Night:
                     answer, reading, Issue(first, order.business_date, order.received_date),
                     findings, claim_numbers, foreign.refused_sets, repeated,
                 )  # fmt: skip
+                compressed = beside.submit(store.compressed, data)
                 if inserting is not None:
                     store.insert_claims(connection, inserting[0])
                     store.insert_findings(connection, self.run_id, inserting[1])
