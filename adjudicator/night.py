@@ -540,8 +540,13 @@ class _Night:
             claims=claims,
             findings=pl.concat([objections, findings]).select(frames.Findings.column_names()),
         )
-        hold(batch, READ_CONTRACT, "reading", whole=True)
-        return held(STAGES[0](batch, self.reference), STAGES[0].__name__)
+        with Beside() as beside:
+            holding = beside.submit(hold, batch, READ_CONTRACT, "reading", whole=True)
+            try:
+                judged = STAGES[0](batch, self.reference)
+            finally:  # where both fail, what was read is the cause
+                holding.result()
+        return held(judged, STAGES[0].__name__)
 
     def _numbered(
         self, connection: Connection, arrival: _Arrival, batch: Batch, claim_numbers: pl.DataFrame
