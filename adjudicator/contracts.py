@@ -75,11 +75,11 @@ def hold(batch: Batch, contract: Contract, after: str, *, whole: bool) -> None:
     """
     for name, schema in contract.items():
         frame: pl.DataFrame = getattr(batch, name)
-        held = frame.schema
+        types = frame.schema
         wrong = {
-            column: str(held.get(column, "absent"))
+            column: str(types.get(column, "absent"))
             for column, kind in schema.columns().items()
-            if held.get(column) != kind.dtype
+            if types.get(column) != kind.dtype
         }
         if wrong:
             raise ContractError(f"{name} after {after}: columns {wrong}")

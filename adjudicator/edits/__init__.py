@@ -92,10 +92,9 @@ def edits(batch: Batch, reference: Reference) -> Batch:
         # they don't look at each other: every other one on another thread
         others = beside.submit(_found, batch, reference, by_itself[1::2])
         found = [_found(batch, reference, by_itself[::2]), others.result()]
-    for asked in ([r] for r in ranked if r[1].across_night):
-        batch = _with(batch, reference, found)
-        found = [_found(batch, reference, asked)]
     batch = _with(batch, reference, found)
+    for one in (r for r in ranked if r[1].across_night):
+        batch = _with(batch, reference, [_found(batch, reference, [one])])
     order = ["claim_id", "edit_rank", "line_number", "edit", "carc", "inputs"]
     return batch.with_(findings=batch.findings.sort(order, nulls_last=False))
 
